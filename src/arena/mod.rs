@@ -1,0 +1,1 @@
+//! Blind battles between models, votes, and Bradley–Terry ratings.

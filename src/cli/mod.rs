@@ -1,0 +1,105 @@
+//! The command line: one file per command, all on top of [`crate::workbench`].
+
+mod ui;
+
+pub use ui::Ui;
+
+use crate::config::Settings;
+use crate::error::{Kind, Result};
+use crate::lang::{self, Lang};
+use crate::workbench::Workbench;
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A workbench that turns a general language model into a domain expert and proves whether it became one.
+#[derive(Parser)]
+#[command(name = "linly-bench", version, about, long_about = None, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(clap::Args)]
+struct Global {
+    /// Folder of the database, models, adapters and runs [default: the platform's data folder]
+    #[arg(long, global = true, env = "LINLY_BENCH_HOME", value_name = "DIR", help_heading = "Global")]
+    home: Option<PathBuf>,
+    /// Folder of downloaded benchmarks
+    #[arg(long, global = true, env = "LINLY_BENCH_DATA", value_name = "DIR", help_heading = "Global")]
+    data_dir: Option<PathBuf>,
+    /// Where to compute: auto, cpu, cuda or cuda:N
+    #[arg(long, global = true, default_value = "auto", value_name = "DEVICE", help_heading = "Global")]
+    device: String,
+    /// Print one JSON object on stdout (long jobs: one event per line)
+    #[arg(long, global = true, help_heading = "Global")]
+    json: bool,
+    /// No progress and no remarks on stderr
+    #[arg(long, short, global = true, help_heading = "Global")]
+    quiet: bool,
+    /// Seed of everything random [default: 42]
+    #[arg(long, global = true, value_name = "N", help_heading = "Global")]
+    seed: Option<u64>,
+    /// Language of messages [default: from the locale]
+    #[arg(long, global = true, value_enum, help_heading = "Global")]
+    lang: Option<LangArg>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LangArg {
+    En,
+    Zh,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// What a command works with.
+pub struct Context {
+    /// stdout, stderr, progress.
+    pub ui: Ui,
+    settings: Settings,
+}
+
+impl Context {
+    /// Opens the home's database. Commands that need none never call this, so they leave no trace.
+    pub fn workbench(&self) -> Result<Workbench> {
+        Workbench::open(self.settings.clone())
+    }
+
+    /// Where things are.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+/// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    lang::set(match cli.global.lang {
+        Some(LangArg::En) => Lang::En,
+        Some(LangArg::Zh) => Lang::Zh,
+        None => lang::from_locale(),
+    });
+    let ui = Ui::new(cli.global.json, cli.global.quiet);
+    match run(cli, &ui) {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error);
+            ExitCode::from(if error.kind == Kind::Interrupted { 130 } else { 1 })
+        }
+    }
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
+    let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
+    let context = Context { ui: ui.clone(), settings };
+    let _ = &context;
+    match cli.command {
+        None => Ok(ExitCode::from(2)),
+        Some(command) => match command {},
+    }
+}

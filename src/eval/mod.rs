@@ -1,0 +1,1 @@
+//! Benchmarks: definitions, prompts, scoring and statistics.

@@ -1,0 +1,1 @@
+//! Models × benchmarks × arena rating, each number with the run that made it.

@@ -1,0 +1,1 @@
+//! Differentiable operations that candle lacks, each a forward and a backward.

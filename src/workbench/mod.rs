@@ -1,0 +1,25 @@
+//! One function per verb: what both front ends (command line and terminal interface) call.
+//! It brings the store together with the engines, which know nothing of each other.
+
+use crate::config::Settings;
+use crate::error::Result;
+use crate::store::Store;
+
+/// An open home: settings and database.
+pub struct Workbench {
+    /// Where things are.
+    pub settings: Settings,
+    /// The database.
+    pub store: Store,
+}
+
+impl Workbench {
+    /// Opens the home, creating it on first use.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`].
+    pub fn open(settings: Settings) -> Result<Workbench> {
+        let store = Store::open(&settings.home)?;
+        Ok(Workbench { settings, store })
+    }
+}
