@@ -4,6 +4,7 @@
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
 mod files;
+mod outcomes;
 mod runs;
 
 pub use files::FileStamp;
