@@ -67,4 +67,9 @@ pub trait LanguageModel {
         on_token: &mut dyn FnMut(usize, u32),
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>>;
+
+    /// Tokens that went through the model so far: what a speed is computed from. 0 where it is not known.
+    fn prefilled(&self) -> u64 {
+        0
+    }
 }
