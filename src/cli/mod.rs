@@ -1,11 +1,15 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod columns;
+mod run;
+mod runs;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
 use crate::error::{Kind, Result};
+use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -55,7 +59,10 @@ enum LangArg {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Run(run::Args),
+    Runs(runs::Args),
+}
 
 /// What a command works with.
 pub struct Context {
@@ -97,9 +104,11 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    let _ = &context;
     match cli.command {
         None => Ok(ExitCode::from(2)),
-        Some(command) => match command {},
+        Some(command) => match command {
+            Command::Run(args) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+            Command::Runs(args) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        },
     }
 }
