@@ -176,8 +176,16 @@ impl Lora {
             for (projection, pair) in Projection::ALL.iter().zip(block) {
                 if let Some(pair) = pair {
                     let module = format!("base_model.model.model.layers.{i}.{}", projection.path());
-                    tensors.push((format!("{module}.lora_A.weight"), [pair.rank, pair.a.len() / pair.rank], &pair.a[..]));
-                    tensors.push((format!("{module}.lora_B.weight"), [pair.b.len() / pair.rank, pair.rank], &pair.b[..]));
+                    tensors.push((
+                        format!("{module}.lora_A.weight"),
+                        [pair.rank, pair.a.len() / pair.rank],
+                        &pair.a[..],
+                    ));
+                    tensors.push((
+                        format!("{module}.lora_B.weight"),
+                        [pair.b.len() / pair.rank, pair.rank],
+                        &pair.b[..],
+                    ));
                 }
             }
         }
