@@ -4,7 +4,8 @@ use super::message::Message;
 use super::python;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
-use minijinja::{Environment, Value, context};
+use minijinja::value::Serde;
+use minijinja::{Environment, context};
 
 /// Where an answer stands in a rendered conversation, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,11 +54,11 @@ impl ChatTemplate {
     /// `InvalidInput` with the template's own words when it refuses the messages.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let values = context! {
-            messages => Value::from_serialize(messages),
+            messages => Serde(messages),
             add_generation_prompt,
             tools => (),
             documents => (),
-            eos_token => self.eos,
+            eos_token => self.eos.as_str(),
             ..match &self.bos {
                 Some(bos) => context! { bos_token => bos },
                 None => context! {},

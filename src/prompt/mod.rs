@@ -2,6 +2,7 @@
 
 mod chat;
 mod message;
+mod preview;
 mod python;
 mod render;
 mod template;
@@ -10,6 +11,7 @@ mod turns;
 
 pub use chat::ChatTemplate;
 pub use message::{Message, Role};
+pub use preview::{Preview, PreviewToken};
 pub use render::{Rendered, Renderer};
 pub use template::Template;
 pub use tokenize::Tokenize;

@@ -2,7 +2,7 @@
 //! truth, `raise_exception`, `strftime_now`, and `{% generation %}` blocks, as the transformers
 //! library provides them (`apply_chat_template`).
 
-use minijinja::value::{Kwargs, ViaDeserialize};
+use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Value, escape_formatter};
 use serde_json::Value as Json;
 
@@ -71,7 +71,8 @@ fn strftime_now(format: &str) -> Result<String, Error> {
 }
 
 /// `json.dumps` with transformers' defaults: Chinese stays Chinese, keys keep their order.
-fn tojson(value: ViaDeserialize<Json>, options: Kwargs) -> Result<String, Error> {
+fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
+    let value = serde_json::to_value(&value).map_err(|e| Error::new(ErrorKind::BadSerialization, e.to_string()))?;
     let indent: Option<usize> = options.get("indent")?;
     let separators: Option<Vec<String>> = options.get("separators")?;
     let style = Style {
@@ -167,6 +168,7 @@ impl Style {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use minijinja::value::Serde;
 
     fn render(source: &str, context: Value) -> String {
         environment().render_str(&without_generation_tags(source), context).unwrap()
@@ -174,7 +176,7 @@ mod tests {
 
     #[test]
     fn json_looks_like_python() {
-        let context = || minijinja::context! { x => serde_json::json!({"名": "基金", "b": [1, true, null], "e": {}}) };
+        let context = || minijinja::context! { x => Serde(serde_json::json!({"名": "基金", "b": [1, true, null], "e": {}})) };
         assert_eq!(render("{{ x | tojson }}", context()), r#"{"名": "基金", "b": [1, true, null], "e": {}}"#);
         assert_eq!(render("{{ x.b | tojson(indent=2) }}", context()), "[\n  1,\n  true,\n  null\n]");
         assert_eq!(render("{{ x | tojson(sort_keys=true) }}", context()), r#"{"b": [1, true, null], "e": {}, "名": "基金"}"#);

@@ -104,7 +104,7 @@ impl<'a> Renderer<'a> {
         let mut learnt = 0;
         for piece in self.pieces(&conversation)? {
             let ids = self.encode(&piece)?;
-            let supervised = piece.answer && (piece.turn == last || !self.last_turn_only);
+            let supervised = self.supervises(&piece, last);
             if supervised && piece.turn == last && !piece.eos {
                 learnt += ids.len();
             }
@@ -116,6 +116,28 @@ impl<'a> Renderer<'a> {
             return Err(nothing_to_learn(e));
         }
         Ok(out)
+    }
+
+    /// The text of [`Renderer::example`] in stretches, each with whether it is supervised.
+    ///
+    /// # Errors
+    /// As [`Renderer::example`].
+    pub fn stretches(&self, e: &Example) -> Result<Vec<(String, bool)>> {
+        let conversation = Conversation::of_example(e);
+        let last = conversation.turns.len().saturating_sub(1);
+        let mut stretches: Vec<(String, bool)> = Vec::new();
+        for piece in self.pieces(&conversation)? {
+            let supervised = self.supervises(&piece, last);
+            match stretches.last_mut() {
+                Some((text, same)) if *same == supervised => text.push_str(&piece.text),
+                _ => stretches.push((piece.text, supervised)),
+            }
+        }
+        Ok(stretches)
+    }
+
+    fn supervises(&self, piece: &Piece, last: usize) -> bool {
+        piece.answer && (piece.turn == last || !self.last_turn_only)
     }
 
     /// Text and ids that a model is given to answer `messages`: up to where its answer begins.

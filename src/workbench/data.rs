@@ -29,6 +29,16 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// Bytes to read, as far as that is known beforehand.
+    pub fn size(&self) -> u64 {
+        match self {
+            Input::File(path) => std::fs::metadata(path).map_or(0, |m| m.len()),
+            Input::Embedded { text, .. } => text.len() as u64,
+        }
+    }
+}
+
 /// What `data import` was asked for.
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
@@ -205,7 +215,7 @@ fn run(
     events: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<BTreeMap<String, u64>> {
-    let total = request.inputs.iter().map(size).sum();
+    let total = request.inputs.iter().map(Input::size).sum();
     let done = AtomicU64::new(0);
     let (sender, receiver) = sync_channel(4);
     std::thread::scope(|scope| {
@@ -229,13 +239,6 @@ fn take_all(receiver: Receiver<Vec<Record>>, intake: &mut Intake<'_>, progress: 
         progress();
     }
     Ok(())
-}
-
-fn size(input: &Input) -> u64 {
-    match input {
-        Input::File(path) => std::fs::metadata(path).map_or(0, |m| m.len()),
-        Input::Embedded { text, .. } => text.len() as u64,
-    }
 }
 
 fn read_all(
