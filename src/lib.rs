@@ -23,6 +23,7 @@ pub mod model;
 pub mod ops;
 pub mod prompt;
 pub mod store;
+pub mod text;
 pub mod train;
 pub mod tui;
 pub mod workbench;

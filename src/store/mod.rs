@@ -3,9 +3,11 @@
 //! Callers are ordinary threads: every method blocks until SQLite has answered. The pool's futures
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
+mod datasets;
 mod files;
 mod runs;
 
+pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
 
