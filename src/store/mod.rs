@@ -3,9 +3,11 @@
 //! Callers are ordinary threads: every method blocks until SQLite has answered. The pool's futures
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
+mod arena;
 mod files;
 mod runs;
 
+pub use arena::ArenaRecord;
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
 
