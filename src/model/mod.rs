@@ -14,9 +14,17 @@ mod gguf;
 mod gguf_header;
 mod gguf_weights;
 mod safetensors;
+mod tokenizer;
+mod tokenizer_gguf;
 mod weights;
 
 pub use config::{Architecture, ModelConfig, RopeScaling};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
+pub use tokenizer::{DecodeStream, Tokenizer};
 pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
+
+/// Hexadecimal digits of a hash.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
