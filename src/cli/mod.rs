@@ -1,6 +1,7 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod columns;
+mod data;
 mod run;
 mod runs;
 mod ui;
@@ -60,6 +61,7 @@ enum LangArg {
 
 #[derive(Subcommand)]
 enum Command {
+    Data(data::DataArgs),
     Run(run::Args),
     Runs(runs::Args),
 }
@@ -85,7 +87,7 @@ impl Context {
 
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(data::rename_row_language(std::env::args_os()));
     lang::set(match cli.global.lang {
         Some(LangArg::En) => Lang::En,
         Some(LangArg::Zh) => Lang::Zh,
@@ -106,9 +108,8 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
         None => Ok(ExitCode::from(2)),
-        Some(command) => match command {
-            Command::Run(args) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-            Command::Runs(args) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
-        },
+        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -104,8 +104,11 @@ impl Loaded {
 /// Loads `model` with `adapter`.
 fn load(_workbench: &Workbench, model: &str, _adapter: Option<&str>, _dtype: Dtype) -> Result<Loaded> {
     // LEAD: catalogue name / folder / .gguf → engine, tokenizer, hashes.
-    Err(Error::new(Kind::Unsupported, tr!("this build cannot load the model `{model}`", "本程序无法加载模型 `{model}`"))
-        .hint(tr!("update linly-bench", "请升级 linly-bench")))
+    Err(Error::new(
+        Kind::Unsupported,
+        tr!("this build cannot load the model `{model}`", "本程序无法加载模型 `{model}`"),
+    )
+    .hint(tr!("update linly-bench", "请升级 linly-bench")))
 }
 
 /// Runs the command.
@@ -257,14 +260,15 @@ const BAR: usize = 20;
 /// The score for people, at most 80 columns wide.
 fn render(score: &ScoreReport) -> Vec<String> {
     let report = &score.report;
-    let who = if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
+    let who =
+        if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
     let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),
         one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
         String::new(),
     ];
-    let header = [tr!("subject", "科目"), String::new(), "acc %", "stderr", "n"].map(|s| s.to_string());
+    let header = [tr!("subject", "科目"), String::new(), "acc %".into(), "stderr".into(), "n".into()];
     let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
     let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
     lines.extend(columns(&header, &rows(report), 80));
@@ -305,7 +309,12 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
     let name = tr!("macro average (mean of {count} subjects)", "宏平均（{count} 个科目的平均）");
     rows.push(row(&name, report.acc_macro, None, report.n));
     if let Some(acc_norm) = report.acc_norm {
-        rows.push(row(&tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"), acc_norm, None, report.n));
+        rows.push(row(
+            &tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"),
+            acc_norm,
+            None,
+            report.n,
+        ));
     }
     rows
 }

@@ -341,7 +341,8 @@ fn read_blocks(
 
 /// Whether `name` is a factor that some block of a model with `layers` blocks has.
 fn is_factor_of(name: &str, layers: usize) -> bool {
-    let Some((index, rest)) = name.strip_prefix("base_model.model.model.layers.").and_then(|r| r.split_once('.')) else {
+    let Some((index, rest)) = name.strip_prefix("base_model.model.model.layers.").and_then(|r| r.split_once('.'))
+    else {
         return false;
     };
     let module = rest.strip_suffix(".lora_A.weight").or_else(|| rest.strip_suffix(".lora_B.weight"));
@@ -352,7 +353,11 @@ fn is_factor_of(name: &str, layers: usize) -> bool {
 fn other_base(dir: &Path, why: String) -> Error {
     Error::new(
         Kind::Mismatch,
-        tr!("the adapter {} belongs to another base model: {why}", "适配器 {} 属于另一个基础模型：{why}", dir.display()),
+        tr!(
+            "the adapter {} belongs to another base model: {why}",
+            "适配器 {} 属于另一个基础模型：{why}",
+            dir.display()
+        ),
     )
     .hint(tr!(
         "use it with the model that its {CONFIG} names as base_model_name_or_path",

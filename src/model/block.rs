@@ -274,18 +274,62 @@ impl Block {
         let [g_q, g_k, g_v, g_o, g_gate, g_up, g_down] = gradients;
 
         let d_activated = Some((&mut s.d_activated, 0.0));
-        self.project_backward(Projection::Down, &t.activated, n, adapted, &t.low[6], dx, d_activated, g_down, &mut s.dropped, &mut s.lora);
+        self.project_backward(
+            Projection::Down,
+            &t.activated,
+            n,
+            adapted,
+            &t.low[6],
+            dx,
+            d_activated,
+            g_down,
+            &mut s.dropped,
+            &mut s.lora,
+        );
         swiglu_backward(&mut t.gate, &mut t.up, &s.d_activated);
         let d_normed = Some((&mut s.d_normed, 0.0));
-        self.project_backward(Projection::Gate, &t.normed_2, n, adapted, &t.low[4], &t.gate, d_normed, g_gate, &mut s.dropped, &mut s.lora);
+        self.project_backward(
+            Projection::Gate,
+            &t.normed_2,
+            n,
+            adapted,
+            &t.low[4],
+            &t.gate,
+            d_normed,
+            g_gate,
+            &mut s.dropped,
+            &mut s.lora,
+        );
         let d_normed = Some((&mut s.d_normed, 1.0));
-        self.project_backward(Projection::Up, &t.normed_2, n, adapted, &t.low[5], &t.up, d_normed, g_up, &mut s.dropped, &mut s.lora);
+        self.project_backward(
+            Projection::Up,
+            &t.normed_2,
+            n,
+            adapted,
+            &t.low[5],
+            &t.up,
+            d_normed,
+            g_up,
+            &mut s.dropped,
+            &mut s.lora,
+        );
         s.d_mid.clear();
         s.d_mid.extend_from_slice(dx);
         rms_norm_backward(&t.mid, &self.post_norm, &t.inverse_rms_2, &s.d_normed, &mut s.d_mid, 1.0);
 
         let d_attended = Some((&mut s.d_attended, 0.0));
-        self.project_backward(Projection::O, &t.attended, n, adapted, &t.low[3], &s.d_mid, d_attended, g_o, &mut s.dropped, &mut s.lora);
+        self.project_backward(
+            Projection::O,
+            &t.attended,
+            n,
+            adapted,
+            &t.low[3],
+            &s.d_mid,
+            d_attended,
+            g_o,
+            &mut s.dropped,
+            &mut s.lora,
+        );
         attention_backward(
             &t.q,
             &t.k,
@@ -302,10 +346,9 @@ impl Block {
         rope.rotate(&mut s.d_q, layout.q_width(), rows.positions, true);
         rope.rotate(&mut s.d_k, layout.kv_width(), rows.positions, true);
         if let Some([q_norm, k_norm]) = &self.head_norm {
-            for (d, raw, norm, inverse) in [
-                (&mut s.d_q, &t.raw_q, q_norm, &t.inverse_rms_q),
-                (&mut s.d_k, &t.raw_k, k_norm, &t.inverse_rms_k),
-            ] {
+            for (d, raw, norm, inverse) in
+                [(&mut s.d_q, &t.raw_q, q_norm, &t.inverse_rms_q), (&mut s.d_k, &t.raw_k, k_norm, &t.inverse_rms_k)]
+            {
                 let d_raw = sized(&mut s.d_raw, d.len());
                 rms_norm_backward(raw, norm, inverse, d, d_raw, 0.0);
                 std::mem::swap(d, &mut s.d_raw);
@@ -317,7 +360,18 @@ impl Block {
                 .enumerate()
         {
             let d_normed = wants_dx.then_some((&mut s.d_normed, if i == 0 { 0.0 } else { 1.0 }));
-            self.project_backward(projection, &t.normed_1, n, adapted, &t.low[i], d, d_normed, gradient, &mut s.dropped, &mut s.lora);
+            self.project_backward(
+                projection,
+                &t.normed_1,
+                n,
+                adapted,
+                &t.low[i],
+                d,
+                d_normed,
+                gradient,
+                &mut s.dropped,
+                &mut s.lora,
+            );
         }
         if wants_dx {
             dx.copy_from_slice(&s.d_mid);

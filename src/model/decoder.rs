@@ -306,9 +306,17 @@ fn rope_table(config: &ModelConfig) -> RopeTable {
         .collect();
     match &config.rope_scaling {
         None => {}
-        Some(RopeScaling::Linear { factor }) => frequencies.iter_mut().for_each(|f| *f = (f64::from(*f) / factor) as f32),
+        Some(RopeScaling::Linear { factor }) => {
+            frequencies.iter_mut().for_each(|f| *f = (f64::from(*f) / factor) as f32)
+        }
         Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions }) => {
-            rope_scaled_frequencies(&mut frequencies, *factor, *low_freq_factor, *high_freq_factor, *original_max_positions);
+            rope_scaled_frequencies(
+                &mut frequencies,
+                *factor,
+                *low_freq_factor,
+                *high_freq_factor,
+                *original_max_positions,
+            );
         }
     }
     RopeTable::new(&frequencies, config.max_positions.min(LONGEST_TABLE))

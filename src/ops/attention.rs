@@ -218,8 +218,7 @@ impl Forward<'_> {
         let n = rows.len();
         let keys = &self.k[rows.start * kw + kv_head * hd..];
         let values = &self.v[rows.start * kw + kv_head * hd..];
-        let mut gradient =
-            HeadGradient { dq: vec![0.0; n * group * hd], dk: vec![0.0; n * hd], dv: vec![0.0; n * hd] };
+        let mut gradient = HeadGradient { dq: vec![0.0; n * group * hd], dk: vec![0.0; n * hd], dv: vec![0.0; n * hd] };
         let mut p = vec![0.0f32; BLOCK.min(n) * n];
         let mut ds = vec![0.0f32; BLOCK.min(n) * n];
         for member in 0..group {

@@ -147,8 +147,11 @@ pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
             .hint(tr!("`linly-bench runs list` shows the kinds", "用 `linly-bench runs list` 查看类型")));
     }
     if run.status == RunStatus::Done {
-        return Err(Error::new(Kind::InvalidInput, tr!("{} is finished", "{} 已完成", run.id))
-            .hint(tr!("`linly-bench runs show {}` shows its result", "用 `linly-bench runs show {}` 查看结果", run.id)));
+        return Err(Error::new(Kind::InvalidInput, tr!("{} is finished", "{} 已完成", run.id)).hint(tr!(
+            "`linly-bench runs show {}` shows its result",
+            "用 `linly-bench runs show {}` 查看结果",
+            run.id
+        )));
     }
     serde_json::from_value(run.config.clone())
         .map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", run.id)).hint(tr!("start a new run", "请重新开始")))
@@ -205,24 +208,29 @@ impl Job<'_> {
         let store = &self.workbench.store;
         let record = StoreSink::new(store, self.run);
         let sinks = Fanout(vec![&record, sink]);
-        sinks.emit(&JobEvent::Started { run: self.run.to_owned(), kind: "eval".to_owned(), total: plan.total() as u64 });
+        sinks.emit(&JobEvent::Started {
+            run: self.run.to_owned(),
+            kind: "eval".to_owned(),
+            total: plan.total() as u64,
+        });
         let mut keep = |batch: &[ItemOutcome]| {
             store.put_outcomes(self.run, &plan.task, batch)?;
             record.failure().map_or(Ok(()), Err)
         };
-        let finished = eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
-            let report = ScoreReport {
-                run: self.run.to_owned(),
-                model: self.who.provenance.model.clone(),
-                adapter: self.who.provenance.adapter.clone(),
-                template: self.template.to_owned(),
-                report: eval::report(plan, &scored),
-                outcomes: scored.outcomes,
-            };
-            let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;
-            store.finish_run(self.run, Ok(&result))?;
-            Ok(report)
-        });
+        let finished =
+            eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
+                let report = ScoreReport {
+                    run: self.run.to_owned(),
+                    model: self.who.provenance.model.clone(),
+                    adapter: self.who.provenance.adapter.clone(),
+                    template: self.template.to_owned(),
+                    report: eval::report(plan, &scored),
+                    outcomes: scored.outcomes,
+                };
+                let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;
+                store.finish_run(self.run, Ok(&result))?;
+                Ok(report)
+            });
         finished.map_err(|error| {
             let error = self.with_way_on(error, plan.total());
             // The first failure is the one to report; that it could not be recorded follows from it.
