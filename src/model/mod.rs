@@ -3,24 +3,23 @@
 
 pub mod adapter;
 mod block;
-mod decoder;
-mod lora;
-
-pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
-pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
 mod config;
 mod config_hf;
+mod decoder;
 mod gguf;
 mod gguf_header;
 mod gguf_weights;
+mod lora;
 mod safetensors;
 mod tokenizer;
 mod tokenizer_gguf;
 mod weights;
 
 pub use config::{Architecture, ModelConfig, RopeScaling};
+pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
+pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
 pub use tokenizer::{DecodeStream, Tokenizer};
 pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
 
