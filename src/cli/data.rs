@@ -24,7 +24,9 @@ pub struct DataArgs {
 #[derive(Subcommand)]
 enum DataCommand {
     /// Import instruction data into a dataset
-    #[command(after_help = "Example:\n  linly-bench data import finance.jsonl more.json --name finance --license CC-BY-4.0")]
+    #[command(
+        after_help = "Example:\n  linly-bench data import finance.jsonl more.json --name finance --license CC-BY-4.0"
+    )]
     Import(ImportArgs),
     /// List the datasets
     #[command(after_help = "Example:\n  linly-bench data list --json")]
@@ -33,7 +35,9 @@ enum DataCommand {
     #[command(after_help = "Example:\n  linly-bench data show finance --search 基金 --limit 5")]
     Show(ShowArgs),
     /// Show what a model is trained on: text, tokens and which of them are learnt
-    #[command(after_help = "Example:\n  linly-bench data preview finance --row 3 --template cornucopia --model smollm2-135m")]
+    #[command(
+        after_help = "Example:\n  linly-bench data preview finance --row 3 --template cornucopia --model smollm2-135m"
+    )]
     Preview(PreviewArgs),
     /// Hold rows out for validation
     #[command(after_help = "Example:\n  linly-bench data split finance --val 0.1 --seed 2023")]
@@ -236,7 +240,8 @@ fn print_import(context: &Context, report: &ImportReport) {
         ui.warn(&tr!("{more} more: linly-bench data show {name}", "另有 {more} 条：linly-bench data show {name}"));
     }
     if !report.fields_left_aside.is_empty() {
-        let fields: Vec<String> = report.fields_left_aside.iter().map(|(f, n)| format!("{} ({n})", text::one_line(f))).collect();
+        let fields: Vec<String> =
+            report.fields_left_aside.iter().map(|(f, n)| format!("{} ({n})", text::one_line(f))).collect();
         ui.note(&tr!("fields left aside: {}", "未使用的字段：{}", fields.join(", ")));
     }
     let version = short(&report.version);
@@ -301,7 +306,8 @@ fn columns(table: &[Vec<String>], right: std::ops::Range<usize>) -> Vec<String> 
     let widths: Vec<usize> = (0..count).map(width).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).enumerate();
-        let cells = cells.map(|(c, (cell, &w))| if right.contains(&c) { text::pad_left(cell, w) } else { text::pad(cell, w) });
+        let cells =
+            cells.map(|(c, (cell, &w))| if right.contains(&c) { text::pad_left(cell, w) } else { text::pad(cell, w) });
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     table.iter().map(line).collect()
@@ -332,13 +338,7 @@ fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     let shown = rows.len();
     ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
     for reject in rejects.iter().take(REJECTS_SHOWN) {
-        ui.line(&text::one_line(&tr!(
-            "rejected {}:{}: {}",
-            "拒绝 {}:{}：{}",
-            reject.file,
-            reject.line,
-            reject.reason
-        )));
+        ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
     }
     if let Some(more @ 1..) = rejects.len().checked_sub(REJECTS_SHOWN) {
         ui.note(&tr!("{more} more rejects: --json lists them all", "另有 {more} 条拒绝：--json 列出全部"));
@@ -385,7 +385,10 @@ fn print_row(context: &Context, row: &StoredRow, full: bool) {
 // LEAD: replace the body by `workbench::models::tokenizer(&context.workbench()?, spec)` once that lands.
 fn tokenizer(_context: &Context, spec: &str) -> Result<Box<dyn Tokenize>> {
     Err(Error::new(Kind::Unsupported, tr!("the model `{spec}` cannot be opened yet", "暂时无法打开模型 `{spec}`"))
-        .hint(tr!("rows can be seen without a model: linly-bench data show NAME", "不需要模型也可查看数据：linly-bench data show NAME")))
+        .hint(tr!(
+            "rows can be seen without a model: linly-bench data show NAME",
+            "不需要模型也可查看数据：linly-bench data show NAME"
+        )))
 }
 
 fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {

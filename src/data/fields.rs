@@ -62,9 +62,11 @@ impl FieldMap {
                     pairs.push((column.to_owned(), field.to_owned()));
                 }
                 _ => {
-                    return Err(Error::new(Kind::InvalidInput, tr!("`{part}` is not FIELD=COLUMN", "`{part}` 不是 字段=列 的形式")).hint(
-                        tr!("fields: {}", "字段：{}", KNOWN.join(", ")),
-                    ));
+                    return Err(Error::new(
+                        Kind::InvalidInput,
+                        tr!("`{part}` is not FIELD=COLUMN", "`{part}` 不是 字段=列 的形式"),
+                    )
+                    .hint(tr!("fields: {}", "字段：{}", KNOWN.join(", "))));
                 }
             }
         }
@@ -150,14 +152,19 @@ impl Raw {
         let split = match split.trim() {
             "" => Split::Train,
             word => Split::parse(word).ok_or_else(|| {
-                Refusal::from(tr!("`split` is `{word}`: neither train nor val", "`split` 为 `{word}`：既不是 train 也不是 val"))
+                Refusal::from(tr!(
+                    "`split` is `{word}`: neither train nor val",
+                    "`split` 为 `{word}`：既不是 train 也不是 val"
+                ))
             })?,
         };
         let history = match self.history {
             History::None => Vec::new(),
             History::Turns(turns) => turns,
             History::Other => {
-                return Err(tr!("`history` is not a list of [question, answer]", "`history` 不是 [问题, 回答] 的列表").into());
+                return Err(
+                    tr!("`history` is not a list of [question, answer]", "`history` 不是 [问题, 回答] 的列表").into()
+                );
             }
         };
         let lang = self.lang.text("lang")?;
@@ -196,7 +203,10 @@ impl Field {
         }
         Err(if absent && !others.is_empty() {
             let others = others.join(", ");
-            tr!("no `{name}` (the row has: {others}; --map can name its column)", "没有 `{name}`（该行有：{others}；可用 --map 指定列）")
+            tr!(
+                "no `{name}` (the row has: {others}; --map can name its column)",
+                "没有 `{name}`（该行有：{others}；可用 --map 指定列）"
+            )
         } else if absent {
             tr!("no `{name}`", "没有 `{name}`")
         } else {
@@ -376,7 +386,9 @@ mod tests {
 
     #[test]
     fn own_fields_and_a_map_are_understood() {
-        let row = parse(r#"{"id":"f-1","topic":["funds"],"lang":"en-US","split":"val","instruction":"问","output":"答"}"#).unwrap();
+        let row =
+            parse(r#"{"id":"f-1","topic":["funds"],"lang":"en-US","split":"val","instruction":"问","output":"答"}"#)
+                .unwrap();
         assert_eq!((row.lang.as_str(), row.split), ("en", Split::Val));
         let map = FieldMap::parse("instruction=prompt, output=completion").unwrap();
         let mut unknown = Vec::new();

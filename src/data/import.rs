@@ -111,7 +111,9 @@ pub fn read(
     records::for_each(reader, file, &mut |piece| {
         let (line, bytes) = match piece {
             Piece::Record { line, bytes } => (line, bytes),
-            Piece::Broken { line, reason } => return on(Record::Reject(Reject { file: file.to_owned(), line, reason })),
+            Piece::Broken { line, reason } => {
+                return on(Record::Reject(Reject { file: file.to_owned(), line, reason }));
+            }
         };
         let row = fields::parse_row(bytes, &options.map, &mut |field| match left_aside.get_mut(field) {
             Some(count) => *count += 1,
@@ -128,7 +130,9 @@ pub fn read(
             }
             // The first record speaks for its file: without this, a whole file in another format
             // would come out as a long list of rejects.
-            Err(refusal) if starts && refusal.other_format.is_some() => Err(unsupported(refusal.other_format.unwrap_or_default())),
+            Err(refusal) if starts && refusal.other_format.is_some() => {
+                Err(unsupported(refusal.other_format.unwrap_or_default()))
+            }
             Err(refusal) => {
                 let line = line + refusal.line_offset;
                 on(Record::Reject(Reject { file: file.to_owned(), line, reason: refusal.reason }))
@@ -189,7 +193,12 @@ mod tests {
 
     #[test]
     fn other_formats_are_named_not_listed_as_rejects() {
-        for (name, format) in [("sharegpt", Kind::Unsupported), ("messages", Kind::Unsupported), ("csv", Kind::Unsupported), ("x", Kind::InvalidInput)] {
+        for (name, format) in [
+            ("sharegpt", Kind::Unsupported),
+            ("messages", Kind::Unsupported),
+            ("csv", Kind::Unsupported),
+            ("x", Kind::InvalidInput),
+        ] {
             let error = Format::parse(name).unwrap_err();
             assert_eq!(error.kind, format);
             assert!(error.hint.unwrap().contains("alpaca"));

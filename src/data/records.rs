@@ -19,7 +19,11 @@ pub(super) enum Piece<'a> {
 /// # Errors
 /// `Unsupported` for contents that are no UTF-8 text at all (compressed, Parquet, UTF-16), those of
 /// reading, and those of `on`.
-pub(super) fn for_each<R: BufRead>(mut reader: R, file: &str, on: &mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()> {
+pub(super) fn for_each<R: BufRead>(
+    mut reader: R,
+    file: &str,
+    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
+) -> Result<()> {
     let mut head = Vec::with_capacity(4);
     reader.by_ref().take(4).read_to_end(&mut head).map_err(|e| read_error(file, &e))?;
     refuse_binary(&head, file)?;
@@ -45,10 +49,11 @@ fn refuse_binary(head: &[u8], file: &str) -> Result<()> {
     ];
     match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
         None => Ok(()),
-        Some((_, kind)) => Err(Error::new(Kind::Unsupported, tr!("{file} is a {kind} file", "{file} 是 {kind} 文件")).hint(tr!(
-            "unpack or convert it first: a JSON array or JSON lines in UTF-8 can be imported",
-            "请先解压或转换：可以导入 UTF-8 编码的 JSON 数组或 JSON Lines"
-        ))),
+        Some((_, kind)) => Err(Error::new(Kind::Unsupported, tr!("{file} is a {kind} file", "{file} 是 {kind} 文件"))
+            .hint(tr!(
+                "unpack or convert it first: a JSON array or JSON lines in UTF-8 can be imported",
+                "请先解压或转换：可以导入 UTF-8 编码的 JSON 数组或 JSON Lines"
+            ))),
     }
 }
 
@@ -77,7 +82,12 @@ pub(super) fn newlines(bytes: &[u8]) -> u64 {
     bytes.iter().filter(|&&b| b == b'\n').count() as u64
 }
 
-fn lines(mut reader: impl BufRead, mut line: u64, file: &str, on: &mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()> {
+fn lines(
+    mut reader: impl BufRead,
+    mut line: u64,
+    file: &str,
+    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
+) -> Result<()> {
     let mut buffer = Vec::new();
     loop {
         buffer.clear();
@@ -110,7 +120,12 @@ struct Nesting {
     escaped: bool,
 }
 
-fn elements(mut reader: impl BufRead, mut line: u64, file: &str, on: &mut dyn FnMut(Piece<'_>) -> Result<()>) -> Result<()> {
+fn elements(
+    mut reader: impl BufRead,
+    mut line: u64,
+    file: &str,
+    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
+) -> Result<()> {
     reader.consume(1); // the opening bracket
     let mut at = At::Between { comma: true };
     let mut nesting = Nesting::default();
@@ -147,7 +162,8 @@ fn elements(mut reader: impl BufRead, mut line: u64, file: &str, on: &mut dyn Fn
                     continue;
                 }
                 At::End if !byte.is_ascii_whitespace() => {
-                    let reason = tr!("text after the end of the JSON array; it was not read", "JSON 数组结束后还有内容，未读取");
+                    let reason =
+                        tr!("text after the end of the JSON array; it was not read", "JSON 数组结束后还有内容，未读取");
                     return on(Piece::Broken { line, reason });
                 }
                 At::Between { .. } | At::End => {}
@@ -160,7 +176,10 @@ fn elements(mut reader: impl BufRead, mut line: u64, file: &str, on: &mut dyn Fn
     match at {
         At::End => Ok(()),
         At::Between { .. } => {
-            let reason = tr!("the file ends before the array's closing ]: was it cut off?", "文件在数组的 ] 之前结束：是否被截断？");
+            let reason = tr!(
+                "the file ends before the array's closing ]: was it cut off?",
+                "文件在数组的 ] 之前结束：是否被截断？"
+            );
             on(Piece::Broken { line, reason })
         }
         At::Element { from } => {

@@ -23,8 +23,14 @@ impl HoldOut {
         match (text.parse::<usize>(), text.parse::<f64>()) {
             (Ok(rows), _) => Ok(HoldOut::Rows(rows)),
             (_, Ok(share)) if (0.0..1.0).contains(&share) => Ok(HoldOut::Share(share)),
-            _ => Err(Error::new(Kind::InvalidInput, tr!("`{text}` is neither a share nor a number of rows", "`{text}` 既不是比例也不是行数"))
-                .hint(tr!("give a share such as 0.1, or a number of rows such as 200", "请给出比例（如 0.1）或行数（如 200）"))),
+            _ => Err(Error::new(
+                Kind::InvalidInput,
+                tr!("`{text}` is neither a share nor a number of rows", "`{text}` 既不是比例也不是行数"),
+            )
+            .hint(tr!(
+                "give a share such as 0.1, or a number of rows such as 200",
+                "请给出比例（如 0.1）或行数（如 200）"
+            ))),
         }
     }
 }

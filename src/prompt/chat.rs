@@ -1,6 +1,6 @@
 //! A model's own chat template.
 
-use super::message::Message;
+use super::message::{Message, Role};
 use super::python;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
@@ -40,10 +40,14 @@ impl ChatTemplate {
     pub fn new(source: &str, bos: Option<&str>, eos: &str) -> Result<ChatTemplate> {
         let mut env = python::environment();
         env.add_template_owned(NAME, python::without_generation_tags(source)).map_err(|e| {
-            Error::new(Kind::InvalidInput, tr!("the model's chat template cannot be read: {}", "无法解析模型的对话模板：{}", describe(&e)))
-                .hint(tr!("choose another template with --template", "请用 --template 选择其他模板"))
+            Error::new(
+                Kind::InvalidInput,
+                tr!("the model's chat template cannot be read: {}", "无法解析模型的对话模板：{}", describe(&e)),
+            )
+            .hint(tr!("choose another template with --template", "请用 --template 选择其他模板"))
         })?;
-        let mut template = ChatTemplate { env, bos: bos.map(str::to_owned), eos: eos.to_owned(), end_marker: String::new() };
+        let mut template =
+            ChatTemplate { env, bos: bos.map(str::to_owned), eos: eos.to_owned(), end_marker: String::new() };
         template.end_marker = template.probe_end()?;
         Ok(template)
     }
@@ -79,13 +83,15 @@ impl ChatTemplate {
     /// What stands between an answer and the end of its turn: found once, by the place of a
     /// character that stands in for the answer.
     fn probe_end(&self) -> Result<String> {
-        use super::message::Role;
         let messages = [Message::new(Role::User, "?"), Message::new(Role::Assistant, PROBE)];
         let text = self.render(&messages, false)?;
         let Some(at) = text.rfind(PROBE) else {
             return Err(Error::new(
                 Kind::InvalidInput,
-                tr!("the model's chat template leaves out the assistant's answer", "模型的对话模板没有写出 assistant 的回答"),
+                tr!(
+                    "the model's chat template leaves out the assistant's answer",
+                    "模型的对话模板没有写出 assistant 的回答"
+                ),
             )
             .hint(tr!("choose another template with --template", "请用 --template 选择其他模板")));
         };
@@ -104,19 +110,24 @@ impl ChatTemplate {
     }
 
     /// The text of the whole conversation and where each of its answers stands. Each answer's start
-    /// is the length of the prompt that a model would see at that point, so the two must agree.
+    /// is the length of the prompt that a model would see at that point. The place of an answer is a
+    /// `Mismatch` when that prompt is not how the whole conversation begins, or the template
+    /// rewrites the answer.
     ///
     /// # Errors
-    /// `Mismatch` when the prompt of some answer is not how the whole conversation begins, or the
-    /// template rewrites an answer.
-    pub(super) fn render_with_answers(&self, messages: &[Message], add_generation_prompt: bool) -> Result<(String, Vec<Span>)> {
-        use super::message::Role;
+    /// Those of [`ChatTemplate::render`].
+    pub(super) fn render_with_answers(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+    ) -> Result<(String, Vec<Result<Span>>)> {
         let text = self.render(messages, add_generation_prompt)?;
         let mut spans = Vec::new();
         for (i, message) in messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant) {
             let prompt = self.render(messages.get(..i).unwrap_or_default(), true)?;
-            let span = if text.starts_with(&prompt) { self.span(&text, prompt.len(), &message.content) } else { None };
-            spans.push(span.ok_or_else(|| self.unlike(spans.len() + 1, text.starts_with(&prompt)))?);
+            let agrees = text.starts_with(&prompt);
+            let span = if agrees { self.span(&text, prompt.len(), &message.content) } else { None };
+            spans.push(span.ok_or_else(|| unlike(spans.len() + 1, agrees)));
         }
         Ok((text, spans))
     }
@@ -126,33 +137,32 @@ impl ChatTemplate {
         let marker = self.end_marker.as_str();
         let ends_at = |end: usize| rest.get(end..).is_some_and(|tail| tail.starts_with(marker));
         // As it is, or without the blanks around it, which many templates remove.
-        let at_start = [answer, answer.trim_end(), answer.trim_start(), answer.trim()]
-            .into_iter()
-            .find(|shape| rest.starts_with(shape) && ends_at(shape.len()))
-            .map(str::len);
+        let shapes = [answer, answer.trim_end(), answer.trim_start(), answer.trim()];
+        let at_start = shapes.iter().find(|s| rest.starts_with(**s) && ends_at(s.len())).map(|s| s.len());
         // Or after something that the template puts before it and not into the prompt (an empty
         // thought): the model has to write that too.
-        let text_end = at_start.or_else(|| {
-            let shape = answer.trim();
-            rest.match_indices(shape).map(|(at, _)| at + shape.len()).find(|&end| ends_at(end))
-        })?;
+        let behind = |shape: &&str| rest.match_indices(shape).map(|(at, _)| at + shape.len()).find(|&end| ends_at(end));
+        let text_end = at_start.or_else(|| shapes.iter().find_map(behind))?;
         Some(Span { start, text_end: start + text_end, end: start + text_end + marker.len() })
     }
+}
 
-    fn unlike(&self, turn: usize, prompt_agrees: bool) -> Error {
-        let message = if prompt_agrees {
-            tr!("the model's chat template rewrites answer {turn} of the conversation", "模型的对话模板改写了对话的第 {turn} 个回答")
-        } else {
-            tr!(
-                "the model's chat template writes the prompt of answer {turn} in another way once the answer is there",
-                "有了第 {turn} 个回答之后，模型的对话模板写出的提示与推理时不同"
-            )
-        };
-        Error::new(Kind::Mismatch, message).hint(tr!(
-            "a model trained so would never see its training prompts again; choose another template with --template",
-            "这样训练的模型在推理时见不到训练时的提示；请用 --template 选择其他模板"
-        ))
-    }
+fn unlike(turn: usize, prompt_agrees: bool) -> Error {
+    let message = if prompt_agrees {
+        tr!(
+            "the model's chat template rewrites answer {turn} of the conversation",
+            "模型的对话模板改写了对话的第 {turn} 个回答"
+        )
+    } else {
+        tr!(
+            "the model's chat template writes the prompt of answer {turn} in another way once the answer is there",
+            "有了第 {turn} 个回答之后，模型的对话模板写出的提示与推理时不同"
+        )
+    };
+    Error::new(Kind::Mismatch, message).hint(tr!(
+        "a model trained so would never see its training prompts again: supervise the last answer only, or choose another template with --template",
+        "这样训练的模型在推理时见不到训练时的提示：请只监督最后一个回答，或用 --template 选择其他模板"
+    ))
 }
 
 /// The template's own words, without the chain of causes that repeats them.

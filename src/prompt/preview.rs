@@ -47,7 +47,8 @@ impl Preview {
     /// Those of [`Renderer::example`].
     pub fn new(renderer: &Renderer<'_>, tokenizer: &dyn Tokenize, e: &Example) -> Result<Preview> {
         let rendered = renderer.example(e)?;
-        let token = |(&id, &supervised): (&u32, &bool)| PreviewToken { id, text: tokenizer.decode_token(id), supervised };
+        let token =
+            |(&id, &supervised): (&u32, &bool)| PreviewToken { id, text: tokenizer.decode_token(id), supervised };
         let tokens: Vec<PreviewToken> = rendered.ids.iter().zip(&rendered.mask).map(token).collect();
         let supervised = tokens.iter().filter(|t| t.supervised).count();
         Ok(Preview {
@@ -83,7 +84,10 @@ fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize) -> Result<
         }
     }
     if supervised < 3 {
-        warnings.push(tr!("only {supervised} supervised tokens: the row teaches little", "只有 {supervised} 个监督词元：该行几乎学不到东西"));
+        warnings.push(tr!(
+            "only {supervised} supervised tokens: the row teaches little",
+            "只有 {supervised} 个监督词元：该行几乎学不到东西"
+        ));
     }
     Ok(warnings)
 }

@@ -176,10 +176,14 @@ mod tests {
 
     #[test]
     fn json_looks_like_python() {
-        let context = || minijinja::context! { x => Serde(serde_json::json!({"名": "基金", "b": [1, true, null], "e": {}})) };
+        let context =
+            || minijinja::context! { x => Serde(serde_json::json!({"名": "基金", "b": [1, true, null], "e": {}})) };
         assert_eq!(render("{{ x | tojson }}", context()), r#"{"名": "基金", "b": [1, true, null], "e": {}}"#);
         assert_eq!(render("{{ x.b | tojson(indent=2) }}", context()), "[\n  1,\n  true,\n  null\n]");
-        assert_eq!(render("{{ x | tojson(sort_keys=true) }}", context()), r#"{"b": [1, true, null], "e": {}, "名": "基金"}"#);
+        assert_eq!(
+            render("{{ x | tojson(sort_keys=true) }}", context()),
+            r#"{"b": [1, true, null], "e": {}, "名": "基金"}"#
+        );
         assert_eq!(render("{{ x.b | tojson(separators=(',', ':')) }}", context()), "[1,true,null]");
         assert_eq!(render("{{ '基<a>' | tojson(ensure_ascii=true) }}", context()), r#""\u57fa<a>""#);
     }

@@ -67,8 +67,14 @@ impl<'a> Renderer<'a> {
             (Some(layout), _) => Source::Plain(layout),
             (None, Some(jinja)) => Source::Chat(ChatTemplate::new(jinja, tokenizer.bos_text(), tokenizer.eos_text())?),
             (None, None) => {
-                return Err(Error::new(Kind::Unsupported, tr!("this model has no chat template of its own", "该模型没有自带的对话模板"))
-                    .hint(tr!("choose one with --template, for example alpaca or cornucopia", "请用 --template 选择，例如 alpaca 或 cornucopia")));
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    tr!("this model has no chat template of its own", "该模型没有自带的对话模板"),
+                )
+                .hint(tr!(
+                    "choose one with --template, for example alpaca or cornucopia",
+                    "请用 --template 选择，例如 alpaca 或 cornucopia"
+                )));
             }
         };
         let leading = match source {
@@ -245,12 +251,19 @@ impl<'a> Renderer<'a> {
     }
 
     fn chat_pieces(&self, chat: &ChatTemplate, conversation: &Conversation<'_>) -> Result<Vec<Piece>> {
+        let last = conversation.turns.len().saturating_sub(1);
         let open = conversation.turns.last().is_some_and(|turn| turn.answer.is_none());
         let (text, spans) = chat.render_with_answers(&conversation.messages(), open)?;
         let cut = |from: usize, to: usize| text.get(from..to).unwrap_or_default().to_owned();
         let mut pieces = Vec::new();
         let mut at = 0;
-        for (turn, span) in spans.iter().enumerate() {
+        for (turn, span) in spans.into_iter().enumerate() {
+            let span = match span {
+                Ok(span) => span,
+                Err(e) if !open && (turn == last || !self.last_turn_only) => return Err(e),
+                // An answer that is only read may be rewritten: models that think drop old thoughts.
+                Err(_) => continue,
+            };
             pieces.push(Piece { text: cut(at, span.start), answer: false, eos: false, turn });
             pieces.push(Piece { text: cut(span.start, span.text_end), answer: true, eos: false, turn });
             let marker = cut(span.text_end, span.end);
@@ -258,13 +271,13 @@ impl<'a> Renderer<'a> {
                 pieces.push(self.eos_piece(turn));
             } else if !marker.is_empty() {
                 pieces.push(Piece { text: marker, answer: true, eos: false, turn });
-            } else if !open && turn + 1 == spans.len() {
+            } else if !open && turn == last {
                 // The template ends answers with nothing; without an end the model would never stop.
                 pieces.push(self.eos_piece(turn));
             }
             at = span.end;
         }
-        pieces.push(Piece { text: cut(at, text.len()), answer: false, eos: false, turn: spans.len() });
+        pieces.push(Piece { text: cut(at, text.len()), answer: false, eos: false, turn: last });
         pieces.retain(|piece| !piece.text.is_empty() || piece.eos);
         Ok(pieces)
     }
@@ -286,6 +299,9 @@ fn leading_tokens(tokenizer: &dyn Tokenize) -> Result<Vec<u32>> {
 
 fn nothing_to_learn(e: &Example) -> Error {
     let start: String = e.instruction.chars().take(40).collect();
-    Error::new(Kind::InvalidInput, tr!("the row `{start}` has no answer token to learn", "数据行 `{start}` 没有可学习的回答"))
-        .hint(tr!("give it an output, or remove the row", "请补上 output，或删除该行"))
+    Error::new(
+        Kind::InvalidInput,
+        tr!("the row `{start}` has no answer token to learn", "数据行 `{start}` 没有可学习的回答"),
+    )
+    .hint(tr!("give it an output, or remove the row", "请补上 output，或删除该行"))
 }

@@ -24,8 +24,14 @@ pub enum Template {
 
 impl Template {
     /// Every template.
-    pub const ALL: [Template; 6] =
-        [Template::Chat, Template::Alpaca, Template::Linly, Template::LinlyCard, Template::LinlyChat, Template::Cornucopia];
+    pub const ALL: [Template; 6] = [
+        Template::Chat,
+        Template::Alpaca,
+        Template::Linly,
+        Template::LinlyCard,
+        Template::LinlyChat,
+        Template::Cornucopia,
+    ];
 
     /// Its name on the command line and in provenance.
     pub fn name(self) -> &'static str {
@@ -45,7 +51,9 @@ impl Template {
             Template::Chat => tr!("the model's own chat template", "模型自带的对话模板"),
             Template::Alpaca => tr!("Stanford Alpaca, with and without input", "Stanford Alpaca（含或不含 input）"),
             Template::Linly => tr!("Linly's fine-tuning code", "Linly 微调代码所用格式"),
-            Template::LinlyCard => tr!("Linly's model card (two blanks before the response)", "Linly 模型卡格式（回答前有两个空格）"),
+            Template::LinlyCard => {
+                tr!("Linly's model card (two blanks before the response)", "Linly 模型卡格式（回答前有两个空格）")
+            }
             Template::LinlyChat => tr!("Linly's User/Bot form", "Linly 的 User/Bot 对话格式"),
             Template::Cornucopia => tr!("Cornucopia, Chinese finance questions", "聚宝盆（中文金融问答）"),
         }
@@ -70,8 +78,11 @@ impl FromStr for Template {
     fn from_str(name: &str) -> Result<Template> {
         Template::ALL.into_iter().find(|t| t.name() == name).ok_or_else(|| {
             let names: Vec<&str> = Template::ALL.iter().map(|t| t.name()).collect();
-            Error::new(Kind::InvalidInput, tr!("no template `{name}`", "没有模板 `{name}`"))
-                .hint(tr!("use one of: {}", "可用：{}", names.join(", ")))
+            Error::new(Kind::InvalidInput, tr!("no template `{name}`", "没有模板 `{name}`")).hint(tr!(
+                "use one of: {}",
+                "可用：{}",
+                names.join(", ")
+            ))
         })
     }
 }

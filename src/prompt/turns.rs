@@ -82,7 +82,10 @@ impl<'e> Conversation<'e> {
 fn out_of_order() -> Error {
     Error::new(
         Kind::InvalidInput,
-        tr!("the messages do not alternate between user and assistant, or do not end with the user", "消息没有按 user/assistant 交替，或最后一条不是 user"),
+        tr!(
+            "the messages do not alternate between user and assistant, or do not end with the user",
+            "消息没有按 user/assistant 交替，或最后一条不是 user"
+        ),
     )
     .hint(tr!(
         "give system messages first, then user and assistant in turn, and a user message at the end",

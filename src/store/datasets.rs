@@ -131,7 +131,10 @@ impl Store {
     fn no_dataset(&self, name: &str) -> Error {
         let names: Vec<String> = self.datasets().unwrap_or_default().into_iter().map(|d| d.name).collect();
         let hint = if names.is_empty() {
-            tr!("import one: linly-bench data import FILE --name {name}", "请先导入：linly-bench data import FILE --name {name}")
+            tr!(
+                "import one: linly-bench data import FILE --name {name}",
+                "请先导入：linly-bench data import FILE --name {name}"
+            )
         } else {
             tr!("there are: {}", "现有：{}", names.join(", "))
         };
@@ -139,7 +142,8 @@ impl Store {
     }
 
     fn dataset_id(&self, name: &str) -> Result<i64> {
-        let row = self.wait(sqlx::query("SELECT id FROM datasets WHERE name = ?").bind(name).fetch_optional(&self.pool))?;
+        let row =
+            self.wait(sqlx::query("SELECT id FROM datasets WHERE name = ?").bind(name).fetch_optional(&self.pool))?;
         row.map(|row| row.get("id")).ok_or_else(|| self.no_dataset(name))
     }
 
@@ -216,8 +220,11 @@ impl Store {
         let id = self.dataset_id(name)?;
         let rows = self.rows(name, &RowQuery::default())?;
         if rows.len() != splits.len() {
-            return Err(Error::new(Kind::Mismatch, tr!("the dataset `{name}` changed meanwhile", "数据集 `{name}` 在此期间有变动"))
-                .hint(tr!("try again", "请重试")));
+            return Err(Error::new(
+                Kind::Mismatch,
+                tr!("the dataset `{name}` changed meanwhile", "数据集 `{name}` 在此期间有变动"),
+            )
+            .hint(tr!("try again", "请重试")));
         }
         let mut version = Version::default();
         for (row, split) in rows.iter().zip(splits) {
@@ -276,14 +283,19 @@ impl DatasetWriter<'_> {
         let (store, mut seen) = (self.store, HashSet::new());
         let transaction = self.transaction()?;
         let old: Option<i64> = store.wait(async {
-            let row = sqlx::query("SELECT id FROM datasets WHERE name = ?").bind(name).fetch_optional(&mut **transaction).await?;
+            let row = sqlx::query("SELECT id FROM datasets WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&mut **transaction)
+                .await?;
             Ok(row.map(|row| row.get("id")))
         })?;
         match (old, existing) {
             (Some(_), Existing::Refuse) => return Err(name_taken(name)),
             (Some(id), Existing::Append) => {
                 let rows = store.wait(
-                    sqlx::query("SELECT * FROM examples WHERE dataset_id = ? ORDER BY row").bind(id).fetch_all(&mut **transaction),
+                    sqlx::query("SELECT * FROM examples WHERE dataset_id = ? ORDER BY row")
+                        .bind(id)
+                        .fetch_all(&mut **transaction),
                 )?;
                 for row in &rows {
                     let row = stored_row(row)?;
@@ -415,7 +427,11 @@ impl Drop for DatasetWriter<'_> {
 
 /// The error of a name that is taken by other rows.
 pub fn name_taken(name: &str) -> Error {
-    Error::new(Kind::InvalidInput, tr!("there is already a dataset `{name}`, with other rows", "已有数据集 `{name}`，且内容不同")).hint(tr!(
+    Error::new(
+        Kind::InvalidInput,
+        tr!("there is already a dataset `{name}`, with other rows", "已有数据集 `{name}`，且内容不同"),
+    )
+    .hint(tr!(
         "choose another --name, or say --replace (new rows instead of the old) or --append (after them)",
         "请换一个 --name，或使用 --replace（替换旧数据）或 --append（追加）"
     ))
@@ -443,8 +459,11 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
     let number: i64 = row.get("row");
     let history: String = row.get("history");
     let history = serde_json::from_str(&history).map_err(|e| {
-        Error::new(Kind::Corrupt, tr!("row {number}: its history cannot be read: {e}", "第 {number} 行的 history 无法读取：{e}"))
-            .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
+        Error::new(
+            Kind::Corrupt,
+            tr!("row {number}: its history cannot be read: {e}", "第 {number} 行的 history 无法读取：{e}"),
+        )
+        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
     })?;
     Ok(StoredRow {
         row: number as u64,

@@ -8,6 +8,11 @@ mod files;
 mod runs;
 
 pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
+mod arena;
+mod files;
+mod runs;
+
+pub use arena::ArenaRecord;
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
 

@@ -92,7 +92,12 @@ const BATCH: usize = 512;
 /// `InvalidInput` when the name is taken by other rows, no row is usable, or a record is refused
 /// under `strict`; `Unsupported` for another format; `Interrupted` when `cancel` is set; `NotFound`,
 /// `Io`, `NoSpace`.
-pub fn import(bench: &Workbench, request: &ImportRequest, events: &dyn EventSink, cancel: &CancelToken) -> Result<ImportReport> {
+pub fn import(
+    bench: &Workbench,
+    request: &ImportRequest,
+    events: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<ImportReport> {
     check_name(&request.name)?;
     let started = Instant::now();
     let old = bench.store.find_dataset(&request.name)?;
@@ -100,7 +105,8 @@ pub fn import(bench: &Workbench, request: &ImportRequest, events: &dyn EventSink
     let (target, seen) = if old.is_some() && request.existing == Existing::Refuse {
         (Target::Compare(Version::default()), HashSet::new())
     } else {
-        let (writer, seen) = bench.store.write_dataset(&request.name, &request.source, &request.licence, request.existing)?;
+        let (writer, seen) =
+            bench.store.write_dataset(&request.name, &request.source, &request.licence, request.existing)?;
         (Target::Write(writer), seen)
     };
     let mut intake = Intake { target, seen, imported: 0, duplicates: 0, rejects: Vec::new(), strict: request.strict };
@@ -137,7 +143,11 @@ pub fn import(bench: &Workbench, request: &ImportRequest, events: &dyn EventSink
 fn check_name(name: &str) -> Result<()> {
     let bad = |c: char| c.is_control() || c.is_whitespace() || "=,:/\\".contains(c);
     if name.is_empty() || name.starts_with('-') || name.chars().count() > 100 || name.contains(bad) {
-        return Err(Error::new(Kind::InvalidInput, tr!("`{name}` cannot be a dataset's name", "`{name}` 不能作数据集名")).hint(tr!(
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("`{name}` cannot be a dataset's name", "`{name}` 不能作数据集名"),
+        )
+        .hint(tr!(
             "use letters, digits, `-`, `_` and `.`; no blanks and none of = , : / \\",
             "请用文字、数字、`-`、`_`、`.`；不能有空白或 = , : / \\"
         )));
@@ -174,14 +184,14 @@ impl Intake<'_> {
     fn take(&mut self, record: Record) -> Result<()> {
         match record {
             Record::Row(row) => self.row(row),
-            Record::Reject(reject) if self.strict => Err(Error::new(
-                Kind::InvalidInput,
-                format!("{}:{}: {}", reject.file, reject.line, reject.reason),
-            )
-            .hint(tr!(
-                "nothing was imported; correct that line, or leave out --strict to skip it",
-                "没有导入任何数据；请改正该行，或去掉 --strict 以跳过它"
-            ))),
+            Record::Reject(reject) if self.strict => {
+                Err(Error::new(Kind::InvalidInput, format!("{}:{}: {}", reject.file, reject.line, reject.reason)).hint(
+                    tr!(
+                        "nothing was imported; correct that line, or leave out --strict to skip it",
+                        "没有导入任何数据；请改正该行，或去掉 --strict 以跳过它"
+                    ),
+                ))
+            }
             Record::Reject(reject) => {
                 if let Target::Write(writer) = &mut self.target {
                     writer.reject(&reject)?;
@@ -256,7 +266,10 @@ fn read_all(
                 return Ok(());
             }
             if cancel.is_cancelled() {
-                return Err(Error::new(Kind::Interrupted, tr!("stopped; nothing was imported", "已停止；没有导入任何数据")));
+                return Err(Error::new(
+                    Kind::Interrupted,
+                    tr!("stopped; nothing was imported", "已停止；没有导入任何数据"),
+                ));
             }
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             sender.send(full).map_err(|_| Error::internal("the writing thread is gone"))

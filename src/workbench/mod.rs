@@ -2,6 +2,8 @@
 //! It brings the store together with the engines, which know nothing of each other.
 
 pub mod data;
+pub mod arena;
+pub mod leaderboard;
 
 use crate::config::Settings;
 use crate::error::Result;
