@@ -3,6 +3,7 @@
 
 pub mod adapter;
 mod block;
+pub mod catalogue;
 mod config;
 mod config_hf;
 mod decoder;
@@ -10,6 +11,7 @@ mod gguf;
 mod gguf_header;
 mod gguf_weights;
 mod lora;
+mod repository;
 mod safetensors;
 mod tokenizer;
 mod tokenizer_gguf;
@@ -20,10 +22,11 @@ pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
 pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
+pub use repository::{Hub, Repository};
 pub use tokenizer::{DecodeStream, Tokenizer};
 pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
 
 /// Hexadecimal digits of a hash.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
