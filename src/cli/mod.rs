@@ -3,12 +3,16 @@
 mod data;
 mod draw;
 mod train;
+mod columns;
+mod run;
+mod runs;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
@@ -63,6 +67,8 @@ enum LangArg {
 enum Command {
     Data(data::DataArgs),
     Train(train::TrainArgs),
+    Run(run::Args),
+    Runs(runs::Args),
 }
 
 /// What a command works with.
@@ -124,5 +130,9 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         None => Ok(ExitCode::from(2)),
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
         Some(Command::Train(args)) => train::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(command) => match command {
+            Command::Run(args) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+            Command::Runs(args) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        },
     }
 }

@@ -6,6 +6,7 @@
 mod arena;
 mod datasets;
 mod files;
+mod outcomes;
 mod runs;
 
 pub use arena::ArenaRecord;

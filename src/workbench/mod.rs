@@ -9,6 +9,11 @@ pub mod models;
 pub mod train;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
+mod runs;
+mod score;
+
+pub use runs::{compare_runs, run_report};
+pub use score::{Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score};
 
 use crate::config::Settings;
 use crate::error::Result;
