@@ -18,6 +18,7 @@ pub mod infer;
 pub mod job;
 pub mod lang;
 pub mod leaderboard;
+pub mod machine;
 pub mod model;
 pub mod ops;
 pub mod prompt;
