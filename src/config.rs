@@ -68,11 +68,10 @@ impl Settings {
 
 fn read_file(path: &Path) -> Result<File> {
     match std::fs::read_to_string(path) {
-        Ok(text) => toml::from_str(&text)
-            .map_err(|e| Error::new(Kind::InvalidInput, format!("{}: {e}", path.display())).hint(tr!(
-                "correct or remove that file",
-                "请改正或删除该文件"
-            ))),
+        Ok(text) => toml::from_str(&text).map_err(|e| {
+            Error::new(Kind::InvalidInput, format!("{}: {e}", path.display()))
+                .hint(tr!("correct or remove that file", "请改正或删除该文件"))
+        }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(File::default()),
         Err(e) => Err(Error::io(path, &e)),
     }

@@ -21,11 +21,7 @@ pub fn set(lang: Lang) {
 
 /// The language in force.
 pub fn current() -> Lang {
-    if CURRENT.load(Ordering::Relaxed) == 1 {
-        Lang::Zh
-    } else {
-        Lang::En
-    }
+    if CURRENT.load(Ordering::Relaxed) == 1 { Lang::Zh } else { Lang::En }
 }
 
 /// The language that `LC_ALL`, `LC_MESSAGES` or `LANG` ask for, in that order; English otherwise.

@@ -1,5 +1,6 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod data;
 mod ui;
 
 pub use ui::Ui;
@@ -55,7 +56,9 @@ enum LangArg {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Data(data::DataArgs),
+}
 
 /// What a command works with.
 pub struct Context {
@@ -78,7 +81,7 @@ impl Context {
 
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(data::rename_row_language(std::env::args_os()));
     lang::set(match cli.global.lang {
         Some(LangArg::En) => Lang::En,
         Some(LangArg::Zh) => Lang::Zh,
@@ -97,9 +100,8 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    let _ = &context;
     match cli.command {
         None => Ok(ExitCode::from(2)),
-        Some(command) => match command {},
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
     }
 }

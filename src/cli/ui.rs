@@ -51,8 +51,11 @@ impl Ui {
     pub fn error(&self, error: &Error) {
         let mark = crate::tr!("error", "错误");
         let hint = crate::tr!("hint", "提示");
-        let (mark, hint) =
-            if self.color { (format!("\x1b[31m{mark}\x1b[0m"), format!("\x1b[36m{hint}\x1b[0m")) } else { (mark, hint) };
+        let (mark, hint) = if self.color {
+            (format!("\x1b[31m{mark}\x1b[0m"), format!("\x1b[36m{hint}\x1b[0m"))
+        } else {
+            (mark, hint)
+        };
         let mut err = std::io::stderr().lock();
         let _ = writeln!(err, "{mark}: {}", error.message);
         if let Some(text) = &error.hint {

@@ -1,6 +1,7 @@
 //! One instruction row.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// The part of a dataset that a row belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,25 @@ pub enum Split {
     Train,
     /// Held out.
     Val,
+}
+
+impl Split {
+    /// The word in files, in the database and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+        }
+    }
+
+    /// The split that `word` names; the common names of a held-out part all mean [`Split::Val`].
+    pub fn parse(word: &str) -> Option<Split> {
+        match word {
+            "train" => Some(Split::Train),
+            "val" | "valid" | "validation" | "dev" | "eval" => Some(Split::Val),
+            _ => None,
+        }
+    }
 }
 
 /// An instruction with its answer, in alpaca's terms. Absent and null fields are empty here.
@@ -31,4 +51,95 @@ pub struct Example {
     pub lang: String,
     /// Trained on or held out.
     pub split: Split,
+}
+
+/// SHA-256 of what a row teaches.
+pub type RowHash = [u8; 32];
+
+impl Example {
+    /// The row's identity: its texts and nothing else. Two rows that differ only in their split or
+    /// language tag are the same row, so one of them is a duplicate.
+    pub fn hash(&self) -> RowHash {
+        let mut sha = Sha256::new();
+        // Lengths go in front, so that moving a character from one field to the next changes the hash.
+        let mut put = |text: &str| {
+            sha.update((text.len() as u64).to_le_bytes());
+            sha.update(text);
+        };
+        for text in [&self.instruction, &self.input, &self.output, &self.system] {
+            put(text);
+        }
+        for (question, answer) in &self.history {
+            put(question);
+            put(answer);
+        }
+        sha.finalize().into()
+    }
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
+}
+
+/// Computes a dataset's version: a hash over its rows in order, each with its split and language.
+/// The same rows give the same version on every machine; moving one row to `val` gives another.
+#[derive(Default)]
+pub struct Version(Sha256);
+
+impl Version {
+    /// Takes the next row.
+    pub fn add(&mut self, hash: &RowHash, split: Split, lang: &str) {
+        self.0.update(hash);
+        self.0.update(split.as_str());
+        self.0.update([0]);
+        self.0.update(lang);
+        self.0.update([0]);
+    }
+
+    /// The version: 64 hexadecimal digits.
+    pub fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(instruction: &str, input: &str) -> Example {
+        Example { instruction: instruction.into(), input: input.into(), output: "a".into(), ..Example::default() }
+    }
+
+    #[test]
+    fn a_row_is_its_texts() {
+        assert_ne!(row("ab", "").hash(), row("a", "b").hash());
+        let tagged = Example { lang: "zh".into(), split: Split::Val, ..row("ab", "") };
+        assert_eq!(tagged.hash(), row("ab", "").hash());
+        let turns = Example { history: vec![("q".into(), "a".into())], ..row("ab", "") };
+        assert_ne!(turns.hash(), row("ab", "").hash());
+    }
+
+    #[test]
+    fn a_version_depends_on_order_split_and_language() {
+        let version = |rows: &[(&str, Split, &str)]| {
+            let mut v = Version::default();
+            for (text, split, lang) in rows {
+                v.add(&row(text, "").hash(), *split, lang);
+            }
+            v.finish()
+        };
+        let base = version(&[("a", Split::Train, "en"), ("b", Split::Train, "en")]);
+        assert_eq!(base.len(), 64);
+        assert_eq!(base, version(&[("a", Split::Train, "en"), ("b", Split::Train, "en")]));
+        assert_ne!(base, version(&[("b", Split::Train, "en"), ("a", Split::Train, "en")]));
+        assert_ne!(base, version(&[("a", Split::Train, "en"), ("b", Split::Val, "en")]));
+        assert_ne!(base, version(&[("a", Split::Train, "zh"), ("b", Split::Train, "en")]));
+    }
+
+    #[test]
+    fn hex_is_lower_case() {
+        assert_eq!(hex(&[0, 15, 0xab]), "000fab");
+    }
 }

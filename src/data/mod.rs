@@ -1,5 +1,14 @@
 //! Instruction data: reading it from files, and the plain types the rest of the program passes on.
 
 mod example;
+mod fields;
+mod import;
+mod language;
+mod records;
+mod split;
 
-pub use example::{Example, Split};
+pub use example::{Example, RowHash, Split, Version, hex};
+pub use fields::FieldMap;
+pub use import::{Format, ImportOptions, Record, Reject, Row, read};
+pub use language::detect as detect_language;
+pub use split::{HoldOut, hold_out};

@@ -1,1 +1,3 @@
 //! Benchmarks: definitions, prompts, scoring and statistics.
+
+pub mod statistics;

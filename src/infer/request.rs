@@ -53,7 +53,12 @@ pub trait LanguageModel {
     ///
     /// # Errors
     /// `Interrupted` when `cancel` is set.
-    fn loglikelihoods(&self, requests: &[ScoreRequest], done: &mut dyn FnMut(usize), cancel: &CancelToken) -> Result<Vec<Vec<f64>>>;
+    fn loglikelihoods(
+        &self,
+        requests: &[ScoreRequest],
+        done: &mut dyn FnMut(usize),
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f64>>>;
 
     /// Continues each prompt until an end-of-sequence token or `sampling.max_new_tokens`.
     /// `on_token(i, id)` hears each token of prompt `i` as it is chosen.
@@ -67,4 +72,9 @@ pub trait LanguageModel {
         on_token: &mut dyn FnMut(usize, u32),
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>>;
+
+    /// Tokens that went through the model so far: what a speed is computed from. 0 where it is not known.
+    fn prefilled(&self) -> u64 {
+        0
+    }
 }

@@ -1,2 +1,30 @@
 //! Models: where they come from (catalogue, hub, files), what they are made of (config, decoder, LoRA),
 //! and how adapters are written and read.
+
+pub mod adapter;
+mod block;
+mod decoder;
+mod lora;
+
+pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
+pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
+mod config;
+mod config_hf;
+mod gguf;
+mod gguf_header;
+mod gguf_weights;
+mod safetensors;
+mod tokenizer;
+mod tokenizer_gguf;
+mod weights;
+
+pub use config::{Architecture, ModelConfig, RopeScaling};
+pub use gguf::Gguf;
+pub use gguf_header::TensorInfo;
+pub use tokenizer::{DecodeStream, Tokenizer};
+pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
+
+/// Hexadecimal digits of a hash.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

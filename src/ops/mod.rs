@@ -1,1 +1,28 @@
-//! Differentiable operations that candle lacks, each a forward and a backward.
+//! Differentiable operations, each a forward and an explicit backward.
+//!
+//! candle has no backward for RMSNorm, RoPE or fused attention and computes weight gradients that LoRA
+//! does not want, so training on its graph is slow and, worse, silently loses gradients. Here every
+//! operation is a pair of plain functions over row-major `f32` slices: `[tokens, features]`. All rows
+//! of a batch lie one after another without padding; only attention knows where one sequence ends.
+//!
+//! The same forward functions serve training and inference.
+
+mod attention;
+mod cross_entropy;
+mod dropout;
+mod elementwise;
+mod frozen;
+mod lora;
+mod matmul;
+mod rms_norm;
+mod rope;
+
+pub use attention::{HeadLayout, Span, attention, attention_backward};
+pub use cross_entropy::{linear_cross_entropy, log_sum_exp};
+pub use dropout::DropoutMask;
+pub use elementwise::{add_assign, exp, swiglu, swiglu_backward};
+pub use frozen::Frozen;
+pub use lora::{LoraGradient, LoraPair, LoraScratch};
+pub use matmul::{Threads, View, ViewMut, matmul};
+pub use rms_norm::{rms_norm, rms_norm_backward};
+pub use rope::{RopeTable, rope_scaled_frequencies};

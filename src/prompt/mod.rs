@@ -1,5 +1,17 @@
 //! Templates, and the one rendering that gives both a model's tokens and the loss mask.
 
+mod chat;
 mod message;
+mod preview;
+mod python;
+mod render;
+mod template;
+mod tokenize;
+mod turns;
 
+pub use chat::ChatTemplate;
 pub use message::{Message, Role};
+pub use preview::{Preview, PreviewToken};
+pub use render::{Rendered, Renderer};
+pub use template::Template;
+pub use tokenize::Tokenize;

@@ -3,9 +3,16 @@
 //! Callers are ordinary threads: every method blocks until SQLite has answered. The pool's futures
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
+mod datasets;
 mod files;
 mod runs;
 
+pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
+mod arena;
+mod files;
+mod runs;
+
+pub use arena::ArenaRecord;
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
 
@@ -68,7 +75,8 @@ impl Store {
 
 /// Now, as the database writes it: RFC 3339, UTC, milliseconds.
 pub fn now() -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     time::OffsetDateTime::now_utc().format(&format).unwrap_or_default()
 }
 
@@ -94,8 +102,12 @@ fn database_error(path: &Path, error: sqlx::Error) -> Error {
                     .hint(tr!("check that the folder exists and can be written", "请检查目录存在且可写"));
             }
             8 => {
-                return Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读"))
-                    .hint(tr!("check the permissions, or choose another home with --home DIR", "请检查权限，或用 --home DIR 另选目录"));
+                return Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读")).hint(
+                    tr!(
+                        "check the permissions, or choose another home with --home DIR",
+                        "请检查权限，或用 --home DIR 另选目录"
+                    ),
+                );
             }
             5 | 6 => {
                 return Error::new(

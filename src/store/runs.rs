@@ -230,9 +230,11 @@ impl Store {
     /// `NotFound`, or `InvalidInput` when several runs begin so.
     pub fn run(&self, id: &str) -> Result<RunRecord> {
         let rows = self.wait(
-            sqlx::query("SELECT * FROM runs WHERE id = ?1 OR substr(id, 1, length(?1)) = ?1 ORDER BY id = ?1 DESC, id LIMIT 3")
-                .bind(id)
-                .fetch_all(&self.pool),
+            sqlx::query(
+                "SELECT * FROM runs WHERE id = ?1 OR substr(id, 1, length(?1)) = ?1 ORDER BY id = ?1 DESC, id LIMIT 3",
+            )
+            .bind(id)
+            .fetch_all(&self.pool),
         )?;
         let Some(first) = rows.first().filter(|_| !id.is_empty()) else {
             return Err(Error::new(Kind::NotFound, tr!("no run `{id}`", "没有运行 `{id}`"))
@@ -315,7 +317,8 @@ impl Store {
 
     /// All named adapters, the newest first.
     pub fn adapters(&self) -> Result<Vec<AdapterRecord>> {
-        let rows = self.wait(sqlx::query("SELECT * FROM adapters ORDER BY created_at DESC, name").fetch_all(&self.pool))?;
+        let rows =
+            self.wait(sqlx::query("SELECT * FROM adapters ORDER BY created_at DESC, name").fetch_all(&self.pool))?;
         Ok(rows
             .iter()
             .map(|row| AdapterRecord {
@@ -338,10 +341,11 @@ impl Store {
         let lock = File::create(&path).map_err(|e| Error::io(&path, &e))?;
         match lock.try_lock() {
             Ok(()) => Ok(Lease { _lock: lock }),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                Err(Error::new(Kind::InvalidInput, tr!("run {id} is being worked on by another process", "运行 {id} 正由另一个进程处理"))
-                    .hint(tr!("wait for it, or stop it first", "请等待它结束，或先停止它")))
-            }
+            Err(std::fs::TryLockError::WouldBlock) => Err(Error::new(
+                Kind::InvalidInput,
+                tr!("run {id} is being worked on by another process", "运行 {id} 正由另一个进程处理"),
+            )
+            .hint(tr!("wait for it, or stop it first", "请等待它结束，或先停止它"))),
             Err(std::fs::TryLockError::Error(e)) => Err(Error::io(&path, &e)),
         }
     }

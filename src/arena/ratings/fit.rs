@@ -1,0 +1,144 @@
+//! The maximum of the Bradley–Terry likelihood, and the covariance of its estimate.
+//!
+//! P(i beats j) = σ(θᵢ − θⱼ), a tie is half a win for either side. With dᵢⱼ = θᵢ − θⱼ, sᵢⱼ the points of i and nᵢⱼ
+//! the battles of the pair, the log-likelihood is Σ sᵢⱼ·dᵢⱼ − nᵢⱼ·ln(1 + e^dᵢⱼ). It is concave, so Newton's
+//! method with step halving finds its one maximum. Only differences of θ matter; each group of models that are
+//! linked by battles is centred on 0, which is where a gradient method that starts from 0 ends too.
+
+use super::linear::Matrix;
+use super::tally::{Pair, Structure};
+use crate::error::{Error, Result};
+
+/// A diagonal term of this size per battle keeps H invertible. H is singular along a shift of a whole group, where G
+/// is zero, so it changes an interval only in its fifth digit. The value is that of arena-rank.
+const RIDGE_PER_BATTLE: f64 = 1e-5;
+
+/// Newton steps; a handful is the rule.
+const MAX_STEPS: usize = 200;
+
+pub(super) fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// ln(1 + eˣ) without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// The pairs with one more, imagined tie for each pair that has no way back. A model that only wins (or a class of
+/// models that only wins against another) has no finite rating; half a win in the missing direction gives it one,
+/// and leaves the pairs inside a class as they are.
+pub(super) fn with_imagined_ties(pairs: &[Pair], structure: &Structure) -> Vec<Pair> {
+    pairs
+        .iter()
+        .map(|pair| if structure.is_one_way(pair) { Pair { ties: pair.ties + 1.0, ..*pair } } else { *pair })
+        .collect()
+}
+
+fn log_likelihood(theta: &[f64], pairs: &[Pair]) -> f64 {
+    pairs
+        .iter()
+        .map(|p| {
+            let d = theta[p.i] - theta[p.j];
+            (p.wins_i + p.ties / 2.0) * d - p.total() * softplus(d)
+        })
+        .sum()
+}
+
+/// θ at the maximum of the likelihood, each group centred on 0. `pairs` come from [`with_imagined_ties`], so there is one.
+///
+/// # Errors
+/// `Internal` when Newton's method does not come to rest, which a concave function does not do.
+pub(super) fn fit(models: usize, pairs: &[Pair], group: &[usize]) -> Result<Vec<f64>> {
+    let mut theta = vec![0.0; models];
+    let mut best = log_likelihood(&theta, pairs);
+    for _ in 0..MAX_STEPS {
+        let mut gradient = vec![0.0; models];
+        let mut hessian = Matrix::zero(models);
+        for p in pairs {
+            let chance = sigmoid(theta[p.i] - theta[p.j]);
+            let pull = p.wins_i + p.ties / 2.0 - p.total() * chance;
+            gradient[p.i] += pull;
+            gradient[p.j] -= pull;
+            hessian.add_edge(p.i, p.j, p.total() * chance * (1.0 - chance));
+        }
+        pin_groups(&mut hessian, group);
+        let Some(factor) = hessian.cholesky() else {
+            return Err(Error::internal("the Hessian of the ratings is not positive definite"));
+        };
+        let step = factor.solve(&gradient);
+        if step.iter().all(|s| s.abs() <= 1e-12) {
+            return Ok(centred(theta, group));
+        }
+        let mut scale = 1.0;
+        loop {
+            let next: Vec<f64> = theta.iter().zip(&step).map(|(t, s)| t + scale * s).collect();
+            let value = log_likelihood(&next, pairs);
+            // Near the top the likelihood is flat to the last digit while the step still improves θ.
+            if value >= best - 1e-13 * (1.0 + best.abs()) {
+                (theta, best) = (next, value);
+                break;
+            }
+            scale /= 2.0;
+            if scale < 1e-10 {
+                return Ok(centred(theta, group));
+            }
+        }
+    }
+    Err(Error::internal("the ratings did not converge"))
+}
+
+/// Makes H regular without changing a step: 1·1ᵀ per group only acts on a shift of the group, which the gradient
+/// never asks for.
+fn pin_groups(hessian: &mut Matrix, group: &[usize]) {
+    let scale = (0..hessian.n).map(|i| hessian.at(i, i)).fold(0.0, f64::max).max(f64::MIN_POSITIVE);
+    for i in 0..group.len() {
+        for j in 0..group.len() {
+            if group[i] == group[j] {
+                hessian.add(i, j, scale / group.len() as f64);
+            }
+        }
+    }
+}
+
+fn centred(mut theta: Vec<f64>, group: &[usize]) -> Vec<f64> {
+    let groups = group.iter().max().map_or(0, |g| g + 1);
+    let (mut sum, mut count) = (vec![0.0; groups], vec![0.0; groups]);
+    for (t, &g) in theta.iter().zip(group) {
+        sum[g] += t;
+        count[g] += 1.0;
+    }
+    for (t, &g) in theta.iter_mut().zip(group) {
+        *t -= sum[g] / count[g];
+    }
+    theta
+}
+
+/// The sandwich H⁻¹·G·H⁻¹: H is the Laplacian of n·p(1−p), G that of the squared residuals Σ(y − p)², over the pairs.
+///
+/// The residuals of a pair that was only ever won by one side are next to nothing and would claim a certainty that
+/// nobody has; such a pair enters G with its model variance n·p(1−p) instead.
+///
+/// # Errors
+/// `Internal` when H cannot be inverted.
+pub(super) fn covariance(theta: &[f64], pairs: &[Pair], structure: &Structure) -> Result<Matrix> {
+    let n = theta.len();
+    let (mut hessian, mut spread) = (Matrix::zero(n), Matrix::zero(n));
+    let mut battles = 0.0;
+    for p in pairs {
+        let chance = sigmoid(theta[p.i] - theta[p.j]);
+        let model = p.total() * chance * (1.0 - chance);
+        let residuals = p.wins_i * (1.0 - chance).powi(2) + p.wins_j * chance.powi(2) + p.ties * (0.5 - chance).powi(2);
+        hessian.add_edge(p.i, p.j, model);
+        spread.add_edge(p.i, p.j, if structure.is_one_way(p) { model } else { residuals });
+        battles += p.total();
+    }
+    for i in 0..n {
+        hessian.add(i, i, RIDGE_PER_BATTLE * battles);
+    }
+    let Some(factor) = hessian.cholesky() else {
+        return Err(Error::internal("the information matrix of the ratings is not positive definite"));
+    };
+    let inverse = factor.inverse();
+    Ok(inverse.times(&spread).times(&inverse))
+}

@@ -1,0 +1,90 @@
+//! Which rows form which micro-batch of an epoch.
+
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// How micro-batches are formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Rows (packing off) or filled sequences (packing on) in a micro-batch.
+    pub batch_size: usize,
+    /// Longest sequence, in tokens.
+    pub max_len: usize,
+    /// Whether several rows share one sequence of `max_len` tokens.
+    pub packing: bool,
+}
+
+/// The micro-batches of epoch `epoch`, as row numbers. Every row appears once; the order depends only
+/// on `seed` and `epoch`, and the number of micro-batches is the same in every epoch.
+///
+/// With packing each row goes, the longest first, into the fullest sequence that still has room for all
+/// of it (best-fit decreasing): no row is cut and none is left over.
+pub fn epoch_plan(lengths: &[usize], shape: Shape, seed: u64, epoch: u64) -> Vec<Vec<usize>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(epoch);
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.shuffle(&mut rng);
+    let units: Vec<Vec<usize>> = if shape.packing {
+        let mut packed = pack(&order, lengths, shape.max_len);
+        packed.shuffle(&mut rng);
+        packed
+    } else {
+        order.into_iter().map(|row| vec![row]).collect()
+    };
+    units.chunks(shape.batch_size.max(1)).map(<[_]>::concat).collect()
+}
+
+fn pack(order: &[usize], lengths: &[usize], capacity: usize) -> Vec<Vec<usize>> {
+    let mut rows = order.to_vec();
+    // Stable: among rows of one length the shuffled order decides, so epochs differ.
+    rows.sort_by_key(|row| std::cmp::Reverse(lengths[*row]));
+    let mut bins: Vec<Vec<usize>> = Vec::new();
+    // (room left, bin): the first entry with room ≥ length is the best fit.
+    let mut room: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for row in rows {
+        let length = lengths[row];
+        let best = room.range((length, 0)..).next().copied();
+        let (left, bin) = match best {
+            Some(entry) => {
+                room.remove(&entry);
+                entry
+            }
+            None => {
+                bins.push(Vec::new());
+                (capacity.max(length), bins.len() - 1)
+            }
+        };
+        bins[bin].push(row);
+        room.insert((left - length, bin));
+    }
+    bins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_appears_once_and_no_packed_sequence_overflows() {
+        let lengths: Vec<usize> = (0..500).map(|i| 1 + (i * 7919) % 200).collect();
+        for packing in [false, true] {
+            let shape = Shape { batch_size: 1, max_len: 256, packing };
+            let plans: Vec<_> = (0..3).map(|epoch| epoch_plan(&lengths, shape, 9, epoch)).collect();
+            for plan in &plans {
+                let mut seen: Vec<usize> = plan.concat();
+                seen.sort_unstable();
+                assert_eq!(seen, (0..500).collect::<Vec<_>>());
+                assert!(plan.iter().all(|rows| rows.iter().map(|r| lengths[*r]).sum::<usize>() <= 256));
+                assert_eq!(plan.len(), plans[0].len());
+            }
+            assert_ne!(plans[0], plans[1]);
+            assert_eq!(plans[0], epoch_plan(&lengths, shape, 9, 0));
+        }
+        let packed = epoch_plan(&lengths, Shape { batch_size: 1, max_len: 256, packing: true }, 9, 0);
+        let least = lengths.iter().sum::<usize>().div_ceil(256);
+        assert!(packed.len() <= least + least / 20 + 1, "{} sequences for a bound of {least}", packed.len());
+    }
+}

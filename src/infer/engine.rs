@@ -1,0 +1,283 @@
+//! The local engine: a decoder, perhaps with an adapter, behind [`LanguageModel`].
+
+use super::request::{Generation, LanguageModel, Sampling, ScoreRequest};
+use super::sampler::Sampler;
+use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
+use crate::model::{Decoder, KvBlock, Lora, Stretch, Workspace};
+use crate::ops::log_sum_exp;
+use crate::tr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// Tokens that go through the model at once. More gains nothing on a CPU and costs memory.
+const TOKENS_AT_ONCE: usize = 1024;
+
+/// Sequences that are decoded side by side: one pass over the weights serves all of them.
+const SEQUENCES_AT_ONCE: usize = 16;
+
+/// A shared beginning shorter than this is not worth a pass of its own.
+const SHORTEST_PREFIX: usize = 16;
+
+/// A model on this machine.
+pub struct Engine {
+    decoder: Arc<Decoder>,
+    lora: Option<Arc<Lora>>,
+    end: Vec<u32>,
+    workspace: Mutex<Workspace>,
+    prefilled: AtomicU64,
+}
+
+impl Engine {
+    /// An engine over shared weights; `end` are the tokens that end an answer.
+    pub fn new(decoder: Arc<Decoder>, lora: Option<Arc<Lora>>, end: Vec<u32>) -> Engine {
+        Engine { decoder, lora, end, workspace: Mutex::default(), prefilled: AtomicU64::new(0) }
+    }
+
+    /// Runs stretches; gives hidden states and caches.
+    fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+        let tokens: usize = stretches.iter().map(|s| s.ids.len()).sum();
+        self.prefilled.fetch_add(tokens as u64, Ordering::Relaxed);
+        let mut workspace = self.workspace.lock().map_err(|_| Error::internal("an inference thread failed"))?;
+        self.decoder.forward(stretches, self.lora.as_deref(), &mut workspace)
+    }
+
+    /// Log-probabilities `ln p(token | row)` for (row of `hidden`, token) pairs; pairs of a row lie together.
+    fn token_logprobs(&self, hidden: &[f32], wanted: &[(usize, u32)]) -> Vec<f64> {
+        let (width, vocabulary) = (self.decoder.config().hidden_size, self.decoder.config().vocab_size);
+        let mut rows: Vec<usize> = wanted.iter().map(|(row, _)| *row).collect();
+        rows.dedup();
+        let mut result = Vec::with_capacity(wanted.len());
+        let mut next = wanted.iter().peekable();
+        for chunk in rows.chunks(64) {
+            let picked: Vec<f32> = chunk.iter().flat_map(|r| &hidden[r * width..(r + 1) * width]).copied().collect();
+            let logits = self.decoder.logits(&picked, chunk.len());
+            for (row, logits) in chunk.iter().zip(logits.chunks_exact(vocabulary)) {
+                let lse = log_sum_exp(logits);
+                while let Some((_, token)) = next.next_if(|(r, _)| r == row) {
+                    result.push(f64::from(logits[*token as usize]) - lse);
+                }
+            }
+        }
+        result
+    }
+
+    /// Scores requests that share the cached `prefix`, the first `shared` tokens of each context.
+    fn score_group(&self, requests: &[&ScoreRequest], prefix: &KvBlock) -> Result<Vec<Vec<f64>>> {
+        let shared = prefix.len();
+        let stretches: Vec<Stretch<'_>> =
+            requests.iter().map(|r| Stretch { ids: &r.context[shared..], past: vec![prefix] }).collect();
+        let (hidden, caches) = self.forward(&stretches)?;
+        let mut first = Vec::new();
+        let mut end = 0;
+        for request in requests {
+            end += request.context.len() - shared;
+            first.extend(request.continuations.iter().map(|c| (end - 1, c[0])));
+        }
+        let mut sums = self.token_logprobs(&hidden, &first);
+        // Continuations of several tokens branch from their context, all in one further pass.
+        let mut branches = Vec::new();
+        let mut owners = Vec::new();
+        let all = requests.iter().zip(&caches).flat_map(|(r, cache)| r.continuations.iter().map(move |c| (c, cache)));
+        for (owner, (continuation, cache)) in all.enumerate() {
+            if continuation.len() > 1 {
+                branches.push(Stretch { ids: &continuation[..continuation.len() - 1], past: vec![prefix, cache] });
+                owners.push((owner, continuation));
+            }
+        }
+        if !branches.is_empty() {
+            let (hidden, _) = self.forward(&branches)?;
+            let mut wanted = Vec::new();
+            let mut sum_of = Vec::new();
+            for (owner, continuation) in owners {
+                for token in &continuation[1..] {
+                    wanted.push((wanted.len(), *token));
+                    sum_of.push(owner);
+                }
+            }
+            for (owner, logprob) in sum_of.into_iter().zip(self.token_logprobs(&hidden, &wanted)) {
+                sums[owner] += logprob;
+            }
+        }
+        let mut sums = sums.into_iter();
+        Ok(requests.iter().map(|r| sums.by_ref().take(r.continuations.len()).collect()).collect())
+    }
+
+    /// Cuts the left end of contexts that do not fit the model, as lm-evaluation-harness does.
+    fn fit(&self, request: &ScoreRequest) -> Result<ScoreRequest> {
+        if request.context.is_empty() || request.continuations.iter().any(Vec::is_empty) {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                tr!("an item has an empty context or an empty choice", "有题目的上文或选项为空"),
+            )
+            .hint(tr!("look at the benchmark's definition and data", "请检查评测定义与数据")));
+        }
+        let longest = request.continuations.iter().map(Vec::len).max().unwrap_or(1);
+        let room = (self.decoder.config().max_positions + 1).saturating_sub(longest).max(1);
+        let cut = request.context.len().saturating_sub(room);
+        Ok(ScoreRequest { context: request.context[cut..].to_vec(), continuations: request.continuations.clone() })
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, tr!("interrupted", "已中断"))
+}
+
+/// Length of the common beginning of two token lists.
+fn common(a: &[u32], b: &[u32]) -> usize {
+    a.iter().zip(b).take_while(|(x, y)| x == y).count()
+}
+
+/// How many of `requests`, from the first, share a beginning worth caching, and how long it is. At least
+/// one token of each context stays outside it: its hidden state predicts the continuation.
+fn sharing_run(requests: &[ScoreRequest]) -> (usize, usize) {
+    let first = &requests[0].context;
+    let mut shared = first.len() - 1;
+    let mut count = 1;
+    for request in &requests[1..] {
+        let next = common(&first[..shared], &request.context).min(request.context.len() - 1);
+        if next < SHORTEST_PREFIX || next < shared / 4 && count > 1 {
+            break;
+        }
+        shared = next;
+        count += 1;
+    }
+    if count == 1 { (1, 0) } else { (count, shared) }
+}
+
+impl LanguageModel for Engine {
+    fn loglikelihoods(
+        &self,
+        requests: &[ScoreRequest],
+        done: &mut dyn FnMut(usize),
+        cancel: &CancelToken,
+    ) -> Result<Vec<Vec<f64>>> {
+        let requests = requests.iter().map(|r| self.fit(r)).collect::<Result<Vec<_>>>()?;
+        let mut results = Vec::with_capacity(requests.len());
+        let mut rest = &requests[..];
+        while !rest.is_empty() {
+            let (count, shared) = sharing_run(rest);
+            // Requests without a common beginning still go through the model together.
+            let count = if shared == 0 { rest.len().min(SEQUENCES_AT_ONCE) } else { count };
+            let (group, after) = rest.split_at(count);
+            rest = after;
+            let prefix = match shared {
+                0 => KvBlock::default(),
+                _ => {
+                    let ids = &group[0].context[..shared];
+                    let (_, mut caches) = self.forward(&[Stretch { ids, past: Vec::new() }])?;
+                    caches.pop().unwrap_or_default()
+                }
+            };
+            let mut waiting: Vec<&ScoreRequest> = Vec::new();
+            let mut tokens = 0;
+            for (i, request) in group.iter().enumerate() {
+                waiting.push(request);
+                tokens += request.context.len() - shared;
+                let next = group.get(i + 1).map_or(usize::MAX, |r| r.context.len() - shared);
+                if next > TOKENS_AT_ONCE.saturating_sub(tokens) {
+                    if cancel.is_cancelled() {
+                        return Err(interrupted());
+                    }
+                    results.extend(self.score_group(&waiting, &prefix)?);
+                    waiting.clear();
+                    tokens = 0;
+                    done(results.len());
+                }
+            }
+        }
+        Ok(results)
+    }
+
+    fn generate(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &Sampling,
+        on_token: &mut dyn FnMut(usize, u32),
+        cancel: &CancelToken,
+    ) -> Result<Vec<Generation>> {
+        let mut results = Vec::with_capacity(prompts.len());
+        for (chunk, prompts) in prompts.chunks(SEQUENCES_AT_ONCE).enumerate() {
+            let first = chunk * SEQUENCES_AT_ONCE;
+            let mut live: Vec<Writing> = Vec::with_capacity(prompts.len());
+            for (i, prompt) in prompts.iter().enumerate() {
+                live.push(self.read_prompt(first + i, prompt, sampling)?);
+            }
+            let mut finished: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
+            while !live.is_empty() {
+                if cancel.is_cancelled() {
+                    return Err(interrupted());
+                }
+                let limit = self.decoder.config().max_positions;
+                live.retain_mut(|w| {
+                    let ended = self.end.contains(&w.next);
+                    if !ended {
+                        w.tokens.push(w.next);
+                        on_token(w.index, w.next);
+                    }
+                    let full = w.tokens.len() >= sampling.max_new_tokens || w.cache.len() + 1 >= limit;
+                    if ended || full {
+                        let tokens = std::mem::take(&mut w.tokens);
+                        finished[w.index - first] = Some(Generation { tokens, stopped: ended });
+                    }
+                    !(ended || full)
+                });
+                self.next_tokens(&mut live)?;
+            }
+            results.extend(finished.into_iter().flatten());
+        }
+        Ok(results)
+    }
+
+    fn prefilled(&self) -> u64 {
+        self.prefilled.load(Ordering::Relaxed)
+    }
+}
+
+/// An answer in the making.
+struct Writing {
+    /// Which prompt it answers.
+    index: usize,
+    cache: KvBlock,
+    /// Chosen, not yet run.
+    next: u32,
+    tokens: Vec<u32>,
+    sampler: Sampler,
+}
+
+impl Engine {
+    fn read_prompt(&self, index: usize, prompt: &[u32], sampling: &Sampling) -> Result<Writing> {
+        if prompt.is_empty() {
+            return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
+                .hint(tr!("write something to answer", "请输入内容")));
+        }
+        let width = self.decoder.config().hidden_size;
+        let (hidden, mut caches) = self.forward(&[Stretch { ids: prompt, past: Vec::new() }])?;
+        let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1);
+        let mut sampler = Sampler::new(sampling, index as u64);
+        sampler.see(prompt);
+        let next = sampler.choose(logits);
+        Ok(Writing { index, cache: caches.pop().unwrap_or_default(), next, tokens: Vec::new(), sampler })
+    }
+
+    /// Runs every answer's chosen token and chooses the one after it.
+    fn next_tokens(&self, live: &mut [Writing]) -> Result<()> {
+        if live.is_empty() {
+            return Ok(());
+        }
+        let (hidden, caches) = {
+            let stretches: Vec<Stretch<'_>> =
+                live.iter().map(|w| Stretch { ids: std::slice::from_ref(&w.next), past: vec![&w.cache] }).collect();
+            self.forward(&stretches)?
+        };
+        let logits = self.decoder.logits(&hidden, live.len());
+        for ((w, cache), logits) in
+            live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.decoder.config().vocab_size))
+        {
+            w.cache.append(cache);
+            w.sampler.see(&[w.next]);
+            w.next = w.sampler.choose(logits.to_vec());
+        }
+        Ok(())
+    }
+}

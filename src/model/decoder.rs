@@ -1,0 +1,326 @@
+//! The decoder: embedding, blocks, final norm, output layer. One model for training and inference.
+
+use super::block::{Adapted, Block, BlockTape, Rows, Scratch, load_frozen, load_vector};
+use super::config::{ModelConfig, RopeScaling};
+use super::lora::{Lora, LoraGradients};
+use super::weights::WeightSource;
+use crate::error::{Error, Kind, Result};
+use crate::ops::{
+    DropoutMask, Frozen, RopeTable, Span, linear_cross_entropy, rms_norm, rms_norm_backward, rope_scaled_frequencies,
+};
+use crate::tr;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A decoder-only language model with frozen weights.
+pub struct Decoder {
+    config: ModelConfig,
+    embedding: Frozen,
+    blocks: Vec<Block>,
+    norm: Vec<f32>,
+    /// `None` when the output layer is the embedding itself.
+    head: Option<Frozen>,
+    rope: RopeTable,
+}
+
+/// Sequences laid one after another for one training pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrainingRows {
+    /// Tokens of all sequences.
+    pub ids: Vec<u32>,
+    /// Position of each token in its sequence.
+    pub positions: Vec<u32>,
+    /// Which tokens form each sequence.
+    pub sequences: Vec<Range<usize>>,
+    /// (row, next token) for every row whose next token carries loss.
+    pub targets: Vec<(usize, u32)>,
+}
+
+/// Everything that one training pass keeps between forward and backward; reused from step to step.
+#[derive(Default)]
+pub struct Tape {
+    blocks: Vec<BlockTape>,
+    scratch: Scratch,
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    inverse_rms: Vec<f32>,
+    hidden: Vec<f32>,
+    d_hidden: Vec<f32>,
+    logits: Vec<f32>,
+}
+
+/// Keys and values of a stretch of tokens in every block: what a later stretch attends to.
+#[derive(Clone, Default)]
+pub struct KvBlock {
+    /// Per decoder block: keys `[len, kv_width]`.
+    keys: Vec<Vec<f32>>,
+    /// Per decoder block: values `[len, kv_width]`.
+    values: Vec<Vec<f32>>,
+    len: usize,
+}
+
+/// New tokens of one sequence and what lies before them.
+pub struct Stretch<'a> {
+    /// The new tokens; at least one.
+    pub ids: &'a [u32],
+    /// Cached stretches before them, oldest first.
+    pub past: Vec<&'a KvBlock>,
+}
+
+/// Buffers of the inference forward, reused between calls.
+#[derive(Default)]
+pub struct Workspace {
+    tape: BlockTape,
+    scratch: Scratch,
+    x: Vec<f32>,
+    inverse_rms: Vec<f32>,
+}
+
+impl KvBlock {
+    /// Tokens held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no token is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends the tokens of `next`.
+    pub fn append(&mut self, next: &KvBlock) {
+        for (mine, more) in [(&mut self.keys, &next.keys), (&mut self.values, &next.values)] {
+            mine.resize(more.len(), Vec::new());
+            for (mine, more) in mine.iter_mut().zip(more) {
+                mine.extend_from_slice(more);
+            }
+        }
+        self.len += next.len;
+    }
+}
+
+impl Decoder {
+    /// Reads all weights, de-quantised to f32, and checks every shape.
+    ///
+    /// # Errors
+    /// Those of the source, and `Mismatch` when a tensor does not have the configuration's shape.
+    pub fn load(config: &ModelConfig, source: &(dyn WeightSource + Send + Sync)) -> Result<Decoder> {
+        let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
+        let embedding = load_frozen(source, "model.embed_tokens.weight", vocabulary, hidden)?;
+        let head = if config.tie_word_embeddings {
+            None
+        } else {
+            Some(load_frozen(source, "lm_head.weight", vocabulary, hidden)?)
+        };
+        let blocks = (0..config.num_layers)
+            .into_par_iter()
+            .map(|i| Block::load(source, config, i))
+            .collect::<Result<Vec<_>>>()?;
+        let norm = load_vector(source, "model.norm.weight", hidden)?;
+        Ok(Decoder { rope: rope_table(config), config: config.clone(), embedding, blocks, norm, head })
+    }
+
+    /// Sizes and switches.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    fn head(&self) -> &Frozen {
+        self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// Number of weights, the tied output layer counted once.
+    pub fn parameter_count(&self) -> usize {
+        let c = &self.config;
+        let linear: usize = super::lora::Projection::ALL.iter().map(|p| p.shape(c)).map(|(o, i)| o * i).sum();
+        let heads = if self.head.is_some() { 2 } else { 1 };
+        heads * c.vocab_size * c.hidden_size + c.num_layers * (linear + 2 * c.hidden_size) + c.hidden_size
+    }
+
+    /// Checks tokens and lengths before they are used as indices.
+    fn check<'a>(&self, ids: impl IntoIterator<Item = &'a u32>, longest: usize) -> Result<()> {
+        let vocabulary = self.config.vocab_size;
+        if let Some(id) = ids.into_iter().find(|id| **id as usize >= vocabulary) {
+            return Err(Error::new(
+                Kind::Mismatch,
+                tr!(
+                    "token {id} lies outside the model's vocabulary of {vocabulary}",
+                    "词元 {id} 超出模型词表（大小 {vocabulary}）"
+                ),
+            )
+            .hint(tr!("the tokenizer belongs to another model", "分词器属于另一个模型")));
+        }
+        let limit = self.rope.positions();
+        if longest > limit {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                tr!(
+                    "a sequence of {longest} tokens is longer than the model's {limit}",
+                    "序列长 {longest} 个词元，超过模型上限 {limit}"
+                ),
+            )
+            .hint(tr!("shorten the input, or lower --max-len", "请缩短输入，或调低 --max-len")));
+        }
+        Ok(())
+    }
+
+    fn embed(&self, ids: impl Iterator<Item = u32>, x: &mut Vec<f32>) {
+        x.clear();
+        for id in ids {
+            x.extend_from_slice(self.embedding.row(id as usize));
+        }
+    }
+
+    /// Sum of the negative log-likelihoods of the batch's targets, in nats. With `gradients` the
+    /// gradient of `scale × that sum` is added to them.
+    ///
+    /// # Errors
+    /// `Mismatch` or `InvalidInput` when a token or a length does not fit the model.
+    pub fn loss(
+        &self,
+        batch: &TrainingRows,
+        lora: Option<&Lora>,
+        dropout: Option<DropoutMask>,
+        gradients: Option<(&mut LoraGradients, f32)>,
+        tape: &mut Tape,
+    ) -> Result<f64> {
+        self.check(&batch.ids, batch.sequences.iter().map(Range::len).max().unwrap_or(0))?;
+        let n = batch.ids.len();
+        let width = self.config.hidden_size;
+        let rows = Rows { positions: &batch.positions, sequences: &batch.sequences, past: &[] };
+        let adapted = |i: usize| {
+            let dropout = dropout.filter(|d| d.p > 0.0).map(|d| d.child(i as u64));
+            lora.map(|l| Adapted { lora: &l.blocks[i], dropout })
+        };
+        // A pass without gradients keeps nothing: one tape serves all blocks.
+        let kept = if gradients.is_some() { self.blocks.len() } else { 1 };
+        tape.blocks.resize_with(kept.max(tape.blocks.len()), BlockTape::default);
+        self.embed(batch.ids.iter().copied(), &mut tape.x);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let t = &mut tape.blocks[if kept == 1 { 0 } else { i }];
+            block.forward(&mut tape.x, &rows, &self.config, &self.rope, adapted(i), t, &mut tape.scratch);
+        }
+        let eps = self.config.rms_norm_eps as f32;
+        tape.normed.resize(n * width, 0.0);
+        tape.inverse_rms.resize(n, 0.0);
+        rms_norm(&tape.x, &self.norm, eps, &mut tape.normed, &mut tape.inverse_rms);
+        // Only supervised rows reach the output layer.
+        tape.hidden.clear();
+        for (row, _) in &batch.targets {
+            tape.hidden.extend_from_slice(&tape.normed[row * width..][..width]);
+        }
+        let targets: Vec<u32> = batch.targets.iter().map(|(_, id)| *id).collect();
+        let Some((gradients, scale)) = gradients else {
+            return Ok(linear_cross_entropy(self.head(), &tape.hidden, &targets, 1.0, None, &mut tape.logits));
+        };
+        tape.d_hidden.resize(tape.hidden.len(), 0.0);
+        let d_hidden = Some(&mut tape.d_hidden[..]);
+        let loss = linear_cross_entropy(self.head(), &tape.hidden, &targets, scale, d_hidden, &mut tape.logits);
+        // `normed` has served its turn: it becomes the gradient of the final norm's output.
+        tape.normed.fill(0.0);
+        for ((row, _), d) in batch.targets.iter().zip(tape.d_hidden.chunks_exact(width)) {
+            tape.normed[row * width..][..width].copy_from_slice(d);
+        }
+        let mut dx = std::mem::take(&mut tape.hidden);
+        dx.resize(n * width, 0.0);
+        rms_norm_backward(&tape.x, &self.norm, &tape.inverse_rms, &tape.normed, &mut dx, 0.0);
+        // Below the lowest adapted block nothing needs a gradient.
+        let lowest = gradients.blocks.iter().position(|b| b.iter().any(Option::is_some)).unwrap_or(0);
+        for i in (lowest..self.blocks.len()).rev() {
+            let Some(adapted) = adapted(i) else { break };
+            let (t, s) = (&mut tape.blocks[i], &mut tape.scratch);
+            let g = &mut gradients.blocks[i];
+            self.blocks[i].backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest);
+        }
+        tape.hidden = dx;
+        Ok(loss)
+    }
+
+    /// Runs new tokens of several sequences at once. Gives the normed hidden state of every new token
+    /// `[Σ len, hidden]` and, per sequence, the keys and values of its new tokens.
+    ///
+    /// # Errors
+    /// As [`Decoder::loss`].
+    pub fn forward(
+        &self,
+        stretches: &[Stretch<'_>],
+        lora: Option<&Lora>,
+        w: &mut Workspace,
+    ) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+        let before: Vec<usize> = stretches.iter().map(|s| s.past.iter().map(|p| p.len).sum()).collect();
+        let longest = stretches.iter().zip(&before).map(|(s, before)| s.ids.len() + before).max().unwrap_or(0);
+        self.check(stretches.iter().flat_map(|s| s.ids), longest)?;
+        let mut sequences = Vec::with_capacity(stretches.len());
+        let mut positions = Vec::new();
+        for (stretch, before) in stretches.iter().zip(&before) {
+            let start = positions.len();
+            positions.extend((0..stretch.ids.len()).map(|i| (before + i) as u32));
+            sequences.push(start..positions.len());
+        }
+        let n = positions.len();
+        let width = self.config.num_kv_heads * self.config.head_dim;
+        let mut caches: Vec<KvBlock> = stretches
+            .iter()
+            .map(|s| KvBlock {
+                keys: Vec::with_capacity(self.blocks.len()),
+                values: Vec::with_capacity(self.blocks.len()),
+                len: s.ids.len(),
+            })
+            .collect();
+        self.embed(stretches.iter().flat_map(|s| s.ids.iter().copied()), &mut w.x);
+        for (i, block) in self.blocks.iter().enumerate() {
+            let span = |p: &&'_ KvBlock| p.len > 0;
+            let past: Vec<Vec<Span<'_>>> = stretches
+                .iter()
+                .map(|s| {
+                    let spans = s.past.iter().filter(|p| span(p));
+                    spans.map(|p| Span { keys: &p.keys[i], values: &p.values[i], len: p.len }).collect()
+                })
+                .collect();
+            let rows = Rows { positions: &positions, sequences: &sequences, past: &past };
+            let adapted = lora.map(|l| Adapted { lora: &l.blocks[i], dropout: None });
+            block.forward(&mut w.x, &rows, &self.config, &self.rope, adapted, &mut w.tape, &mut w.scratch);
+            for (cache, range) in caches.iter_mut().zip(&sequences) {
+                cache.keys.push(w.tape.k[range.start * width..range.end * width].to_vec());
+                cache.values.push(w.tape.v[range.start * width..range.end * width].to_vec());
+            }
+        }
+        let mut hidden = vec![0.0; n * self.config.hidden_size];
+        w.inverse_rms.resize(n, 0.0);
+        rms_norm(&w.x, &self.norm, self.config.rms_norm_eps as f32, &mut hidden, &mut w.inverse_rms);
+        Ok((hidden, caches))
+    }
+
+    /// Logits of `n` hidden states: `[n, hidden]` → `[n, vocabulary]`.
+    pub fn logits(&self, hidden: &[f32], n: usize) -> Vec<f32> {
+        let mut logits = vec![0.0; n * self.config.vocab_size];
+        self.head().forward(hidden, &mut logits, n);
+        logits
+    }
+}
+
+/// The rotary table of a model: frequencies θ^(−2i/d) with the model's stretching, up to its longest sequence.
+fn rope_table(config: &ModelConfig) -> RopeTable {
+    let mut frequencies: Vec<f32> = (0..config.head_dim / 2)
+        .map(|i| (1.0 / config.rope_theta.powf(2.0 * i as f64 / config.head_dim as f64)) as f32)
+        .collect();
+    match &config.rope_scaling {
+        None => {}
+        Some(RopeScaling::Linear { factor }) => {
+            frequencies.iter_mut().for_each(|f| *f = (f64::from(*f) / factor) as f32)
+        }
+        Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions }) => {
+            rope_scaled_frequencies(
+                &mut frequencies,
+                *factor,
+                *low_freq_factor,
+                *high_freq_factor,
+                *original_max_positions,
+            );
+        }
+    }
+    RopeTable::new(&frequencies, config.max_positions.min(LONGEST_TABLE))
+}
+
+/// Positions beyond this would make the table larger than a small model; no engine here reaches them.
+const LONGEST_TABLE: usize = 131_072;

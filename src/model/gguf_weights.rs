@@ -1,0 +1,209 @@
+//! GGUF tensors as Hugging Face weights: names, row order and de-quantisation.
+
+use super::config::{Architecture, ModelConfig};
+use super::gguf::Gguf;
+use super::weights::{Tensor, WeightSource, copy_f32, widen_bf16, widen_f16};
+use crate::error::Result;
+use crate::tr;
+use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The weights of an open GGUF file.
+pub struct GgufWeights {
+    file: Gguf,
+    names: BTreeMap<String, String>,
+    /// Heads whose rows the converter interleaved: (query heads, key heads); llama only.
+    interleaved: Option<(usize, usize)>,
+}
+
+/// Hugging Face name of a GGUF tensor, if it is a weight of a decoder.
+fn hf_name(gguf: &str) -> Option<String> {
+    match gguf {
+        "token_embd.weight" => return Some("model.embed_tokens.weight".into()),
+        "output_norm.weight" => return Some("model.norm.weight".into()),
+        "output.weight" => return Some("lm_head.weight".into()),
+        _ => {}
+    }
+    let (layer, rest) = gguf.strip_prefix("blk.")?.split_once('.')?;
+    layer.parse::<usize>().ok()?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let part = match part {
+        "attn_norm" => "input_layernorm",
+        "attn_q" => "self_attn.q_proj",
+        "attn_k" => "self_attn.k_proj",
+        "attn_v" => "self_attn.v_proj",
+        "attn_output" => "self_attn.o_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
+        "ffn_norm" => "post_attention_layernorm",
+        "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" => "mlp.up_proj",
+        "ffn_down" => "mlp.down_proj",
+        _ => return None,
+    };
+    Some(format!("model.layers.{layer}.{part}.{kind}"))
+}
+
+impl GgufWeights {
+    /// The weights of `file`, whose configuration is `config`.
+    ///
+    /// # Errors
+    /// `Unsupported` when it has weights that the decoder would leave out (experts, other biases).
+    pub fn new(file: Gguf, config: &ModelConfig) -> Result<GgufWeights> {
+        let expected: std::collections::HashSet<String> = config.tensors().into_iter().map(|(name, _)| name).collect();
+        let mut names = BTreeMap::new();
+        for gguf in file.tensor_names() {
+            match hf_name(gguf) {
+                Some(name) if expected.contains(&name) => {
+                    names.insert(name, gguf.to_owned());
+                }
+                // Derived from the configuration, which has been checked against it.
+                None if gguf == "rope_freqs.weight" => {}
+                _ => {
+                    let shown = gguf.escape_default();
+                    return Err(file.unsupported(&tr!("the tensor {shown}", "张量 {shown}")));
+                }
+            }
+        }
+        let interleaved =
+            (config.architecture == Architecture::Llama).then_some((config.num_heads, config.num_kv_heads));
+        Ok(GgufWeights { file, names, interleaved })
+    }
+
+    /// Heads of the weight `name` when its rows are interleaved in the file.
+    fn interleaved_heads(&self, name: &str) -> Option<usize> {
+        let (q, k) = self.interleaved?;
+        if name.contains(".q_proj.") {
+            Some(q)
+        } else if name.contains(".k_proj.") {
+            Some(k)
+        } else {
+            None
+        }
+    }
+}
+
+impl WeightSource for GgufWeights {
+    fn names(&self) -> Vec<String> {
+        self.names.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let (info, _) = self.file.tensor(self.names.get(name)?)?;
+        Some(info.shape.clone())
+    }
+
+    fn storage(&self) -> BTreeMap<String, u64> {
+        let mut all = BTreeMap::new();
+        for gguf in self.names.values() {
+            if let Some((info, _)) = self.file.tensor(gguf) {
+                *all.entry(storage_name(info.dtype).to_owned()).or_insert(0) += elements(&info.shape) as u64;
+            }
+        }
+        all
+    }
+
+    fn place(&self) -> &Path {
+        self.file.path()
+    }
+
+    fn try_tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some((info, bytes)) = self.names.get(name).and_then(|gguf| self.file.tensor(gguf)) else {
+            return Ok(None);
+        };
+        let mut data = vec![0.0; elements(&info.shape)];
+        let row = info.shape.last().copied().unwrap_or(1);
+        let whole = match info.dtype {
+            GgmlDType::F32 => widen::<4>(bytes, &mut data, copy_f32),
+            GgmlDType::F16 => widen::<2>(bytes, &mut data, widen_f16),
+            GgmlDType::BF16 => widen::<2>(bytes, &mut data, widen_bf16),
+            GgmlDType::Q4_0 => dequantise::<k_quants::BlockQ4_0>(bytes, &mut data),
+            GgmlDType::Q4_1 => dequantise::<k_quants::BlockQ4_1>(bytes, &mut data),
+            GgmlDType::Q5_0 => dequantise::<k_quants::BlockQ5_0>(bytes, &mut data),
+            GgmlDType::Q5_1 => dequantise::<k_quants::BlockQ5_1>(bytes, &mut data),
+            GgmlDType::Q8_0 => dequantise::<k_quants::BlockQ8_0>(bytes, &mut data),
+            GgmlDType::Q2K => dequantise::<k_quants::BlockQ2K>(bytes, &mut data),
+            GgmlDType::Q3K => dequantise::<k_quants::BlockQ3K>(bytes, &mut data),
+            GgmlDType::Q4K => dequantise::<k_quants::BlockQ4K>(bytes, &mut data),
+            GgmlDType::Q5K => dequantise::<k_quants::BlockQ5K>(bytes, &mut data),
+            GgmlDType::Q6K => dequantise::<k_quants::BlockQ6K>(bytes, &mut data),
+            GgmlDType::Q8_1 | GgmlDType::Q8K => false,
+        };
+        if !whole {
+            return Err(self.file.corrupt(&tr!("the weight {name} cannot be read", "无法读取权重 {name}")));
+        }
+        let data = match self.interleaved_heads(name) {
+            Some(heads) => separate_halves(&data, heads, row),
+            None => data,
+        };
+        Ok(Some(Tensor { shape: info.shape.clone(), data }))
+    }
+}
+
+fn elements(shape: &[usize]) -> usize {
+    shape.iter().product()
+}
+
+/// The storage type as llama.cpp spells it.
+fn storage_name(dtype: GgmlDType) -> &'static str {
+    match dtype {
+        GgmlDType::F32 => "F32",
+        GgmlDType::F16 => "F16",
+        GgmlDType::BF16 => "BF16",
+        GgmlDType::Q4_0 => "Q4_0",
+        GgmlDType::Q4_1 => "Q4_1",
+        GgmlDType::Q5_0 => "Q5_0",
+        GgmlDType::Q5_1 => "Q5_1",
+        GgmlDType::Q8_0 => "Q8_0",
+        GgmlDType::Q8_1 => "Q8_1",
+        GgmlDType::Q2K => "Q2_K",
+        GgmlDType::Q3K => "Q3_K",
+        GgmlDType::Q4K => "Q4_K",
+        GgmlDType::Q5K => "Q5_K",
+        GgmlDType::Q6K => "Q6_K",
+        GgmlDType::Q8K => "Q8_K",
+    }
+}
+
+/// Elements that one task converts: a multiple of every block length, some hundred microseconds of work.
+const TASK: usize = 1 << 16;
+
+/// Converts words of `N` bytes; false when their number is not that of `out`.
+fn widen<const N: usize>(bytes: &[u8], out: &mut [f32], convert: fn(&[u8], &mut [f32])) -> bool {
+    if bytes.len() != out.len() * N {
+        return false;
+    }
+    bytes.par_chunks(TASK * N).zip(out.par_chunks_mut(TASK)).for_each(|(bytes, out)| convert(bytes, out));
+    true
+}
+
+/// De-quantises blocks of type `T`; false when `bytes` are not exactly the blocks of `out`.
+fn dequantise<T: GgmlType>(bytes: &[u8], out: &mut [f32]) -> bool {
+    // SAFETY: block types are plain structs of integers and half-precision words; any bits are a value.
+    let (before, blocks, after) = unsafe { bytes.align_to::<T>() };
+    if !before.is_empty() || !after.is_empty() || blocks.len() * T::BLCK_SIZE != out.len() {
+        return false;
+    }
+    blocks
+        .par_chunks(TASK / T::BLCK_SIZE)
+        .zip(out.par_chunks_mut(TASK))
+        .for_each(|(blocks, out)| T::to_float(blocks, out));
+    true
+}
+
+/// Undoes the row order of llama GGUF files. The converter pairs the rows that rotate together
+/// (0, d/2, 1, d/2+1, …) within each head; Hugging Face keeps the two halves apart.
+fn separate_halves(data: &[f32], heads: usize, row: usize) -> Vec<f32> {
+    let mut out = vec![0.0; data.len()];
+    let head = data.len() / heads;
+    let half = head / row / 2;
+    for (from, to) in data.chunks_exact(head).zip(out.chunks_exact_mut(head)) {
+        for (i, pair) in from.chunks_exact(2 * row).enumerate() {
+            to[i * row..][..row].copy_from_slice(&pair[..row]);
+            to[(half + i) * row..][..row].copy_from_slice(&pair[row..]);
+        }
+    }
+    out
+}

@@ -1,0 +1,235 @@
+//! Which projections of a decoder carry low-rank factors, and the factors themselves, under PEFT's names.
+//!
+//! The `candle-lora` crate is not used: it scales the base output too and names its tensors in its own way.
+
+use super::config::ModelConfig;
+use crate::error::{Error, Kind, Result};
+use crate::ops::{LoraGradient, LoraPair};
+use crate::tr;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
+
+/// The seven linear maps of a decoder block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Projection {
+    /// Query.
+    #[serde(rename = "q_proj")]
+    Q,
+    /// Key.
+    #[serde(rename = "k_proj")]
+    K,
+    /// Value.
+    #[serde(rename = "v_proj")]
+    V,
+    /// Attention output.
+    #[serde(rename = "o_proj")]
+    O,
+    /// SwiGLU gate.
+    #[serde(rename = "gate_proj")]
+    Gate,
+    /// SwiGLU up.
+    #[serde(rename = "up_proj")]
+    Up,
+    /// SwiGLU down.
+    #[serde(rename = "down_proj")]
+    Down,
+}
+
+impl Projection {
+    /// All seven, in the order in which a block uses them.
+    pub const ALL: [Projection; 7] = [
+        Projection::Q,
+        Projection::K,
+        Projection::V,
+        Projection::O,
+        Projection::Gate,
+        Projection::Up,
+        Projection::Down,
+    ];
+
+    /// The module's name, as in `target_modules`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Projection::Q => "q_proj",
+            Projection::K => "k_proj",
+            Projection::V => "v_proj",
+            Projection::O => "o_proj",
+            Projection::Gate => "gate_proj",
+            Projection::Up => "up_proj",
+            Projection::Down => "down_proj",
+        }
+    }
+
+    /// The module inside its block: `self_attn.q_proj`, `mlp.down_proj`.
+    pub fn path(self) -> String {
+        let parent = if self <= Projection::O { "self_attn" } else { "mlp" };
+        format!("{parent}.{}", self.name())
+    }
+
+    /// (outputs, inputs) of its weight.
+    pub fn shape(self, c: &ModelConfig) -> (usize, usize) {
+        let (q, kv) = (c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim);
+        match self {
+            Projection::Q => (q, c.hidden_size),
+            Projection::K | Projection::V => (kv, c.hidden_size),
+            Projection::O => (c.hidden_size, q),
+            Projection::Gate | Projection::Up => (c.intermediate_size, c.hidden_size),
+            Projection::Down => (c.hidden_size, c.intermediate_size),
+        }
+    }
+
+    /// Reads `--target`: `attention`, `all`, or module names separated by commas.
+    ///
+    /// # Errors
+    /// `InvalidInput` that lists the names.
+    pub fn parse_targets(text: &str) -> Result<Vec<Projection>> {
+        let all = Projection::ALL;
+        let mut targets = match text {
+            "attention" => all[..4].to_vec(),
+            "all" => all.to_vec(),
+            names => names
+                .split(',')
+                .map(|name| {
+                    all.into_iter().find(|p| p.name() == name.trim()).ok_or_else(|| {
+                        let name = name.escape_default();
+                        Error::new(Kind::InvalidInput, tr!("unknown target module `{name}`", "未知的目标模块 `{name}`"))
+                            .hint(tr!(
+                                "use attention, all, or a list of: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
+                                "可用 attention、all，或以下名称的列表：q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+                            ))
+                    })
+                })
+                .collect::<Result<_>>()?,
+        };
+        targets.sort();
+        targets.dedup();
+        Ok(targets)
+    }
+}
+
+/// What makes a LoRA adapter, apart from its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraConfig {
+    /// r.
+    pub rank: usize,
+    /// The update is scaled by alpha/r.
+    pub alpha: f64,
+    /// Probability of dropping an element of the LoRA input, in training only.
+    pub dropout: f64,
+    /// Which projections carry factors.
+    pub targets: Vec<Projection>,
+    /// Scale by alpha/√r instead (Kalajdzievski 2023).
+    pub rslora: bool,
+}
+
+impl LoraConfig {
+    /// The factor on the update for a module of rank `rank` and alpha `alpha`.
+    pub fn scale(&self, rank: usize, alpha: f64) -> f32 {
+        let rank = rank as f64;
+        (alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
+    }
+}
+
+/// Factors of one block, by projection.
+pub type BlockLora = [Option<LoraPair>; 7];
+
+/// The trainable factors of a whole decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lora {
+    /// Rank, alpha, dropout, targets.
+    pub config: LoraConfig,
+    /// One entry per decoder block.
+    pub blocks: Vec<BlockLora>,
+}
+
+/// Gradients of a [`Lora`], same shape.
+pub struct LoraGradients {
+    /// One entry per decoder block.
+    pub blocks: Vec<[Option<LoraGradient>; 7]>,
+}
+
+impl Lora {
+    /// Fresh factors: A uniform in ±1/√inputs (Kaiming with a = √5, as PEFT starts it), B zero, so that
+    /// the adapted model begins as the base.
+    pub fn new(config: LoraConfig, model: &ModelConfig, seed: u64) -> Lora {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let scale = config.scale(config.rank, config.alpha);
+        let blocks = (0..model.num_layers)
+            .map(|_| {
+                Projection::ALL.map(|projection| {
+                    config.targets.contains(&projection).then(|| {
+                        let (outputs, inputs) = projection.shape(model);
+                        let bound = 1.0 / (inputs as f32).sqrt();
+                        let a = (0..config.rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
+                        LoraPair { a, b: vec![0.0; outputs * config.rank], rank: config.rank, scale }
+                    })
+                })
+            })
+            .collect();
+        Lora { config, blocks }
+    }
+
+    /// Zero gradients.
+    pub fn zero_gradients(&self) -> LoraGradients {
+        let zero = |block: &BlockLora| block.each_ref().map(|pair| pair.as_ref().map(LoraPair::zero_gradient));
+        LoraGradients { blocks: self.blocks.iter().map(zero).collect() }
+    }
+
+    /// Every factor matrix with PEFT's tensor name and its shape, in a fixed order.
+    pub fn tensors(&self) -> Vec<(String, [usize; 2], &[f32])> {
+        let mut tensors = Vec::new();
+        for (i, block) in self.blocks.iter().enumerate() {
+            for (projection, pair) in Projection::ALL.iter().zip(block) {
+                if let Some(pair) = pair {
+                    let module = format!("base_model.model.model.layers.{i}.{}", projection.path());
+                    tensors.push((
+                        format!("{module}.lora_A.weight"),
+                        [pair.rank, pair.a.len() / pair.rank],
+                        &pair.a[..],
+                    ));
+                    tensors.push((
+                        format!("{module}.lora_B.weight"),
+                        [pair.b.len() / pair.rank, pair.rank],
+                        &pair.b[..],
+                    ));
+                }
+            }
+        }
+        tensors
+    }
+
+    /// Every factor matrix for the optimiser, in the order of [`Lora::tensors`].
+    pub fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
+        self.blocks
+            .iter_mut()
+            .flat_map(|block| block.iter_mut().flatten())
+            .flat_map(|pair| [&mut pair.a[..], &mut pair.b[..]])
+            .collect()
+    }
+
+    /// Number of trainable values.
+    pub fn parameter_count(&self) -> usize {
+        self.tensors().iter().map(|(_, _, data)| data.len()).sum()
+    }
+}
+
+impl LoraGradients {
+    /// Every gradient matrix, in the order of [`Lora::tensors`].
+    pub fn parts(&self) -> Vec<&[f32]> {
+        self.blocks
+            .iter()
+            .flat_map(|block| block.iter().flatten())
+            .flat_map(|pair| [&pair.a[..], &pair.b[..]])
+            .collect()
+    }
+
+    /// Sets every gradient to zero.
+    pub fn clear(&mut self) {
+        for pair in self.blocks.iter_mut().flat_map(|block| block.iter_mut().flatten()) {
+            pair.a.fill(0.0);
+            pair.b.fill(0.0);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Dropout whose mask is a function of (seed, position): recomputed in the backward, never stored,
+//! and the same after a resume.
+
+use rayon::prelude::*;
+
+/// Which elements are dropped in one application of dropout.
+#[derive(Clone, Copy, Debug)]
+pub struct DropoutMask {
+    /// Tells apart steps, layers and projections.
+    pub seed: u64,
+    /// Probability of dropping, in [0, 1).
+    pub p: f32,
+}
+
+/// SplitMix64's finaliser: a cheap hash whose every output bit depends on every input bit.
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+impl DropoutMask {
+    /// A mask for a sub-operation numbered `index`.
+    #[must_use]
+    pub fn child(self, index: u64) -> Self {
+        DropoutMask { seed: mix(self.seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ index), p: self.p }
+    }
+
+    /// `out = x ⊙ mask / (1 − p)`, rows of `cols` elements.
+    pub fn apply(self, x: &[f32], out: &mut Vec<f32>, cols: usize) {
+        out.resize(x.len(), 0.0);
+        let keep = 1.0 / (1.0 - self.p);
+        let threshold = (f64::from(self.p) * 4_294_967_296.0) as u64;
+        out.par_chunks_mut(cols).zip(x.par_chunks(cols)).enumerate().for_each(|(row, (out, x))| {
+            let base = self.seed.wrapping_add((row as u64) << 32);
+            for (i, (o, v)) in out.iter_mut().zip(x).enumerate() {
+                let drawn = mix(base.wrapping_add(i as u64)) >> 32;
+                *o = if drawn < threshold { 0.0 } else { v * keep };
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_repeats_keeps_the_mean_and_differs_between_children() {
+        let x = vec![1.0f32; 64 * 1000];
+        let mask = DropoutMask { seed: 7, p: 0.25 };
+        let (mut a, mut b, mut c) = (Vec::new(), Vec::new(), Vec::new());
+        mask.apply(&x, &mut a, 1000);
+        mask.apply(&x, &mut b, 1000);
+        mask.child(1).apply(&x, &mut c, 1000);
+        assert_eq!(a, b);
+        assert_ne!(a, c);
+        let mean = a.iter().sum::<f32>() / a.len() as f32;
+        assert!((mean - 1.0).abs() < 0.01, "mean {mean}");
+    }
+}

@@ -1,0 +1,93 @@
+//! What a row looks like to the model: its text, its tokens, which of them are learnt, and what
+//! deserves a second look before hours of training.
+
+use super::render::Renderer;
+use super::tokenize::Tokenize;
+use crate::data::Example;
+use crate::error::Result;
+use crate::tr;
+use serde::Serialize;
+
+/// One token of a preview.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PreviewToken {
+    /// Its id.
+    pub id: u32,
+    /// Its text; a part of a character shows as a replacement character.
+    pub text: String,
+    /// Whether it is learnt.
+    pub supervised: bool,
+}
+
+/// A row as the model is trained on it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Preview {
+    /// The whole text.
+    pub text: String,
+    /// Its tokens.
+    pub tokens: Vec<PreviewToken>,
+    /// How many of the tokens are supervised.
+    pub supervised: usize,
+    /// The text in stretches, each with whether it is supervised.
+    #[serde(skip)]
+    pub stretches: Vec<(String, bool)>,
+    /// Hash of template and behaviour, as in provenance.
+    pub template_hash: String,
+    /// What to look at, for people.
+    pub warnings: Vec<String>,
+}
+
+/// More tokens than this for a Chinese character means that the vocabulary hardly knows Chinese.
+const MANY_TOKENS: f64 = 1.5;
+
+impl Preview {
+    /// Renders the row `e`.
+    ///
+    /// # Errors
+    /// Those of [`Renderer::example`].
+    pub fn new(renderer: &Renderer<'_>, tokenizer: &dyn Tokenize, e: &Example) -> Result<Preview> {
+        let rendered = renderer.example(e)?;
+        let token =
+            |(&id, &supervised): (&u32, &bool)| PreviewToken { id, text: tokenizer.decode_token(id), supervised };
+        let tokens: Vec<PreviewToken> = rendered.ids.iter().zip(&rendered.mask).map(token).collect();
+        let supervised = tokens.iter().filter(|t| t.supervised).count();
+        Ok(Preview {
+            warnings: warnings(tokenizer, e, supervised)?,
+            text: rendered.text,
+            tokens,
+            supervised,
+            stretches: renderer.stretches(e)?,
+            template_hash: renderer.hash(),
+        })
+    }
+}
+
+fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
+    let eos = tokenizer.eos_text();
+    let texts = [&e.instruction, &e.input, &e.output, &e.system].into_iter();
+    let mut texts = texts.chain(e.history.iter().flat_map(|(q, a)| [q, a]));
+    if !eos.is_empty() && texts.any(|text| text.contains(eos)) {
+        warnings.push(tr!(
+            "the row's own text contains {eos}: the model takes it for the end of an answer",
+            "该行文本中含有 {eos}：模型会把它当作回答的结束"
+        ));
+    }
+    let chinese = e.output.chars().filter(|c| ('\u{4e00}'..='\u{9fff}').contains(c)).count();
+    if chinese * 2 > e.output.chars().count() {
+        let per_character = tokenizer.encode(&e.output, false)?.len() as f64 / e.output.chars().count().max(1) as f64;
+        if per_character > MANY_TOKENS {
+            warnings.push(tr!(
+                "this tokenizer spends {per_character:.1} tokens on a Chinese character; expand its vocabulary or choose a model that knows Chinese",
+                "该分词器平均每个汉字要用 {per_character:.1} 个词元；可扩充词表，或换用支持中文的模型"
+            ));
+        }
+    }
+    if supervised < 3 {
+        warnings.push(tr!(
+            "only {supervised} supervised tokens: the row teaches little",
+            "只有 {supervised} 个监督词元：该行几乎学不到东西"
+        ));
+    }
+    Ok(warnings)
+}

@@ -1,0 +1,101 @@
+//! What a training is asked to do.
+
+use super::schedule::Schedule;
+use crate::batch::Shape;
+use crate::error::{Error, Kind, Result};
+use crate::model::LoraConfig;
+use crate::tr;
+use serde::{Deserialize, Serialize};
+
+/// How long a training goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// Passes over the data.
+    Epochs(f64),
+    /// Optimiser steps.
+    Steps(u64),
+}
+
+/// Settings of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainConfig {
+    /// Rank, alpha, dropout, targets.
+    pub lora: LoraConfig,
+    /// Highest learning rate.
+    pub lr: f64,
+    /// How the rate moves.
+    pub schedule: Schedule,
+    /// Share of the steps in which the rate rises.
+    pub warmup: f64,
+    /// How long.
+    pub length: Length,
+    /// Micro-batches.
+    pub shape: Shape,
+    /// Micro-batches per optimiser step.
+    pub accum: usize,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Longest gradient (Euclidean norm); 0 is off.
+    pub clip: f64,
+    /// Validate every so many steps (and at the start and the end); 0 is only then.
+    pub eval_every: u64,
+    /// Write a checkpoint every so many steps (and when stopped); 0 is never.
+    pub save_every: u64,
+    /// Seed of the factors, the order and dropout.
+    pub seed: u64,
+}
+
+impl TrainConfig {
+    /// Refuses settings that cannot train.
+    ///
+    /// # Errors
+    /// `InvalidInput` that names the flag.
+    pub fn check(&self) -> Result<()> {
+        let bad = |flag: &str, want: &str| {
+            Err(Error::new(Kind::InvalidInput, tr!("{flag} must be {want}", "{flag} 必须满足：{want}")))
+        };
+        if self.lora.rank == 0 {
+            return bad("--rank", "≥ 1");
+        }
+        if self.lora.alpha.is_nan() || self.lora.alpha <= 0.0 {
+            return bad("--alpha", "> 0");
+        }
+        if !(0.0..1.0).contains(&self.lora.dropout) {
+            return bad("--dropout", "≥ 0, < 1");
+        }
+        if !self.lr.is_finite() || self.lr <= 0.0 {
+            return bad("--lr", "> 0");
+        }
+        if !(0.0..=1.0).contains(&self.warmup) {
+            return bad("--warmup", "≥ 0, ≤ 1");
+        }
+        if self.shape.batch_size == 0 {
+            return bad("--batch-size", "≥ 1");
+        }
+        if self.accum == 0 {
+            return bad("--accum", "≥ 1");
+        }
+        if self.shape.max_len < 2 {
+            return bad("--max-len", "≥ 2");
+        }
+        match self.length {
+            Length::Epochs(e) if !e.is_finite() || e <= 0.0 => bad("--epochs", "> 0"),
+            Length::Steps(0) => bad("--steps", "≥ 1"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Optimiser steps in one epoch of `micro_batches`.
+    pub fn steps_per_epoch(&self, micro_batches: usize) -> u64 {
+        micro_batches.div_ceil(self.accum) as u64
+    }
+
+    /// Optimiser steps in all.
+    pub fn total_steps(&self, micro_batches: usize) -> u64 {
+        match self.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => ((self.steps_per_epoch(micro_batches) as f64 * epochs).ceil() as u64).max(1),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Learning-rate schedules.
+
+use crate::error::{Error, Kind, Result};
+use crate::tr;
+use serde::{Deserialize, Serialize};
+
+/// How the learning rate moves after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Half a cosine down to 0 (Loshchilov & Hutter 2017).
+    Cosine,
+    /// A straight line down to 0.
+    Linear,
+    /// Stays.
+    Constant,
+}
+
+impl Schedule {
+    /// Reads `--schedule`.
+    ///
+    /// # Errors
+    /// `InvalidInput` that lists the names.
+    pub fn parse(name: &str) -> Result<Schedule> {
+        [Schedule::Cosine, Schedule::Linear, Schedule::Constant].into_iter().find(|s| s.name() == name).ok_or_else(
+            || {
+                let name = name.escape_default();
+                Error::new(Kind::InvalidInput, tr!("unknown schedule `{name}`", "未知的学习率曲线 `{name}`"))
+                    .hint(tr!("use cosine, linear or constant", "可用 cosine、linear 或 constant"))
+            },
+        )
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Schedule::Cosine => "cosine",
+            Schedule::Linear => "linear",
+            Schedule::Constant => "constant",
+        }
+    }
+
+    /// The factor on the highest rate at step `step` (from 1) of `total`. In the warm-up the rate rises
+    /// in equal parts and the first step already learns (transformers' first step has rate 0).
+    pub fn factor(self, step: u64, total: u64, warmup: f64) -> f64 {
+        let warm = (total as f64 * warmup).round();
+        let step = step as f64;
+        if step <= warm {
+            return step / warm;
+        }
+        let progress = ((step - warm - 1.0) / (total as f64 - warm).max(1.0)).clamp(0.0, 1.0);
+        match self {
+            Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Schedule::Linear => 1.0 - progress,
+            Schedule::Constant => 1.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_rises_peaks_and_falls_and_is_never_zero() {
+        for schedule in [Schedule::Cosine, Schedule::Linear] {
+            let rates: Vec<f64> = (1..=100).map(|s| schedule.factor(s, 100, 0.1)).collect();
+            assert!(rates[..10].windows(2).all(|w| w[0] < w[1]));
+            assert_eq!(rates[9], 1.0);
+            assert!(rates[10..].windows(2).all(|w| w[0] > w[1]));
+            assert!(rates.iter().all(|r| *r > 0.0));
+        }
+        assert_eq!(Schedule::Constant.factor(1, 10, 0.0), 1.0);
+        assert!((Schedule::Cosine.factor(51, 100, 0.0) - 0.5).abs() < 1e-12);
+    }
+}
