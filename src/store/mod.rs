@@ -12,7 +12,7 @@ mod runs;
 pub use arena::ArenaRecord;
 pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
 pub use files::FileStamp;
-pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
+pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;

@@ -1,11 +1,11 @@
 //! Scoring a model on a benchmark, recorded as a run that can be resumed.
 
-use super::Workbench;
+use super::{LoadedAdapter, LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, Benchmark, ChatRenderer, ItemOutcome, Known, PlanRequest, Report};
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
-use crate::prompt::Tokenize;
+use crate::prompt::{Message, Renderer, Template, Tokenize};
 use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,32 @@ pub struct Examinee<'a> {
     pub tokenizer: &'a dyn Tokenize,
     /// Renders conversations by the request's template; without it prompts are plain text.
     pub chat: Option<&'a ChatRenderer<'a>>,
+}
+
+/// Gives `job` a local model as an examinee, asked in conversations of `template` or in plain text.
+///
+/// # Errors
+/// Those of the renderer and of `job`.
+pub fn with_examinee<T>(
+    model: &LoadedModel,
+    adapter: Option<&LoadedAdapter>,
+    template: Option<Template>,
+    job: impl FnOnce(&Examinee<'_>) -> Result<T>,
+) -> Result<T> {
+    let engine = model.engine(adapter, template.unwrap_or(Template::Chat))?;
+    let renderer = template.map(|t| Renderer::new(t, &*model.tokenizer)).transpose()?;
+    let render = renderer.as_ref().map(|r| move |messages: &[Message]| Ok(r.prompt(messages)?.0));
+    job(&Examinee {
+        provenance: Provenance {
+            model: model.name.clone(),
+            model_hash: model.hash.clone(),
+            adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
+            adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+        },
+        model: &engine,
+        tokenizer: &*model.tokenizer,
+        chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
+    })
 }
 
 /// Scores a model on a benchmark as a new run.
