@@ -125,12 +125,6 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    match cli.command {
-        None => Ok(ExitCode::from(2)),
-        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-    }
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
         Command::Data(args) => data::run(&context, args),
