@@ -1,12 +1,15 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod arena;
 mod data;
+mod leaderboard;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
 use crate::error::{Kind, Result};
+use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -58,6 +61,8 @@ enum LangArg {
 #[derive(Subcommand)]
 enum Command {
     Data(data::DataArgs),
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
 }
 
 /// What a command works with.
@@ -103,5 +108,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     match cli.command {
         None => Ok(ExitCode::from(2)),
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -1,8 +1,8 @@
 //! One function per verb: what both front ends (command line and terminal interface) call.
 //! It brings the store together with the engines, which know nothing of each other.
 
-pub mod data;
 pub mod arena;
+pub mod data;
 pub mod leaderboard;
 
 use crate::config::Settings;
