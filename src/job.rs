@@ -103,6 +103,11 @@ impl CancelToken {
         self.0.store(true, Ordering::Relaxed);
     }
 
+    /// The flag itself, for a signal handler.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether someone asked.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)

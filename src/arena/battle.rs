@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// How a battle ended. The spelling is that of the battle format; nothing else is a vote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Winner {
     /// The answer on the left is better.
     #[serde(rename = "model_a")]
@@ -80,7 +80,7 @@ pub struct Question {
 }
 
 /// One question answered by two models.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Battle {
     /// Number in the database; 0 until it is stored.
     pub id: i64,

@@ -9,23 +9,31 @@ use crate::tr;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
 
 /// The seven linear maps of a decoder block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Projection {
     /// Query.
+    #[serde(rename = "q_proj")]
     Q,
     /// Key.
+    #[serde(rename = "k_proj")]
     K,
     /// Value.
+    #[serde(rename = "v_proj")]
     V,
     /// Attention output.
+    #[serde(rename = "o_proj")]
     O,
     /// SwiGLU gate.
+    #[serde(rename = "gate_proj")]
     Gate,
     /// SwiGLU up.
+    #[serde(rename = "up_proj")]
     Up,
     /// SwiGLU down.
+    #[serde(rename = "down_proj")]
     Down,
 }
 
@@ -102,7 +110,7 @@ impl Projection {
 }
 
 /// What makes a LoRA adapter, apart from its weights.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoraConfig {
     /// r.
     pub rank: usize,

@@ -71,6 +71,18 @@ impl Checkpoint {
         Ok(())
     }
 
+    /// The step at which the checkpoint at `path` was written; 0 when there is none.
+    ///
+    /// # Errors
+    /// `Corrupt` when the file is damaged.
+    pub fn step_of(path: &Path) -> Result<u64> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(read_progress(path, &bytes)?.step),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(e) => Err(Error::io(path, &e)),
+        }
+    }
+
     /// Reads `path` into the shapes of `fresh`, a newly made adapter and optimiser of the same settings.
     ///
     /// # Errors
@@ -78,17 +90,8 @@ impl Checkpoint {
     pub fn load(path: &Path, fresh: (Lora, AdamW)) -> Result<Checkpoint> {
         let (mut lora, mut optimizer) = fresh;
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e))?;
-        let damaged = |what: String| {
-            Error::new(Kind::Corrupt, tr!("the checkpoint {} is damaged: {what}", "检查点 {} 已损坏：{what}", path.display()))
-                .hint(tr!("start the training anew", "请重新开始训练"))
-        };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
-        let progress: Progress = header
-            .metadata()
-            .as_ref()
-            .and_then(|m| m.get("progress"))
-            .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| damaged("progress".to_owned()))?;
+        let progress = read_progress(path, &bytes)?;
+        let damaged = |what: String| damaged(path, &what);
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
         let names: Vec<String> = lora.tensors().into_iter().map(|(name, _, _)| name).collect();
         let fill = |part: &str, targets: Vec<&mut [f32]>| -> Result<()> {
@@ -116,4 +119,16 @@ impl Checkpoint {
         optimizer.step = progress.step;
         Ok(Checkpoint { progress, lora, best, optimizer })
     }
+}
+
+fn damaged(path: &Path, what: &str) -> Error {
+    let path = path.display();
+    Error::new(Kind::Corrupt, tr!("the checkpoint {path} is damaged: {what}", "检查点 {path} 已损坏：{what}"))
+        .hint(tr!("start the training anew", "请重新开始训练"))
+}
+
+fn read_progress(path: &Path, bytes: &[u8]) -> Result<Progress> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(path, &e.to_string()))?;
+    let text = header.metadata().as_ref().and_then(|m| m.get("progress"));
+    text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| damaged(path, "progress"))
 }

@@ -5,10 +5,11 @@ use crate::batch::Shape;
 use crate::error::{Error, Kind, Result};
 use crate::model::LoraConfig;
 use crate::tr;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// How long a training goes on.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Length {
     /// Passes over the data.
     Epochs(f64),
@@ -17,7 +18,7 @@ pub enum Length {
 }
 
 /// Settings of a training.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
     /// Rank, alpha, dropout, targets.
     pub lora: LoraConfig,
@@ -96,21 +97,5 @@ impl TrainConfig {
             Length::Steps(steps) => steps,
             Length::Epochs(epochs) => ((self.steps_per_epoch(micro_batches) as f64 * epochs).ceil() as u64).max(1),
         }
-    }
-
-    /// For the run's record and the adapter's origin.
-    pub fn to_json(&self) -> Value {
-        let (epochs, steps) = match self.length {
-            Length::Epochs(e) => (Some(e), None),
-            Length::Steps(s) => (None, Some(s)),
-        };
-        json!({
-            "rank": self.lora.rank, "alpha": self.lora.alpha, "dropout": self.lora.dropout,
-            "target": self.lora.targets.iter().map(|p| p.name()).collect::<Vec<_>>(), "rslora": self.lora.rslora,
-            "lr": self.lr, "schedule": self.schedule.name(), "warmup": self.warmup, "epochs": epochs, "steps": steps,
-            "batch_size": self.shape.batch_size, "accum": self.accum, "max_len": self.shape.max_len,
-            "packing": self.shape.packing, "weight_decay": self.weight_decay, "clip": self.clip,
-            "eval_every": self.eval_every, "save_every": self.save_every, "seed": self.seed,
-        })
     }
 }

@@ -2,9 +2,11 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;
+use serde::{Deserialize, Serialize};
 
 /// How the learning rate moves after the warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Half a cosine down to 0 (Loshchilov & Hutter 2017).
     Cosine,

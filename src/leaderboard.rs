@@ -1,1 +1,0 @@
-//! Models × benchmarks × arena rating, each number with the run that made it.

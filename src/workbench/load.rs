@@ -1,0 +1,182 @@
+//! Models and adapters by the names that users give them.
+
+use super::{Workbench, models};
+use crate::arena::Contestant;
+use crate::error::{Error, Kind, Result};
+use crate::infer::{Engine, LanguageModel, Sampling};
+use crate::job::CancelToken;
+use crate::model::{Decoder, Lora, Tokenizer, adapter, open};
+use crate::prompt::{Message, Renderer, Role, Template};
+use crate::tr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A model in memory.
+#[derive(Clone)]
+pub struct LoadedModel {
+    /// As the user named it.
+    pub name: String,
+    /// Its file or folder.
+    pub path: PathBuf,
+    /// Hash of its weights.
+    pub hash: String,
+    /// The weights.
+    pub decoder: Arc<Decoder>,
+    /// Its tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+}
+
+/// An adapter in memory, known to fit its model.
+#[derive(Clone)]
+pub struct LoadedAdapter {
+    /// As the user named it.
+    pub name: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// Hash of its weights.
+    pub hash: String,
+    /// The factors.
+    pub lora: Arc<Lora>,
+    /// The template it was trained with, when this program trained it.
+    pub template: Option<Template>,
+}
+
+impl Workbench {
+    /// Loads a model: a catalogue name, a Hugging Face folder or a `.gguf` file.
+    ///
+    /// # Errors
+    /// Those of [`models::resolve`], [`open`] and [`Decoder::load`].
+    pub fn load_model(&self, spec: &str) -> Result<LoadedModel> {
+        let path = models::resolve(self, spec)?;
+        let files = open(&path)?;
+        let decoder = Decoder::load(&files.config, &*files.weights)?;
+        Ok(LoadedModel {
+            name: spec.to_owned(),
+            hash: models::weights_hash(self, &path)?,
+            tokenizer: Arc::new(Tokenizer::open(&path)?),
+            decoder: Arc::new(decoder),
+            path,
+        })
+    }
+
+    /// Loads an adapter for `model`: a name from the database or a PEFT folder.
+    ///
+    /// # Errors
+    /// `NotFound`, `Mismatch` when it was made for another base, those of [`adapter::load`].
+    pub fn load_adapter(&self, spec: &str, model: &LoadedModel) -> Result<LoadedAdapter> {
+        let dir = self.adapter_dir(spec)?;
+        let loaded = adapter::load(&dir, model.decoder.config())?;
+        let origin = loaded.origin.unwrap_or_default();
+        // Factors of the same shape load into any model of that shape: only the hash tells them apart.
+        if !origin.base_hash.is_empty() && origin.base_hash != model.hash {
+            let (base, name) = (&loaded.base, &model.name);
+            return Err(Error::new(
+                Kind::Mismatch,
+                tr!(
+                    "the adapter {spec} was trained on another base ({base}), its weights are not those of {name}",
+                    "适配器 {spec} 是在另一个基础模型（{base}）上训练的，与 {name} 的权重不同"
+                ),
+            )
+            .hint(tr!(
+                "use --model with that base, or train an adapter for {name}",
+                "请用 --model 指定那个基础模型，或为 {name} 训练新的适配器"
+            )));
+        }
+        Ok(LoadedAdapter {
+            name: spec.to_owned(),
+            hash: adapter::hash(&dir)?,
+            lora: Arc::new(loaded.lora),
+            template: origin.template.parse().ok(),
+            dir,
+        })
+    }
+
+    /// The folder of the adapter that `spec` names.
+    fn adapter_dir(&self, spec: &str) -> Result<PathBuf> {
+        let known = self.store.adapters()?;
+        if let Some(record) = known.iter().find(|a| a.name == spec) {
+            return Ok(PathBuf::from(&record.dir));
+        }
+        let dir = Path::new(spec);
+        if dir.is_dir() {
+            return Ok(dir.to_owned());
+        }
+        let names: Vec<&str> = known.iter().map(|a| a.name.as_str()).collect();
+        let spec = spec.escape_default();
+        Err(Error::new(Kind::NotFound, tr!("no adapter `{spec}`", "没有适配器 `{spec}`")).hint(if names.is_empty() {
+            tr!(
+                "train one with `linly-bench train`, or name a PEFT folder",
+                "请用 `linly-bench train` 训练，或给出 PEFT 目录"
+            )
+        } else {
+            let names = names.join(", ");
+            tr!("known: {names}; or name a PEFT folder", "已有：{names}；也可给出 PEFT 目录")
+        }))
+    }
+}
+
+impl LoadedModel {
+    /// An inference engine, with or without an adapter. `template` decides what ends an answer.
+    ///
+    /// # Errors
+    /// Those of the renderer.
+    pub fn engine(&self, adapter: Option<&LoadedAdapter>, template: Template) -> Result<Engine> {
+        let mut end = self.tokenizer.eos_ids().to_vec();
+        if let Ok(renderer) = Renderer::new(template, &*self.tokenizer) {
+            end.extend(renderer.stop_ids()?);
+        }
+        end.sort_unstable();
+        end.dedup();
+        Ok(Engine::new(Arc::clone(&self.decoder), adapter.map(|a| Arc::clone(&a.lora)), end))
+    }
+}
+
+/// A local model as an arena contestant.
+pub struct LocalContestant {
+    label: String,
+    engine: Engine,
+    tokenizer: Arc<Tokenizer>,
+    template: Template,
+    sampling: Sampling,
+    cancel: CancelToken,
+}
+
+impl LocalContestant {
+    /// `label` is what gets rated: `MODEL` or `MODEL+ADAPTER`.
+    ///
+    /// # Errors
+    /// Those of [`LoadedModel::engine`].
+    pub fn new(
+        label: &str,
+        model: &LoadedModel,
+        adapter: Option<&LoadedAdapter>,
+        sampling: Sampling,
+        cancel: CancelToken,
+    ) -> Result<LocalContestant> {
+        let template = adapter.and_then(|a| a.template).unwrap_or(Template::Chat);
+        let engine = model.engine(adapter, template)?;
+        let tokenizer = Arc::clone(&model.tokenizer);
+        Ok(LocalContestant { label: label.to_owned(), engine, tokenizer, template, sampling, cancel })
+    }
+}
+
+impl Contestant for LocalContestant {
+    fn name(&self) -> &str {
+        &self.label
+    }
+
+    fn answer(&mut self, question: &str) -> Result<String> {
+        let answers = self.answers(&[question.to_owned()])?;
+        answers.into_iter().next().ok_or_else(|| Error::internal("an answer for a question"))
+    }
+
+    fn answers(&mut self, questions: &[String]) -> Result<Vec<String>> {
+        let renderer = Renderer::new(self.template, &*self.tokenizer)?;
+        let prompts = questions
+            .iter()
+            .map(|q| Ok(renderer.prompt(&[Message::new(Role::User, q.as_str())])?.1))
+            .collect::<Result<Vec<_>>>()?;
+        let generations = self.engine.generate(&prompts, &self.sampling, &mut |_, _| {}, &self.cancel)?;
+        generations.iter().map(|g| Ok(self.tokenizer.decode(&g.tokens)?.trim().to_owned())).collect()
+    }
+}

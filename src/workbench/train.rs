@@ -1,0 +1,392 @@
+//! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
+
+use super::{LoadedModel, Workbench};
+use crate::data::Split;
+use crate::error::{Error, Kind, Result};
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::machine::peak_rss_mb;
+use crate::model::adapter::{self, AdapterOrigin};
+use crate::prompt::{Rendered, Renderer, Template};
+use crate::store::{self, AdapterRecord, NewRun, RowQuery, StoreSink};
+use crate::tr;
+use crate::train::{TrainConfig, TrainData, Trainer};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Where the held-out rows come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeldOut {
+    /// The rows that the dataset itself marks `val`.
+    Own,
+    /// The last part of the shuffled train rows, as a share of them.
+    Share(f64),
+    /// All rows of another dataset.
+    Dataset(String),
+}
+
+/// What `train` was asked for; kept with the run, so that `--resume` needs nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainRequest {
+    /// Catalogue name, folder or file.
+    pub model: String,
+    /// Dataset name.
+    pub dataset: String,
+    /// Name of the adapter to be.
+    pub adapter: String,
+    /// Template name.
+    pub template: String,
+    /// Held-out rows.
+    pub held_out: HeldOut,
+    /// At most this many held-out rows (the first ones); 0 is all.
+    pub held_out_limit: usize,
+    /// Everything else.
+    pub config: TrainConfig,
+}
+
+/// How a training ended; the keys are those of the `finished` event.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrainReport {
+    /// Run id.
+    pub run: String,
+    /// The PEFT folder.
+    pub adapter_dir: PathBuf,
+    /// Adapter name.
+    pub adapter: String,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Loss of the last step.
+    pub final_loss: f64,
+    /// Lowest validation loss: that of the adapter that was written.
+    pub best_val_loss: Option<f64>,
+    /// Step of the lowest validation loss.
+    pub best_step: Option<u64>,
+    /// The base model's validation loss on the same rows.
+    pub base_val_loss: Option<f64>,
+    /// Rows trained on.
+    pub train_rows: usize,
+    /// Rows held out.
+    pub val_rows: usize,
+    /// Rows left out because they are longer than `max_len`.
+    pub dropped_rows: usize,
+    /// Trainable values.
+    pub trainable_parameters: usize,
+    /// Most memory held.
+    pub peak_rss_mb: f64,
+}
+
+/// Trains with `request`.
+///
+/// # Errors
+/// `NotFound`/`InvalidInput` for names and settings; `Interrupted` when `cancel` was set: a checkpoint
+/// was written and the hint says how to go on.
+pub fn train(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    listener: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<TrainReport> {
+    request.config.check()?;
+    check_name(&request.adapter)?;
+    let prepared = prepare(bench, request, model)?;
+    let dataset = bench.store.dataset(&request.dataset)?;
+    let (run, lease) = bench.store.start_run(&NewRun {
+        kind: "train",
+        model: request.model.clone(),
+        model_hash: model.hash.clone(),
+        adapter: request.adapter.clone(),
+        dataset: request.dataset.clone(),
+        dataset_version: dataset.version,
+        template: request.template.clone(),
+        config: serde_json::to_value(request).map_err(|e| Error::internal(e.to_string()))?,
+        ..NewRun::default()
+    })?;
+    let result = run_to_end(bench, request, model, &prepared, &run, false, listener, cancel);
+    drop(lease);
+    result
+}
+
+/// Goes on with an interrupted, cancelled or failed run from its last checkpoint.
+///
+/// # Errors
+/// As [`train`]; `InvalidInput` when the run is finished or its data or model has changed since.
+pub fn resume(
+    bench: &Workbench,
+    run: &str,
+    load: impl FnOnce(&str) -> Result<LoadedModel>,
+    listener: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<TrainReport> {
+    let record = bench.store.run(run)?;
+    let run = record.id;
+    if record.kind != "train" || record.status == store::RunStatus::Done {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("run {run} is no unfinished training", "运行 {run} 不是未完成的训练"),
+        )
+        .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
+    }
+    let request: TrainRequest =
+        serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
+    let model = load(&request.model)?;
+    let version = bench.store.dataset(&request.dataset)?.version;
+    if model.hash != record.model_hash || version != record.dataset_version {
+        return Err(Error::new(
+            Kind::Mismatch,
+            tr!(
+                "the model or the dataset has changed since run {run} began",
+                "自运行 {run} 开始以来，模型或数据集已改变"
+            ),
+        )
+        .hint(tr!("start a new training", "请开始新的训练")));
+    }
+    let prepared = prepare(bench, &request, &model)?;
+    let lease = bench.store.restart_run(&run)?;
+    let result = run_to_end(bench, &request, &model, &prepared, &run, true, listener, cancel);
+    drop(lease);
+    result
+}
+
+struct Prepared {
+    data: TrainData,
+    template_hash: String,
+    /// Rows that are too long, as the dataset numbers them.
+    dropped: Vec<u64>,
+}
+
+fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
+    let template: Template = request.template.parse()?;
+    let renderer = Renderer::new(template, &*model.tokenizer)?;
+    let mut dropped = Vec::new();
+    let mut render = |dataset: &str, split: Option<Split>| -> Result<Vec<Rendered>> {
+        let rows = bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?;
+        let mut rendered = Vec::with_capacity(rows.len());
+        for row in rows {
+            let one = renderer.example(&row.example).map_err(|mut e| {
+                e.message = tr!("row {} of {dataset}: {}", "{dataset} 第 {} 行：{}", row.row, e.message);
+                e
+            })?;
+            if one.ids.len() > request.config.shape.max_len {
+                dropped.push(row.row);
+            } else {
+                rendered.push(one);
+            }
+        }
+        Ok(rendered)
+    };
+    let mut train = render(&request.dataset, Some(Split::Train))?;
+    let mut val = match &request.held_out {
+        HeldOut::Own => render(&request.dataset, Some(Split::Val))?,
+        HeldOut::Dataset(name) => render(name, None)?,
+        HeldOut::Share(share) => {
+            use rand::seq::SliceRandom;
+            use rand_chacha::rand_core::SeedableRng;
+            let mut order: Vec<usize> = (0..train.len()).collect();
+            order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(request.config.seed));
+            let count = (train.len() as f64 * share).round() as usize;
+            if !(0.0..1.0).contains(share) || count >= train.len() {
+                return Err(Error::new(
+                    Kind::InvalidInput,
+                    tr!(
+                        "--val {share} leaves nothing to train on ({} rows)",
+                        "--val {share} 之后没有可训练的数据（共 {} 行）",
+                        train.len()
+                    ),
+                )
+                .hint(tr!("use a share such as 0.1", "请用 0.1 这样的比例")));
+            }
+            let held: std::collections::HashSet<usize> = order[..count].iter().copied().collect();
+            let (mut kept, mut out) = (Vec::new(), Vec::new());
+            for (i, row) in train.into_iter().enumerate() {
+                if held.contains(&i) { out.push(row) } else { kept.push(row) }
+            }
+            train = kept;
+            out
+        }
+    };
+    if request.held_out_limit > 0 {
+        val = spread(val, request.held_out_limit);
+    }
+    dropped.sort_unstable();
+    Ok(Prepared { data: TrainData { train, val }, template_hash: renderer.hash(), dropped })
+}
+
+/// At most `limit` of `rows`, evenly spread, so that every part of the set is represented.
+fn spread<T>(rows: Vec<T>, limit: usize) -> Vec<T> {
+    let n = rows.len();
+    let taken = limit.min(n);
+    // Row i is taken when the count of taken rows, (i+1)·taken/n, grows at it.
+    rows.into_iter().enumerate().filter(|(i, _)| (i + 1) * taken / n > i * taken / n).map(|(_, row)| row).collect()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn run_to_end(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    run: &str,
+    resuming: bool,
+    listener: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<TrainReport> {
+    let recorder = StoreSink::new(&bench.store, run);
+    let sink = Fanout(vec![&recorder, listener]);
+    let outcome = attempt(bench, request, model, prepared, run, resuming, &sink, cancel)
+        .and_then(|report| recorder.failure().map_or(Ok(report), Err));
+    let json = match &outcome {
+        Ok(report) => Ok(serde_json::to_value(report).map_err(|e| Error::internal(e.to_string()))?),
+        Err(e) => Err(e),
+    };
+    bench.store.finish_run(run, json.as_ref().map_err(|e| *e))?;
+    outcome
+}
+
+#[allow(clippy::too_many_arguments)]
+fn attempt(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    run: &str,
+    resuming: bool,
+    sink: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<TrainReport> {
+    let checkpoint = bench.settings.run_dir(run).join("checkpoint.safetensors");
+    if resuming {
+        let step = crate::train::Checkpoint::step_of(&checkpoint)?;
+        bench.store.truncate_events(run, step)?;
+    } else {
+        let data = &prepared.data;
+        let lengths: Vec<usize> = data.train.iter().map(|r| r.ids.len()).collect();
+        let micro = crate::batch::epoch_plan(&lengths, request.config.shape, request.config.seed, 0).len();
+        let total = request.config.total_steps(micro);
+        sink.emit(&JobEvent::Started { run: run.to_owned(), kind: "train".to_owned(), total });
+    }
+    if !prepared.dropped.is_empty() {
+        let (count, limit) = (prepared.dropped.len(), request.config.shape.max_len);
+        let first: Vec<String> = prepared.dropped.iter().take(10).map(u64::to_string).collect();
+        let first = first.join(", ");
+        sink.emit(&JobEvent::Log {
+            message: tr!(
+                "{count} rows are longer than {limit} tokens and are left out (rows {first} …); --max-len raises the limit",
+                "{count} 行超过 {limit} 个词元，未参与训练（行号 {first} …）；可用 --max-len 调高上限"
+            ),
+        });
+    }
+    let trainer = Trainer {
+        decoder: &model.decoder,
+        data: &prepared.data,
+        config: &request.config,
+        checkpoint: Some(checkpoint.clone()),
+        sink,
+        cancel,
+    };
+    let outcome = trainer.run(resuming)?;
+    if outcome.cancelled {
+        let (step, total) = (outcome.progress.step, outcome.total_steps);
+        return Err(Error::new(
+            Kind::Interrupted,
+            tr!(
+                "stopped after step {step} of {total}; a checkpoint was saved",
+                "在第 {step}/{total} 步停止；检查点已保存"
+            ),
+        )
+        .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+    }
+    let adapter_dir = bench.settings.adapters().join(&request.adapter);
+    publish(bench, request, model, prepared, run, &outcome.lora, &adapter_dir)?;
+    // The adapter is safe: the checkpoint has served its turn.
+    let _ = std::fs::remove_dir_all(bench.settings.run_dir(run));
+    let best = outcome.progress.best;
+    Ok(TrainReport {
+        run: run.to_owned(),
+        adapter_dir,
+        adapter: request.adapter.clone(),
+        steps: outcome.progress.step,
+        final_loss: outcome.progress.last_loss,
+        best_val_loss: best.map(|(loss, _)| loss),
+        best_step: best.map(|(_, step)| step),
+        base_val_loss: outcome.progress.base_val_loss,
+        train_rows: prepared.data.train.len(),
+        val_rows: prepared.data.val.len(),
+        dropped_rows: prepared.dropped.len(),
+        trainable_parameters: outcome.lora.parameter_count(),
+        peak_rss_mb: peak_rss_mb(),
+    })
+}
+
+fn publish(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    run: &str,
+    lora: &crate::model::Lora,
+    dir: &Path,
+) -> Result<()> {
+    let dataset = bench.store.dataset(&request.dataset)?;
+    let origin = AdapterOrigin {
+        template: request.template.clone(),
+        template_hash: prepared.template_hash.clone(),
+        base_hash: model.hash.clone(),
+        tokenizer_hash: model.tokenizer.hash().to_owned(),
+        dataset: request.dataset.clone(),
+        dataset_version: dataset.version.clone(),
+        run: run.to_owned(),
+        code_version: store::code_version(),
+        training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
+    };
+    adapter::save(dir, lora, &request.model, &origin)?;
+    bench.store.put_adapter(&AdapterRecord {
+        name: request.adapter.clone(),
+        dir: dir.to_string_lossy().into_owned(),
+        hash: adapter::hash(dir)?,
+        base: request.model.clone(),
+        base_hash: model.hash.clone(),
+        template: request.template.clone(),
+        dataset: request.dataset.clone(),
+        dataset_version: dataset.version,
+        run_id: run.to_owned(),
+        created_at: store::now(),
+    })
+}
+
+/// A name that is a folder name everywhere.
+fn check_name(name: &str) -> Result<()> {
+    let fine = !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with(['.', '-'])
+        && name.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
+    if fine {
+        return Ok(());
+    }
+    let name = name.escape_default();
+    Err(Error::new(Kind::InvalidInput, tr!("`{name}` cannot be an adapter's name", "`{name}` 不能作为适配器名"))
+        .hint(tr!("use letters, digits, '.', '_' and '-'", "请使用字母、数字、“.”“_”“-”")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_keeps_the_limit_and_reaches_both_ends() {
+        let some = spread((0..97).collect(), 10);
+        assert_eq!(some.len(), 10);
+        assert!(some[0] < 10 && some[9] == 96);
+        assert_eq!(spread(vec![1, 2], 10), [1, 2]);
+        assert!(spread(Vec::<u8>::new(), 3).is_empty());
+    }
+
+    #[test]
+    fn names_that_could_leave_the_folder_are_refused() {
+        assert!(check_name("jubaopen-v1.2").is_ok());
+        assert!(check_name("聚宝盆").is_ok());
+        for bad in ["", "..", "a/b", "-x", "a b", "a\\b", "a\nb"] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}
