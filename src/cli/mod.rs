@@ -1,15 +1,23 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod data;
+mod draw;
+mod train;
+mod columns;
+mod run;
+mod runs;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
+use crate::error::{Error, Kind, Result};
 use crate::error::{Kind, Result};
+use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -58,6 +66,9 @@ enum LangArg {
 #[derive(Subcommand)]
 enum Command {
     Data(data::DataArgs),
+    Train(train::TrainArgs),
+    Run(run::Args),
+    Runs(runs::Args),
 }
 
 /// What a command works with.
@@ -71,6 +82,17 @@ impl Context {
     /// Opens the home's database. Commands that need none never call this, so they leave no trace.
     pub fn workbench(&self) -> Result<Workbench> {
         Workbench::open(self.settings.clone())
+    }
+
+    /// A token that Ctrl-C and SIGTERM set. A second signal ends the process at once.
+    pub fn cancel_on_signals(&self) -> Result<CancelToken> {
+        let cancel = CancelToken::default();
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 130, cancel.flag())
+                .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
+                .map_err(|e| Error::internal(e.to_string()))?;
+        }
+        Ok(cancel)
     }
 
     /// Where things are.
@@ -91,6 +113,10 @@ pub fn main() -> ExitCode {
     match run(cli, &ui) {
         Ok(code) => code,
         Err(error) => {
+            if ui.json {
+                let Error { kind, message, hint } = &error;
+                ui.json_line(&json!({"event": "failed", "kind": kind.as_str(), "message": message, "hint": hint}));
+            }
             ui.error(&error);
             ExitCode::from(if error.kind == Kind::Interrupted { 130 } else { 1 })
         }
@@ -103,5 +129,10 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     match cli.command {
         None => Ok(ExitCode::from(2)),
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Train(args)) => train::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(command) => match command {
+            Command::Run(args) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+            Command::Runs(args) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        },
     }
 }

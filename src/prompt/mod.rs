@@ -8,6 +8,7 @@ mod render;
 mod template;
 mod tokenize;
 mod turns;
+mod tokenize;
 
 pub use chat::ChatTemplate;
 pub use message::{Message, Role};
