@@ -31,7 +31,9 @@ enum ModelsCommand {
     #[command(after_help = "Example:\n  linly-bench models list --json")]
     List,
     /// Describe a model: architecture, size, quantisation, context, memory it needs
-    #[command(after_help = "Examples:\n  linly-bench models info smollm2-135m\n  linly-bench models info ./model.gguf --json")]
+    #[command(
+        after_help = "Examples:\n  linly-bench models info smollm2-135m\n  linly-bench models info ./model.gguf --json"
+    )]
     Info {
         /// A catalogue name, a Hugging Face folder or a .gguf file
         #[arg(value_name = "PATH")]
@@ -54,7 +56,9 @@ fn pull(context: &Context, spec: &str) -> Result<()> {
     let ui = &context.ui;
     let bar = ui.bar(0, true);
     let mut listen = |event: PullEvent| match event {
-        PullEvent::Waiting => ui.note(&tr!("another pull is running; waiting for it", "另一个下载正在进行，等待其完成")),
+        PullEvent::Waiting => {
+            ui.note(&tr!("another pull is running; waiting for it", "另一个下载正在进行，等待其完成"))
+        }
         PullEvent::Source(name) => bar.set_message(name.to_owned()),
         PullEvent::Bytes { done, total } => {
             bar.set_length(total);
@@ -62,7 +66,12 @@ fn pull(context: &Context, spec: &str) -> Result<()> {
         }
         PullEvent::Failed(name, error) => {
             let reason = &error.message;
-            bar.suspend(|| ui.note(&tr!("{name} failed, trying the next source: {reason}", "{name} 失败，尝试下一个来源：{reason}")));
+            bar.suspend(|| {
+                ui.note(&tr!(
+                    "{name} failed, trying the next source: {reason}",
+                    "{name} 失败，尝试下一个来源：{reason}"
+                ))
+            });
         }
     };
     let result = models::pull(&bench, spec, &Sources::from_env(), &mut listen, &cancel);

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// What is known of a file before it arrives.
@@ -26,7 +27,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// A transfer that stands still for so long is broken.
 const STALL: Duration = Duration::from_secs(30);
 /// The longest listing or other JSON answer that is read.
-const LONGEST_ANSWER: u64 = 64 << 20;
+const LONGEST_ANSWER: usize = 64 << 20;
+/// Bytes that are handed on at a time.
+const CHUNK: usize = 1 << 18;
 
 impl Default for Client {
     fn default() -> Self {
@@ -67,16 +70,72 @@ impl Client {
         }
     }
 
+    /// Sends the parts of an answer to `parts` until its end, a failure, or nobody listens.
+    fn send(&self, url: &str, token: Option<&str>, parts: &SyncSender<Part>) -> Result<()> {
+        let body = self.get(url, token)?;
+        if parts.send(Part::Length(body.content_length())).is_err() {
+            return Ok(());
+        }
+        let mut reader = body.into_reader();
+        loop {
+            let mut buffer = vec![0; CHUNK];
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    buffer.truncate(n);
+                    if parts.send(Part::Bytes(buffer)).is_err() {
+                        return Ok(());
+                    }
+                }
+                Err(e) => return Err(network(tr!("{url}: broke off: {e}", "{url}：传输中断：{e}"))),
+            }
+        }
+    }
+
+    /// Fetches `url`; `sink` gets its parts. The transfer runs on a thread of its own, so that a wish to
+    /// stop is heard even while the other side is silent; the thread is left behind then.
+    fn fetch(
+        &self,
+        url: &str,
+        token: Option<&str>,
+        cancel: &CancelToken,
+        sink: &mut dyn FnMut(Part) -> Result<()>,
+    ) -> Result<()> {
+        let (sender, parts) = sync_channel(8);
+        let (client, address, token) = (Client(self.0.clone()), url.to_owned(), token.map(str::to_owned));
+        std::thread::spawn(move || {
+            let end = client.send(&address, token.as_deref(), &sender);
+            let _ = sender.send(Part::End(end));
+        });
+        loop {
+            check_cancel(cancel)?;
+            match parts.recv_timeout(Duration::from_millis(50)) {
+                Ok(Part::End(end)) => return end,
+                Ok(part) => sink(part)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::internal("the transfer ended without a word"));
+                }
+            }
+        }
+    }
+
     /// A JSON answer.
     ///
     /// # Errors
-    /// `Network`, naming the address.
-    pub fn json(&self, url: &str, token: Option<&str>) -> Result<serde_json::Value> {
-        let body = self.get(url, token)?;
-        let mut bytes = Vec::new();
-        let read = body.into_reader().take(LONGEST_ANSWER).read_to_end(&mut bytes);
-        read.map_err(|e| network(tr!("{url}: {e}", "{url}：{e}")))?;
-        serde_json::from_slice(&bytes)
+    /// `Network`, naming the address; `Interrupted`.
+    pub fn json(&self, url: &str, token: Option<&str>, cancel: &CancelToken) -> Result<serde_json::Value> {
+        let mut answer = Vec::new();
+        self.fetch(url, token, cancel, &mut |part| {
+            if let Part::Bytes(bytes) = part {
+                answer.extend(bytes);
+            }
+            if answer.len() > LONGEST_ANSWER {
+                return Err(network(tr!("{url}: the answer is too long", "{url}：返回内容过长")));
+            }
+            Ok(())
+        })?;
+        serde_json::from_slice(&answer)
             .map_err(|e| network(tr!("{url}: the answer is no JSON: {e}", "{url}：返回内容不是 JSON：{e}")))
     }
 
@@ -94,36 +153,40 @@ impl Client {
         progress: &mut dyn FnMut(u64),
         cancel: &CancelToken,
     ) -> Result<()> {
-        let body = self.get(url, token)?;
-        // Before the first byte, so that the wrong file costs nothing.
-        let stated = body.content_length();
-        check_size(url, stated, expected.bytes)?;
-        let mut reader = body.into_reader();
         let mut file = File::create_new(to).map_err(|e| Error::io(to, &e))?;
         let mut sha = Sha256::new();
-        let mut buffer = vec![0; 1 << 18];
-        let mut done = 0u64;
-        loop {
-            check_cancel(cancel)?;
-            let n = match reader.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) => {
-                    return Err(network(tr!(
-                        "{url}: broke off after {done} bytes: {e}",
-                        "{url}：传输 {done} 字节后中断：{e}"
-                    )));
+        let (mut stated, mut done) = (None, 0u64);
+        self.fetch(url, token, cancel, &mut |part| {
+            match part {
+                Part::Length(length) => {
+                    stated = length;
+                    // Before the first byte, so that the wrong file costs nothing.
+                    check_size(url, length, expected.bytes)?;
                 }
-            };
-            file.write_all(&buffer[..n]).map_err(|e| Error::io(to, &e))?;
-            sha.update(&buffer[..n]);
-            done += n as u64;
-            progress(done);
-        }
+                Part::Bytes(bytes) => {
+                    file.write_all(&bytes).map_err(|e| Error::io(to, &e))?;
+                    sha.update(&bytes);
+                    done += bytes.len() as u64;
+                    progress(done);
+                }
+                Part::End(_) => {}
+            }
+            Ok(())
+        })?;
         check_size(url, Some(done), expected.bytes.or(stated))?;
         check_hash(url, &super::hex(&sha.finalize()), expected)?;
         file.sync_all().map_err(|e| Error::io(to, &e))
     }
+}
+
+/// A piece of an answer.
+enum Part {
+    /// The length that its header states.
+    Length(Option<u64>),
+    /// The next bytes.
+    Bytes(Vec<u8>),
+    /// Nothing more comes.
+    End(Result<()>),
 }
 
 /// Checks a file that came by another way than [`Client::file`]. `from` is its source, for messages.

@@ -4,6 +4,7 @@ use super::catalogue::HubFile;
 use super::download::{Client, Expected, network};
 use super::repository::{Hub, Repository};
 use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::tr;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -84,13 +85,14 @@ impl Sources {
     /// Lists a repository.
     ///
     /// # Errors
-    /// `Network`.
-    pub fn list(&self, repository: &Repository) -> Result<Listing> {
+    /// `Network`, `Interrupted`.
+    pub fn list(&self, repository: &Repository, cancel: &CancelToken) -> Result<Listing> {
         let id = &repository.id;
         let token = self.token(repository.hub);
         let listing = match repository.hub {
             Hub::HuggingFace => {
-                let json = self.client.json(&format!("{}/api/models/{id}?blobs=true", self.hf_endpoint), token)?;
+                let json =
+                    self.client.json(&format!("{}/api/models/{id}?blobs=true", self.hf_endpoint), token, cancel)?;
                 json["siblings"].as_array().map(|files| Listing {
                     revision: json["sha"].as_str().filter(|sha| is_plain(sha)).map(str::to_owned),
                     files: files.iter().filter_map(hf_file).collect(),
@@ -98,7 +100,7 @@ impl Sources {
             }
             Hub::ModelScope => {
                 let url = format!("{}/api/v1/models/{id}/repo/files?Revision=master&Recursive=true", self.ms_endpoint);
-                let json = self.client.json(&url, token)?;
+                let json = self.client.json(&url, token, cancel)?;
                 json["Data"]["Files"]
                     .as_array()
                     .map(|files| Listing { revision: None, files: files.iter().filter_map(ms_file).collect() })

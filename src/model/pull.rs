@@ -202,7 +202,7 @@ pub fn pull_repository(
     };
     let staging = Staging::open(models, lock, listen, cancel)?;
     listen(PullEvent::Source(hub.title()));
-    let listing = sources.allow(hub).and_then(|()| sources.list(repository)).map_err(failed)?;
+    let listing = sources.allow(hub).and_then(|()| sources.list(repository, cancel)).map_err(failed)?;
     let files = listing.choose(repository)?;
     let total = files.iter().map(|(_, expected)| expected.bytes.unwrap_or(0)).sum();
     let folder = repository.folder();
@@ -234,7 +234,8 @@ pub fn pull_repository(
     }
     let place = models.join(&folder);
     remove_stale(&place, &files);
-    let bytes = files.iter().map(|(path, _)| place.join(file_name(path))).map(|p| p.metadata().map_or(0, |m| m.len())).sum();
+    let bytes =
+        files.iter().map(|(path, _)| place.join(file_name(path))).map(|p| p.metadata().map_or(0, |m| m.len())).sum();
     let path = match files.as_slice() {
         [(only, _)] => place.join(file_name(only)),
         _ => place,

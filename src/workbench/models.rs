@@ -161,14 +161,16 @@ pub fn list(bench: &Workbench) -> Vec<ListedModel> {
             }
         })
         .collect();
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(&models).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(&models).into_iter().flatten().flatten().map(|e| e.path()).collect();
     folders.sort();
     for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if name.starts_with('.') || catalogue::find(&name).is_some() {
             continue;
         }
-        let found = if folder.join("config.json").is_file() { vec![folder.clone()] } else { files_with(&folder, "gguf") };
+        let found =
+            if folder.join("config.json").is_file() { vec![folder.clone()] } else { files_with(&folder, "gguf") };
         let only = found.len() == 1;
         for path in found {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
