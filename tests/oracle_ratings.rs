@@ -81,7 +81,8 @@ fn vicuna80(folder: &Path, judge: &str) -> Option<Vec<Vote>> {
     for entry in std::fs::read_dir(folder).ok()? {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        let Some((pair, _)) = name.strip_prefix("answer_").and_then(|n| n.split_once(&format!("-{judge}-reviewer"))) else {
+        let Some((pair, _)) = name.strip_prefix("answer_").and_then(|n| n.split_once(&format!("-{judge}-reviewer")))
+        else {
             continue;
         };
         let (a, b) = pair.split_once("-vs-answer_").unwrap();

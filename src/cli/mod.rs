@@ -1,18 +1,17 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod columns;
 mod data;
 mod draw;
-mod train;
-mod columns;
 mod run;
 mod runs;
+mod train;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
-use crate::error::{Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
@@ -126,13 +125,12 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    match cli.command {
-        None => Ok(ExitCode::from(2)),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Train(args)) => train::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(command) => match command {
-            Command::Run(args) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-            Command::Runs(args) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
-        },
-    }
+    let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
+    match command {
+        Command::Data(args) => data::run(&context, args),
+        Command::Train(args) => train::run(&context, args),
+        Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
+        Command::Runs(args) => runs::run(&context, args),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

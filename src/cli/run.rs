@@ -3,13 +3,12 @@
 use super::Context;
 use super::columns::{Align, columns};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, CategoryScore, ChatRenderer, ItemOutcome, Report, SubjectScore};
-use crate::infer::LanguageModel;
+use crate::eval::{self, CategoryScore, ItemOutcome, Report, SubjectScore};
 use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::prompt::Tokenize;
+use crate::prompt::Template;
 use crate::text::one_line;
 use crate::tr;
-use crate::workbench::{self, Examinee, Provenance, ScoreReport, ScoreRequest, Workbench};
+use crate::workbench::{self, Examinee, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use std::io::Write;
@@ -84,28 +83,18 @@ enum Dtype {
 
 /// A model ready to be scored.
 struct Loaded {
-    provenance: Provenance,
-    model: Box<dyn LanguageModel>,
-    tokenizer: Box<dyn Tokenize>,
+    model: LoadedModel,
+    adapter: Option<LoadedAdapter>,
 }
 
 impl Loaded {
-    /// The renderer of the template `name`; none for plain text.
-    fn chat(&self, name: &str) -> Result<Option<Box<ChatRenderer<'_>>>> {
-        if name.is_empty() {
-            return Ok(None);
-        }
-        // LEAD: `chat` is `self.tokenizer.chat_template()`, other names are the program's templates.
-        Err(Error::new(Kind::Unsupported, tr!("the template `{name}` cannot be used yet", "暂不支持模板 `{name}`"))
-            .hint(tr!("leave --template out: plain text is the default", "请去掉 --template：默认使用纯文本")))
+    /// Loads `model` with `adapter`.
+    fn new(context: &Context, workbench: &Workbench, model: &str, adapter: Option<&str>) -> Result<Loaded> {
+        context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
+        let model = workbench.load_model(model)?;
+        let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
+        Ok(Loaded { model, adapter })
     }
-}
-
-/// Loads `model` with `adapter`.
-fn load(_workbench: &Workbench, model: &str, _adapter: Option<&str>, _dtype: Dtype) -> Result<Loaded> {
-    // LEAD: catalogue name / folder / .gguf → engine, tokenizer, hashes.
-    Err(Error::new(Kind::Unsupported, tr!("this build cannot load the model `{model}`", "本程序无法加载模型 `{model}`"))
-        .hint(tr!("update linly-bench", "请升级 linly-bench")))
 }
 
 /// Runs the command.
@@ -119,6 +108,9 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
             tr!("answers are found by log-likelihood only", "目前只支持对数似然评分"),
         )
         .hint(tr!("leave --mode out", "请去掉 --mode")));
+    }
+    if args.dtype == Dtype::Bf16 {
+        super::train::check_dtype("bf16")?;
     }
     let workbench = context.workbench()?;
     if let Some(id) = &args.resume {
@@ -145,9 +137,9 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
     }
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
-    let loaded = load(&workbench, model, args.adapter.as_deref(), args.dtype)?;
+    let loaded = Loaded::new(context, &workbench, model, args.adapter.as_deref())?;
     for request in &requests {
-        let report = with_examinee(context, &loaded, &request.template, |who, sink| {
+        let report = scored(context, &loaded, &request.template, |who, sink| {
             workbench::score(&workbench, request, who, sink, cancel)
         })?;
         show(context, &report, samples.as_mut())?;
@@ -162,28 +154,32 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
-    let loaded = load(workbench, model, Some(adapter).filter(|a| !a.is_empty()), args.dtype)?;
-    let report = with_examinee(context, &loaded, &request.template, |who, sink| {
+    let loaded = Loaded::new(context, workbench, model, Some(adapter).filter(|a| !a.is_empty()))?;
+    let report = scored(context, &loaded, &request.template, |who, sink| {
         workbench::resume_score(workbench, &record, who, sink, cancel)
     })?;
     show(context, &report, samples.as_mut())
 }
 
-fn with_examinee(
+fn scored(
     context: &Context,
     loaded: &Loaded,
     template: &str,
     job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<ScoreReport>,
 ) -> Result<ScoreReport> {
-    let chat = loaded.chat(template)?;
-    let who = Examinee {
-        provenance: loaded.provenance.clone(),
-        model: loaded.model.as_ref(),
-        tokenizer: loaded.tokenizer.as_ref(),
-        chat: chat.as_deref(),
-    };
+    let template: Option<Template> = Some(template).filter(|t| !t.is_empty()).map(str::parse).transpose()?;
+    let Loaded { model, adapter } = loaded;
+    if let (Some(asked), Some(trained)) = (template, adapter.as_ref().and_then(|a| a.template))
+        && asked != trained
+    {
+        let (asked, trained) = (asked.name(), trained.name());
+        context.ui.warn(&tr!(
+            "the adapter was trained with the template {trained}, it is asked with {asked}",
+            "该适配器用模板 {trained} 训练，现在用 {asked} 提问"
+        ));
+    }
     let bar = context.ui.bar(0, false);
-    let report = job(&who, &Bar(&bar));
+    let report = workbench::with_examinee(model, adapter.as_ref(), template, |who| job(who, &Bar(&bar)));
     bar.finish_and_clear();
     report
 }
@@ -257,14 +253,15 @@ const BAR: usize = 20;
 /// The score for people, at most 80 columns wide.
 fn render(score: &ScoreReport) -> Vec<String> {
     let report = &score.report;
-    let who = if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
+    let who =
+        if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
     let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),
         one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
         String::new(),
     ];
-    let header = [tr!("subject", "科目"), String::new(), "acc %", "stderr", "n"].map(|s| s.to_string());
+    let header = [tr!("subject", "科目"), String::new(), "acc %".to_owned(), "stderr".to_owned(), "n".to_owned()];
     let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
     let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
     lines.extend(columns(&header, &rows(report), 80));
@@ -305,7 +302,12 @@ fn rows(report: &Report) -> Vec<Vec<String>> {
     let name = tr!("macro average (mean of {count} subjects)", "宏平均（{count} 个科目的平均）");
     rows.push(row(&name, report.acc_macro, None, report.n));
     if let Some(acc_norm) = report.acc_norm {
-        rows.push(row(&tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"), acc_norm, None, report.n));
+        rows.push(row(
+            &tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"),
+            acc_norm,
+            None,
+            report.n,
+        ));
     }
     rows
 }

@@ -161,12 +161,10 @@ const SHOWN: usize = 20;
 
 fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
     let percent = |v: f64| format!("{:.2}", v * 100.0);
-    let header = [
-        (one_line(&a.task), Align::Left),
-        (tr!("model", "模型"), Align::Left),
-        ("acc %".to_owned(), Align::Right),
-    ];
-    let side = |mark: &str, run: &RunRecord, acc: f64| vec![format!("{mark} {}", run.id), one_line(&who(run)), percent(acc)];
+    let header =
+        [(one_line(&a.task), Align::Left), (tr!("model", "模型"), Align::Left), ("acc %".to_owned(), Align::Right)];
+    let side =
+        |mark: &str, run: &RunRecord, acc: f64| vec![format!("{mark} {}", run.id), one_line(&who(run)), percent(acc)];
     let mut lines = columns(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80);
     let [low, high] = c.ci95;
     lines.push(String::new());

@@ -16,8 +16,10 @@ use std::sync::Mutex;
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  linly-bench train --model smollm2-135m --data finance --adapter jubaopen --epochs 1\n\n\
-A settings file holds the same names as the flags, `lr = 2e-4`, `batch-size = 4`; a flag overrules it.")]
+#[command(
+    after_help = "Example:\n  linly-bench train --model smollm2-135m --data finance --adapter jubaopen --epochs 1\n\n\
+A settings file holds the same names as the flags, `lr = 2e-4`, `batch-size = 4`; a flag overrules it."
+)]
 pub struct TrainArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE.toml")]
@@ -205,7 +207,10 @@ fn on_or_off(text: &str) -> Result<bool> {
         "off" | "false" => Ok(false),
         other => {
             let other = other.escape_default();
-            Err(Error::new(Kind::InvalidInput, tr!("--packing is on or off, not `{other}`", "--packing 只能是 on 或 off，而不是 `{other}`")))
+            Err(Error::new(
+                Kind::InvalidInput,
+                tr!("--packing is on or off, not `{other}`", "--packing 只能是 on 或 off，而不是 `{other}`"),
+            ))
         }
     }
 }
@@ -295,7 +300,10 @@ impl EventSink for TrainPrinter<'_> {
             }
             JobEvent::Eval { step, val_loss, best } => {
                 let mark = if *best { tr!("best so far", "目前最好") } else { String::new() };
-                self.above_bar(&tr!("step {step:>5}  held-out loss {val_loss:.4}  {mark}", "第 {step:>5} 步  留出损失 {val_loss:.4}  {mark}"));
+                self.above_bar(&tr!(
+                    "step {step:>5}  held-out loss {val_loss:.4}  {mark}",
+                    "第 {step:>5} 步  留出损失 {val_loss:.4}  {mark}"
+                ));
             }
             JobEvent::Log { message } => self.above_bar(message),
             JobEvent::Progress { .. } => {}
@@ -367,5 +375,9 @@ pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
         ));
     }
     let (adapter, run) = (&report.adapter, &report.run);
-    ui.line(&tr!("adapter {adapter}  {}  (run {run})", "适配器 {adapter}  {}  （运行 {run}）", report.adapter_dir.display()));
+    ui.line(&tr!(
+        "adapter {adapter}  {}  (run {run})",
+        "适配器 {adapter}  {}  （运行 {run}）",
+        report.adapter_dir.display()
+    ));
 }

@@ -176,7 +176,10 @@ impl Benchmark {
                 let name = &self.definition.name;
                 let looked: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
                 let message = if looked.is_empty() {
-                    tr!("the data of {name} is not here: no data folder was named", "找不到 {name} 的数据：未指定数据目录")
+                    tr!(
+                        "the data of {name} is not here: no data folder was named",
+                        "找不到 {name} 的数据：未指定数据目录"
+                    )
                 } else {
                     tr!("the data of {} is not in {}", "在 {1} 中找不到 {0} 的数据", name, looked.join(", "))
                 };

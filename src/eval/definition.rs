@@ -246,12 +246,18 @@ impl Definition {
             ));
         }
         if matches!(&self.columns.choices, ChoiceColumns::Each(names) if names.len() < 2) {
-            return Err(invalid(place, &tr!("`columns.choices` names fewer than two columns", "`columns.choices` 少于两列")));
+            return Err(invalid(
+                place,
+                &tr!("`columns.choices` names fewer than two columns", "`columns.choices` 少于两列"),
+            ));
         }
         if self.subjects.file.is_some() && !self.subjects.list.is_empty() {
             return Err(invalid(
                 place,
-                &tr!("[subjects] has both `file` and `list`: keep one", "[subjects] 同时有 `file` 和 `list`：请只留一个"),
+                &tr!(
+                    "[subjects] has both `file` and `list`: keep one",
+                    "[subjects] 同时有 `file` 和 `list`：请只留一个"
+                ),
             ));
         }
         let many = self.subjects.file.is_some() || self.subjects.list.len() > 1;

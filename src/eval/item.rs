@@ -102,9 +102,9 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str) -> 
         return Err(tr!("fewer than two choices", "选项少于两个"));
     }
     let written = text(&row, &columns.answer);
-    let gold = read_answer(&written, columns.answer_is)
-        .filter(|gold| *gold < choices.len())
-        .ok_or_else(|| tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len()))?;
+    let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < choices.len()).ok_or_else(|| {
+        tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len())
+    })?;
     let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
     Ok(Item { id: id.to_owned(), choices, gold, category, row })
 }
@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn answers_are_brought_to_an_index_or_refused() {
-        for (written, index) in [("A", 0), (" b\r", 1), ("Ｃ", 2), ("(D)", 3), ("A.", 0), ("（B）", 1), ("d。", 3)] {
+        for (written, index) in [("A", 0), (" b\r", 1), ("Ｃ", 2), ("(D)", 3), ("A.", 0), ("（B）", 1), ("d。", 3)]
+        {
             assert_eq!(read_answer(written, AnswerForm::Letter), Some(index), "{written}");
         }
         for written in ["", "AB", "A,B", "['A']", "1", "甲", "?"] {

@@ -1,6 +1,5 @@
 //! Benchmarks: definitions, prompts, scoring and statistics.
 
-pub mod statistics;
 mod benchmark;
 mod compare;
 mod definition;

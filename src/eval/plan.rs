@@ -149,8 +149,10 @@ fn shots(benchmark: &Benchmark, subject: &Subject, count: usize) -> Result<Vec<i
     }
     let name = &benchmark.definition.name;
     let Some(split) = &benchmark.definition.fewshot_split else {
-        return Err(Error::new(Kind::InvalidInput, tr!("{name} has no few-shots", "{name} 没有少样本示例"))
-            .hint(tr!("use --shots 0, or name a `fewshot_split` in the definition", "请用 --shots 0，或在定义中给出 `fewshot_split`")));
+        return Err(Error::new(Kind::InvalidInput, tr!("{name} has no few-shots", "{name} 没有少样本示例")).hint(tr!(
+            "use --shots 0, or name a `fewshot_split` in the definition",
+            "请用 --shots 0，或在定义中给出 `fewshot_split`"
+        )));
     };
     let mut loaded = item::load(benchmark, subject, split)?;
     if loaded.items.len() < count {

@@ -78,8 +78,9 @@ pub fn run(
     let mut finished = 0;
     for part in &plan.subjects {
         let handle = &part.subject.handle;
-        let progress =
-            |done: usize| sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) });
+        let progress = |done: usize| {
+            sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
+        };
         let mut fresh = Vec::new();
         let mut found: Vec<Option<Vec<f64>>> = Vec::with_capacity(part.items.len());
         for item in &part.items {
@@ -154,7 +155,10 @@ fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, lls: &[f64]) -> Resul
                 item.id
             ),
         )
-        .hint(tr!("its weights or the adapter are damaged: pull or train them again", "权重或适配器已损坏：请重新下载或训练"))
+        .hint(tr!(
+            "its weights or the adapter are damaged: pull or train them again",
+            "权重或适配器已损坏：请重新下载或训练"
+        ))
     })?;
     Ok(ItemOutcome {
         subject: subject.to_owned(),
@@ -188,10 +192,7 @@ fn interrupted() -> Error {
 fn changed(subject: &str, item: &str) -> Error {
     Error::new(
         Kind::Mismatch,
-        tr!(
-            "{subject}/{item} is asked otherwise than before the interruption",
-            "{subject}/{item} 的提示与中断前不同"
-        ),
+        tr!("{subject}/{item} is asked otherwise than before the interruption", "{subject}/{item} 的提示与中断前不同"),
     )
     .hint(tr!(
         "the data, the definition or the template changed: start a new run instead of resuming",

@@ -20,8 +20,14 @@ pub fn read(bytes: &[u8], format: TableFormat, place: &str) -> Result<Vec<Row>> 
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|e| {
         let line = bytes.iter().take(e.valid_up_to()).filter(|b| **b == b'\n').count() + 1;
-        Error::new(Kind::InvalidInput, tr!("{place}, line {line}: not UTF-8 text", "{place} 第 {line} 行：不是 UTF-8 文本"))
-            .hint(tr!("convert the file to UTF-8 (`iconv -f GB18030 -t UTF-8`)", "请先转换为 UTF-8（`iconv -f GB18030 -t UTF-8`）"))
+        Error::new(
+            Kind::InvalidInput,
+            tr!("{place}, line {line}: not UTF-8 text", "{place} 第 {line} 行：不是 UTF-8 文本"),
+        )
+        .hint(tr!(
+            "convert the file to UTF-8 (`iconv -f GB18030 -t UTF-8`)",
+            "请先转换为 UTF-8（`iconv -f GB18030 -t UTF-8`）"
+        ))
     })?;
     match format {
         TableFormat::Csv => csv(text, place),
@@ -31,10 +37,8 @@ pub fn read(bytes: &[u8], format: TableFormat, place: &str) -> Result<Vec<Row>> 
 
 fn csv(text: &str, place: &str) -> Result<Vec<Row>> {
     let wrong = |what: String| {
-        Error::new(Kind::InvalidInput, format!("{place}: {what}")).hint(tr!(
-            "check the quotes and the number of cells in that file",
-            "请检查该文件的引号与每行的列数"
-        ))
+        Error::new(Kind::InvalidInput, format!("{place}: {what}"))
+            .hint(tr!("check the quotes and the number of cells in that file", "请检查该文件的引号与每行的列数"))
     };
     // The reader would take an unclosed quote to the end of the file as one cell, and say nothing.
     if text.bytes().filter(|b| *b == b'"').count() % 2 == 1 {
@@ -62,9 +66,8 @@ fn csv(text: &str, place: &str) -> Result<Vec<Row>> {
     for (name, cells) in columns {
         for (i, (row, cell)) in rows.iter_mut().zip(cells).enumerate() {
             // With `missing_is_null` off, a null is a cell that the row does not have.
-            let cell = cell.ok_or_else(|| {
-                wrong(tr!("row {} has no cell for `{name}`", "第 {} 行没有 `{name}` 这一格", i + 1))
-            })?;
+            let cell = cell
+                .ok_or_else(|| wrong(tr!("row {} has no cell for `{name}`", "第 {} 行没有 `{name}` 这一格", i + 1)))?;
             row.insert(name.clone(), Value::String(cell));
         }
     }

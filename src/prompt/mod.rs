@@ -8,7 +8,6 @@ mod render;
 mod template;
 mod tokenize;
 mod turns;
-mod tokenize;
 
 pub use chat::ChatTemplate;
 pub use message::{Message, Role};

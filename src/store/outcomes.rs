@@ -46,8 +46,8 @@ impl Store {
 
     /// How many outcomes a run has.
     pub fn count_outcomes(&self, run: &str) -> Result<u64> {
-        let row =
-            self.wait(sqlx::query("SELECT count(*) AS n FROM outcomes WHERE run_id = ?").bind(run).fetch_one(&self.pool))?;
+        let row = self
+            .wait(sqlx::query("SELECT count(*) AS n FROM outcomes WHERE run_id = ?").bind(run).fetch_one(&self.pool))?;
         Ok(row.get::<i64, _>("n").unsigned_abs())
     }
 }

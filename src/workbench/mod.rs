@@ -6,14 +6,15 @@ pub mod data;
 pub mod leaderboard;
 mod load;
 pub mod models;
+mod runs;
+mod score;
 pub mod train;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
-mod runs;
-mod score;
-
 pub use runs::{compare_runs, run_report};
-pub use score::{Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score};
+pub use score::{
+    Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score, with_examinee,
+};
 
 use crate::config::Settings;
 use crate::error::Result;

@@ -33,10 +33,8 @@ fn scored_run(workbench: &Workbench, id: &str) -> Result<RunRecord> {
     if run.kind == "eval" {
         return Ok(run);
     }
-    Err(Error::new(Kind::InvalidInput, tr!("{} is not a benchmark run", "{} 不是评测运行", run.id)).hint(tr!(
-        "`linly-bench runs list` shows the kinds",
-        "用 `linly-bench runs list` 查看类型"
-    )))
+    Err(Error::new(Kind::InvalidInput, tr!("{} is not a benchmark run", "{} 不是评测运行", run.id))
+        .hint(tr!("`linly-bench runs list` shows the kinds", "用 `linly-bench runs list` 查看类型")))
 }
 
 /// The run `id` as a Markdown document: what was asked, of whom, and what came out.

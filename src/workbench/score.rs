@@ -1,11 +1,11 @@
 //! Scoring a model on a benchmark, recorded as a run that can be resumed.
 
-use super::Workbench;
+use super::{LoadedAdapter, LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, Benchmark, ChatRenderer, ItemOutcome, Known, PlanRequest, Report};
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
-use crate::prompt::Tokenize;
+use crate::prompt::{Message, Renderer, Template, Tokenize};
 use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,32 @@ pub struct Examinee<'a> {
     pub tokenizer: &'a dyn Tokenize,
     /// Renders conversations by the request's template; without it prompts are plain text.
     pub chat: Option<&'a ChatRenderer<'a>>,
+}
+
+/// Gives `job` a local model as an examinee, asked in conversations of `template` or in plain text.
+///
+/// # Errors
+/// Those of the renderer and of `job`.
+pub fn with_examinee<T>(
+    model: &LoadedModel,
+    adapter: Option<&LoadedAdapter>,
+    template: Option<Template>,
+    job: impl FnOnce(&Examinee<'_>) -> Result<T>,
+) -> Result<T> {
+    let engine = model.engine(adapter, template.unwrap_or(Template::Chat))?;
+    let renderer = template.map(|t| Renderer::new(t, &*model.tokenizer)).transpose()?;
+    let render = renderer.as_ref().map(|r| move |messages: &[Message]| Ok(r.prompt(messages)?.0));
+    job(&Examinee {
+        provenance: Provenance {
+            model: model.name.clone(),
+            model_hash: model.hash.clone(),
+            adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
+            adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+        },
+        model: &engine,
+        tokenizer: &*model.tokenizer,
+        chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
+    })
 }
 
 /// Scores a model on a benchmark as a new run.
@@ -147,8 +173,11 @@ pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
             .hint(tr!("`linly-bench runs list` shows the kinds", "用 `linly-bench runs list` 查看类型")));
     }
     if run.status == RunStatus::Done {
-        return Err(Error::new(Kind::InvalidInput, tr!("{} is finished", "{} 已完成", run.id))
-            .hint(tr!("`linly-bench runs show {}` shows its result", "用 `linly-bench runs show {}` 查看结果", run.id)));
+        return Err(Error::new(Kind::InvalidInput, tr!("{} is finished", "{} 已完成", run.id)).hint(tr!(
+            "`linly-bench runs show {}` shows its result",
+            "用 `linly-bench runs show {}` 查看结果",
+            run.id
+        )));
     }
     serde_json::from_value(run.config.clone())
         .map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", run.id)).hint(tr!("start a new run", "请重新开始")))
@@ -205,24 +234,29 @@ impl Job<'_> {
         let store = &self.workbench.store;
         let record = StoreSink::new(store, self.run);
         let sinks = Fanout(vec![&record, sink]);
-        sinks.emit(&JobEvent::Started { run: self.run.to_owned(), kind: "eval".to_owned(), total: plan.total() as u64 });
+        sinks.emit(&JobEvent::Started {
+            run: self.run.to_owned(),
+            kind: "eval".to_owned(),
+            total: plan.total() as u64,
+        });
         let mut keep = |batch: &[ItemOutcome]| {
             store.put_outcomes(self.run, &plan.task, batch)?;
             record.failure().map_or(Ok(()), Err)
         };
-        let finished = eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
-            let report = ScoreReport {
-                run: self.run.to_owned(),
-                model: self.who.provenance.model.clone(),
-                adapter: self.who.provenance.adapter.clone(),
-                template: self.template.to_owned(),
-                report: eval::report(plan, &scored),
-                outcomes: scored.outcomes,
-            };
-            let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;
-            store.finish_run(self.run, Ok(&result))?;
-            Ok(report)
-        });
+        let finished =
+            eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
+                let report = ScoreReport {
+                    run: self.run.to_owned(),
+                    model: self.who.provenance.model.clone(),
+                    adapter: self.who.provenance.adapter.clone(),
+                    template: self.template.to_owned(),
+                    report: eval::report(plan, &scored),
+                    outcomes: scored.outcomes,
+                };
+                let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;
+                store.finish_run(self.run, Ok(&result))?;
+                Ok(report)
+            });
         finished.map_err(|error| {
             let error = self.with_way_on(error, plan.total());
             // The first failure is the one to report; that it could not be recorded follows from it.
