@@ -136,6 +136,9 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
         Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
     }
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
