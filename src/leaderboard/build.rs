@@ -168,9 +168,7 @@ fn better_first(a: &Row, b: &Row) -> std::cmp::Ordering {
             .find(|order| order.is_ne())
             .unwrap_or(std::cmp::Ordering::Equal)
     };
-    descending(ratings(a), ratings(b))
-        .then_with(|| descending(scores(a), scores(b)))
-        .then_with(|| a.name.cmp(&b.name))
+    descending(ratings(a), ratings(b)).then_with(|| descending(scores(a), scores(b))).then_with(|| a.name.cmp(&b.name))
 }
 
 /// What a run measured. Settings that change the numbers and are not what everybody uses make a column of their own.

@@ -1,1 +1,129 @@
-//! The terminal interface.
+//! The terminal interface. [`App`] is the state and knows no terminal; [`run`] joins it to the
+//! keyboard, to a worker thread that asks the [`Source`], and to the jobs that it starts.
+
+mod action;
+mod app;
+mod curve;
+mod dashboard;
+mod figures;
+mod form;
+mod frame;
+mod keymap;
+mod launcher;
+mod query;
+mod screens;
+mod source;
+mod terminal;
+mod theme;
+mod widgets;
+mod workbench_source;
+
+pub use action::{Action, ScreenId};
+pub use app::App;
+pub use form::{Job, ScoreForm, TrainForm};
+pub use frame::help_text;
+pub use keymap::{Key, View, commands, find, groups, key_name, keys};
+pub use launcher::Launcher;
+pub use query::{Answer, Query, Reply, answer};
+pub use source::{
+    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView, Source,
+    Standing, SubjectView, Vote,
+};
+pub use terminal::Session;
+pub use theme::{Role, Theme};
+pub use widgets::Block;
+pub use workbench_source::WorkbenchSource;
+
+use crate::error::{Error, Kind, Result};
+use crate::tr;
+use launcher::Jobs;
+use query::Worker;
+use ratatui::crossterm::event::{self, Event};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use terminal::terminal_error;
+
+/// How often the store is asked for news.
+const TICK: Duration = Duration::from_millis(250);
+/// How long the keyboard is waited for while an answer is on its way.
+const SHORT: Duration = Duration::from_millis(15);
+
+/// Opens the interface and stays until the user leaves it.
+///
+/// # Errors
+/// `Io` when there is no terminal, `Interrupted` when a signal ended it, `Internal` when the thread
+/// that asks the source is gone. The terminal is given back in every case.
+pub fn run(source: Box<dyn Source>, launcher: Option<Arc<dyn Launcher>>) -> Result<()> {
+    let worker = Worker::start(source)?;
+    let mut jobs = Jobs::new(launcher);
+    let mut app = App::new(Theme::from_environment(), jobs.available(), unix_now());
+    let mut session = Session::start()?;
+    let outcome = drive(&mut session, &mut app, &worker, &mut jobs);
+    drop(session);
+    jobs.stop();
+    outcome
+}
+
+fn drive(session: &mut Session, app: &mut App, worker: &Worker, jobs: &mut Jobs) -> Result<()> {
+    let mut mouse = app.mouse;
+    let mut last_tick = Instant::now();
+    let mut stale = true;
+    while !app.is_over() {
+        if session.is_ended() {
+            return Err(Error::new(Kind::Interrupted, tr!("ended by a signal", "收到信号，已退出")));
+        }
+        for job in app.take_jobs() {
+            if let Err(error) = jobs.start(job) {
+                app.tell(&error);
+            }
+        }
+        for query in app.take_queries() {
+            if !worker.ask(query) {
+                let why = terminal::take_panic().unwrap_or_default();
+                return Err(Error::internal(tr!("the thread that reads the database is gone {why}", "读取数据库的线程已退出 {why}")));
+            }
+        }
+        if std::mem::take(&mut stale) {
+            session.terminal.draw(|frame| app.draw(frame)).map_err(|e| terminal_error(&e))?;
+        }
+        if app.mouse != mouse {
+            mouse = app.mouse;
+            session.capture_mouse(mouse);
+        }
+        let patience = TICK.saturating_sub(last_tick.elapsed());
+        stale |= read_keys(session, app, if app.is_waiting() { patience.min(SHORT) } else { patience })?;
+        while let Some(reply) = worker.poll() {
+            app.receive(reply);
+            stale = true;
+        }
+        if last_tick.elapsed() >= TICK {
+            last_tick = Instant::now();
+            let ended = jobs.ended();
+            app.jobs(jobs.running(), ended);
+            app.tick(unix_now());
+            stale = true;
+        }
+    }
+    Ok(())
+}
+
+/// Waits up to `patience` for the user, then takes everything that has come. Whether anything had.
+fn read_keys(session: &Session, app: &mut App, patience: Duration) -> Result<bool> {
+    let mut patience = patience;
+    let mut any = false;
+    while !app.is_over() && event::poll(patience).map_err(|e| terminal_error(&e))? {
+        match event::read().map_err(|e| terminal_error(&e))? {
+            Event::Key(key) => app.key(key),
+            Event::Paste(text) => app.paste(&text),
+            Event::Mouse(mouse) => app.mouse_event(mouse, session.terminal.size().map_or(80, |s| s.width)),
+            Event::Resize(..) | Event::FocusGained | Event::FocusLost => {}
+        }
+        any = true;
+        patience = Duration::ZERO;
+    }
+    Ok(any)
+}
+
+fn unix_now() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}

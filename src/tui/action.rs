@@ -1,0 +1,155 @@
+//! Everything that a key can do, and what it is called in the hint bar and in the help.
+
+use super::source::Vote;
+use crate::tr;
+
+/// The screens, in the order of their number keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScreenId {
+    /// Datasets and their rows.
+    Datasets,
+    /// Trainings and their curves.
+    Training,
+    /// Benchmark scores, down to single items.
+    Evaluations,
+    /// Blind battles.
+    Arena,
+    /// Models by benchmarks and rating.
+    Leaderboard,
+}
+
+impl ScreenId {
+    /// All of them, in order.
+    pub const ALL: [ScreenId; 5] =
+        [ScreenId::Datasets, ScreenId::Training, ScreenId::Evaluations, ScreenId::Arena, ScreenId::Leaderboard];
+
+    /// Its place, from 0.
+    pub fn index(self) -> usize {
+        match self {
+            ScreenId::Datasets => 0,
+            ScreenId::Training => 1,
+            ScreenId::Evaluations => 2,
+            ScreenId::Arena => 3,
+            ScreenId::Leaderboard => 4,
+        }
+    }
+
+    /// The screen `steps` further, round and round.
+    pub fn step(self, steps: usize) -> ScreenId {
+        ScreenId::ALL[(self.index() + steps) % ScreenId::ALL.len()]
+    }
+
+    /// Its name.
+    pub fn title(self) -> String {
+        match self {
+            ScreenId::Datasets => tr!("Datasets", "数据集"),
+            ScreenId::Training => tr!("Training", "训练"),
+            ScreenId::Evaluations => tr!("Evaluations", "评测"),
+            ScreenId::Arena => tr!("Arena", "竞技场"),
+            ScreenId::Leaderboard => tr!("Leaderboard", "排行榜"),
+        }
+    }
+}
+
+/// Something that a key can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// One line up.
+    Up,
+    /// One line down.
+    Down,
+    /// One page up.
+    PageUp,
+    /// One page down.
+    PageDown,
+    /// To the beginning.
+    First,
+    /// To the end.
+    Last,
+    /// Columns to the left.
+    Left,
+    /// Columns to the right.
+    Right,
+    /// Look into what is selected.
+    Open,
+    /// Out again; clears a filter first.
+    Back,
+    /// Narrow the list.
+    Filter,
+    /// Remove what is selected, after a question.
+    Delete,
+    /// Start a job.
+    New,
+    /// Make the selected run the one that others are compared with.
+    Mark,
+    /// Show wrong answers only, or all.
+    OnlyWrong,
+    /// The next item.
+    Next,
+    /// The item before.
+    Previous,
+    /// Judge a battle.
+    Vote(Vote),
+    /// Another screen.
+    Go(ScreenId),
+    /// The screen to the right.
+    NextScreen,
+    /// The screen to the left.
+    PreviousScreen,
+    /// Give the mouse to the terminal (to select text) or take it back.
+    Mouse,
+    /// All keys.
+    Help,
+    /// Leave.
+    Quit,
+    /// Yes, do it.
+    Confirm,
+    /// No.
+    Cancel,
+    /// Take what was typed.
+    Submit,
+    /// The next field of a form.
+    NextField,
+    /// The field before.
+    PreviousField,
+}
+
+impl Action {
+    /// Its name in the hint bar: a word or two.
+    pub fn label(self) -> String {
+        match self {
+            Action::Up => tr!("up", "上移"),
+            Action::Down => tr!("down", "下移"),
+            Action::PageUp => tr!("page up", "上一页"),
+            Action::PageDown => tr!("page down", "下一页"),
+            Action::First => tr!("first", "开头"),
+            Action::Last => tr!("last", "末尾"),
+            Action::Left => tr!("columns left", "向左"),
+            Action::Right => tr!("columns right", "向右"),
+            Action::Open => tr!("open", "打开"),
+            Action::Back => tr!("back", "返回"),
+            Action::Filter => tr!("filter", "筛选"),
+            Action::Delete => tr!("delete", "删除"),
+            Action::New => tr!("new", "新建"),
+            Action::Mark => tr!("compare with", "设为对照"),
+            Action::OnlyWrong => tr!("wrong only", "只看答错"),
+            Action::Next => tr!("next", "下一条"),
+            Action::Previous => tr!("previous", "上一条"),
+            Action::Vote(Vote::A) => tr!("A is better", "A 更好"),
+            Action::Vote(Vote::B) => tr!("B is better", "B 更好"),
+            Action::Vote(Vote::Tie) => tr!("tie", "平手"),
+            Action::Vote(Vote::BothBad) => tr!("both bad", "都不好"),
+            Action::Go(screen) => screen.title(),
+            Action::NextScreen => tr!("next screen", "下一屏"),
+            Action::PreviousScreen => tr!("previous screen", "上一屏"),
+            Action::Mouse => tr!("mouse on/off", "鼠标开关"),
+            Action::Help => tr!("help", "帮助"),
+            Action::Quit => tr!("quit", "退出"),
+            Action::Confirm => tr!("yes", "确定"),
+            Action::Cancel => tr!("cancel", "取消"),
+            Action::Submit => tr!("done", "完成"),
+            Action::NextField => tr!("next field", "下一项"),
+            Action::PreviousField => tr!("previous field", "上一项"),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What every screen shares: the tabs on top, the line that tells where one is, the line for notices
+//! and the filter, the hints at the bottom, and the windows over it all.
+
+use super::action::{Action, ScreenId};
+use super::app::App;
+use super::keymap::{self, View, groups, key_name, keys};
+use super::theme::Role;
+use super::widgets::{Block, Paint, popup};
+use crate::text;
+use crate::tr;
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+/// The smallest frame that is drawn into.
+const LEAST: (u16, u16) = (40, 12);
+
+/// Draws the whole frame.
+pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let theme = app.theme;
+    let mut p = Paint { buf: frame.buffer_mut(), theme, caret: None };
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let (width, height) = LEAST;
+        let words = tr!(
+            "The terminal is too small: {} x {}. At least {width} x {height} is needed. q quits.",
+            "终端太小：{} x {}。至少需要 {width} x {height}。按 q 退出。",
+            area.width,
+            area.height
+        );
+        p.paragraph(area, &words, Role::Warn);
+        return;
+    }
+    tabs(&mut p, Rect { height: 1, ..area }, app.screen, &app.activity());
+    let place = app.current().place().iter().map(|s| text::one_line(s)).collect::<Vec<_>>().join("  /  ");
+    p.rule(Rect { y: area.y + 1, height: 1, ..area }, &place);
+    let margin = u16::from(area.width >= 60);
+    let body = Rect {
+        x: area.x + margin,
+        y: area.y + 2,
+        width: area.width - 2 * margin,
+        height: area.height - 4,
+    };
+    app.current().draw(&mut p, body, app.now);
+    notice(app, &mut p, Rect { y: area.bottom() - 2, height: 1, ..area });
+    hints(app, &mut p, Rect { y: area.bottom() - 1, height: 1, ..area });
+    if let Some(help) = &app.help {
+        let inside = popup(&mut p, area, 64, area.height - 2, &tr!("Keys", "按键"));
+        help.draw(&mut p, inside, &help_text(app.current().view(), app.mouse));
+    }
+    if let Some(form) = &app.form {
+        form.draw(&mut p, body);
+    }
+    if let Some(confirm) = &app.confirm {
+        let width = 60.min(area.width - 2);
+        let inner = usize::from(width.saturating_sub(4));
+        let lines = |s: &str| text::wrap(&text::clean(s), inner).len();
+        let height = u16::try_from(lines(&confirm.question) + lines(&confirm.detail) + 7).unwrap_or(u16::MAX);
+        let inside = popup(&mut p, area, width, height, &tr!("Please confirm", "请确认"));
+        let mut rest = below(inside, 1);
+        rest = below(rest, p.paragraph(rest, &confirm.question, Role::Title) + 1);
+        rest = below(rest, p.paragraph(rest, &confirm.detail, Role::Plain) + 1);
+        list_keys(&mut p, rest, keymap::commands(View::Confirm), &|_| false);
+    }
+    if let Some((x, y)) = p.caret {
+        frame.set_cursor_position((x, y));
+    }
+}
+
+fn below(area: Rect, rows: u16) -> Rect {
+    let rows = rows.min(area.height);
+    Rect { y: area.y + rows, height: area.height - rows, ..area }
+}
+
+/// The tabs with their places: number, name, first column, last column.
+fn tab_places(active: ScreenId, columns: u16) -> Vec<(ScreenId, String, u16, u16)> {
+    let long: usize = ScreenId::ALL.iter().map(|s| text::width(&s.title()) + 5).sum();
+    let mut places = Vec::new();
+    let mut x = 0u16;
+    for screen in ScreenId::ALL {
+        let number = screen.index() + 1;
+        // In a narrow frame only the active screen has its name.
+        let name = if long <= usize::from(columns) || screen == active {
+            format!("{number} {}", screen.title())
+        } else {
+            number.to_string()
+        };
+        let mark = if screen == active { "▸" } else { " " };
+        let name = format!(" {mark}{name}");
+        let end = x.saturating_add(u16::try_from(text::width(&name)).unwrap_or(u16::MAX));
+        places.push((screen, name, x, end));
+        x = end.saturating_add(1);
+    }
+    places
+}
+
+/// The tab drawn at `column`.
+pub fn tab_at(active: ScreenId, columns: u16, column: u16) -> Option<ScreenId> {
+    tab_places(active, columns).into_iter().find(|(_, _, from, to)| (*from..*to).contains(&column)).map(|t| t.0)
+}
+
+fn tabs(p: &mut Paint<'_>, area: Rect, active: ScreenId, activity: &str) {
+    let mut end = area.x;
+    for (screen, name, x, _) in tab_places(active, area.width) {
+        let role = if screen == active { Role::Accent } else { Role::Dim };
+        end = p.text(area.x + x, area.y, area.width.saturating_sub(x), &name, role);
+    }
+    let right = if activity.is_empty() { "linly-bench" } else { activity };
+    let columns = u16::try_from(text::width(right)).unwrap_or(u16::MAX);
+    if area.right().saturating_sub(end) > columns + 2 {
+        let role = if activity.is_empty() { Role::Dim } else { Role::Warn };
+        p.text(area.right() - columns - 1, area.y, columns, right, role);
+    }
+}
+
+/// The filter while there is one, else the newest notice.
+fn notice(app: &mut App, p: &mut Paint<'_>, area: Rect) {
+    let area = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    if let Some((words, role)) = &app.notice {
+        p.text(area.x, area.y, area.width, words, *role);
+        return;
+    }
+    let typing = app.filtering;
+    let Some(filter) = app.filter().filter(|f| typing || !f.is_empty()) else { return };
+    let x = p.text(area.x, area.y, area.width, &tr!("filter: ", "筛选："), Role::Key);
+    filter.draw(p, Rect { x, width: area.right().saturating_sub(x), ..area }, typing);
+}
+
+/// The hint bar: the view's own commands, and at the right how to see the rest.
+fn hints(app: &App, p: &mut Paint<'_>, area: Rect) {
+    let view = app.view();
+    let area = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    let mut width = area.width;
+    if !view.is_modal() {
+        let always = [Action::Help, Action::Quit];
+        let needed: usize = always.iter().map(|&a| hint_width(a) + 2).sum();
+        let needed = u16::try_from(needed).unwrap_or(0);
+        width = area.width.saturating_sub(needed);
+        list_keys(p, Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area }, always.into_iter(), &|_| false);
+    }
+    let [own, motion, _] = groups(view);
+    let shown = own.iter().chain(motion.iter().take(2)).copied();
+    list_keys(p, Rect { width, ..area }, shown, &|action| app.obstacle(action).is_some());
+}
+
+fn first_key(action: Action) -> String {
+    keys(action).first().map_or_else(String::new, |&key| key_name(key))
+}
+
+fn hint_width(action: Action) -> usize {
+    text::width(&first_key(action)) + 1 + text::width(&action.label())
+}
+
+/// Keys with what they do, on one line, as many as fit whole. What cannot be done now is dim.
+fn list_keys(p: &mut Paint<'_>, area: Rect, actions: impl Iterator<Item = Action>, dim: &dyn Fn(Action) -> bool) {
+    let mut x = area.x;
+    for action in actions {
+        let room = usize::from(area.right().saturating_sub(x));
+        if area.height == 0 || room < hint_width(action) {
+            continue;
+        }
+        let (key_role, role) = if dim(action) { (Role::Dim, Role::Dim) } else { (Role::Key, Role::Plain) };
+        x = p.text(x, area.y, area.width, &first_key(action), key_role) + 1;
+        x = p.text(x, area.y, area.width, &action.label(), role) + 2;
+    }
+}
+
+/// All commands of a view with all their keys.
+pub fn help_text(view: View, mouse: bool) -> Vec<Block> {
+    let [own, motion, global] = groups(view);
+    let titles = [tr!("Here", "此处"), tr!("Moving", "移动"), tr!("Everywhere", "各处")];
+    let mut blocks: Vec<Block> = titles
+        .into_iter()
+        .zip([own, motion, global])
+        .filter(|(_, actions)| !actions.is_empty())
+        .map(|(title, actions)| {
+            let lines: Vec<String> = actions
+                .iter()
+                .map(|&action| {
+                    let names: Vec<String> = keys(action).iter().map(|&key| key_name(key)).collect();
+                    format!("{} {}", text::pad(&names.join("  "), 20), action.label())
+                })
+                .collect();
+            Block::new(title, lines.join("\n"))
+        })
+        .collect();
+    let state = if mouse { tr!("on", "开") } else { tr!("off", "关") };
+    let wheel = tr!(
+        "The mouse is {state}: the wheel moves, a click selects, a click on a screen's name opens it. Switch it off to select text.",
+        "鼠标：{state}。滚轮移动，点击选中，点击屏幕名切换。关闭后可用鼠标选取文字。"
+    );
+    blocks.push(Block { role: Role::Dim, ..Block::new("", wheel) });
+    blocks
+}

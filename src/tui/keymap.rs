@@ -1,0 +1,227 @@
+//! Keys as data. [`commands`] is the one list per view that the hint bar, the help and the key
+//! handling are made from, so they cannot disagree.
+
+use super::action::{Action, ScreenId};
+use super::source::Vote;
+use crate::tr;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+/// What is being looked at: decides which commands there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum View {
+    /// All datasets.
+    Datasets,
+    /// Rows of a dataset.
+    Rows,
+    /// One row.
+    Row,
+    /// All trainings.
+    Trainings,
+    /// One training.
+    Dashboard,
+    /// All scored runs.
+    Scores,
+    /// Subjects of a run.
+    Subjects,
+    /// Items of a subject.
+    Items,
+    /// One item.
+    Item,
+    /// All arenas.
+    Arenas,
+    /// A battle.
+    Battle,
+    /// The leaderboard.
+    Leaderboard,
+    /// The list of keys.
+    Help,
+    /// A question before something is destroyed.
+    Confirm,
+    /// A form.
+    Form,
+    /// The line that a filter is typed into.
+    FilterLine,
+}
+
+impl View {
+    /// All of them.
+    pub const ALL: [View; 16] = [
+        View::Datasets,
+        View::Rows,
+        View::Row,
+        View::Trainings,
+        View::Dashboard,
+        View::Scores,
+        View::Subjects,
+        View::Items,
+        View::Item,
+        View::Arenas,
+        View::Battle,
+        View::Leaderboard,
+        View::Help,
+        View::Confirm,
+        View::Form,
+        View::FilterLine,
+    ];
+
+    /// Whether letters are text here, not commands.
+    pub fn takes_text(self) -> bool {
+        matches!(self, View::Form | View::FilterLine)
+    }
+
+    /// Whether it lies over a screen and hides the commands below.
+    pub fn is_modal(self) -> bool {
+        matches!(self, View::Help | View::Confirm | View::Form | View::FilterLine)
+    }
+}
+
+/// Commands of their own, the most wanted first.
+fn own(view: View) -> &'static [Action] {
+    use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
+    match view {
+        View::Datasets => &[Open, Filter, Delete, Back],
+        View::Rows | View::Subjects => &[Open, Filter, Back],
+        View::Row | View::Item => &[Next, Previous, Back],
+        View::Trainings => &[Open, New, Filter, Back],
+        View::Dashboard => &[Back],
+        View::Scores => &[Open, New, Mark, Filter, Back],
+        View::Items => &[Open, OnlyWrong, Filter, Back],
+        View::Arenas => &[Open, Filter, Back],
+        View::Battle => &[
+            Action::Vote(Vote::A),
+            Action::Vote(Vote::B),
+            Action::Vote(Vote::Tie),
+            Action::Vote(Vote::BothBad),
+            Next,
+            Back,
+        ],
+        View::Leaderboard => &[Filter, Left, Action::Right, Back],
+        View::Help => &[Back],
+        View::Confirm => &[Confirm, Cancel],
+        View::Form => &[Action::Submit, NextField, Action::PreviousField, Cancel],
+        View::FilterLine => &[Action::Submit, Cancel],
+    }
+}
+
+const MOTION: &[Action] =
+    &[Action::Down, Action::Up, Action::PageDown, Action::PageUp, Action::First, Action::Last];
+
+const GLOBAL: &[Action] = &[
+    Action::NextScreen,
+    Action::PreviousScreen,
+    Action::Go(ScreenId::Datasets),
+    Action::Go(ScreenId::Training),
+    Action::Go(ScreenId::Evaluations),
+    Action::Go(ScreenId::Arena),
+    Action::Go(ScreenId::Leaderboard),
+    Action::Mouse,
+    Action::Help,
+    Action::Quit,
+];
+
+/// The commands of a view in three groups: its own, moving about, everywhere.
+pub fn groups(view: View) -> [&'static [Action]; 3] {
+    match view {
+        View::Confirm | View::Form | View::FilterLine => [own(view), &[], &[]],
+        View::Help => [own(view), MOTION, &[]],
+        _ => [own(view), MOTION, GLOBAL],
+    }
+}
+
+/// All commands of a view.
+pub fn commands(view: View) -> impl Iterator<Item = Action> {
+    groups(view).into_iter().flatten().copied()
+}
+
+/// A key with its Ctrl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    code: KeyCode,
+    ctrl: bool,
+}
+
+const fn key(code: KeyCode) -> Key {
+    Key { code, ctrl: false }
+}
+
+const fn letter(c: char) -> Key {
+    key(KeyCode::Char(c))
+}
+
+const fn ctrl(c: char) -> Key {
+    Key { code: KeyCode::Char(c), ctrl: true }
+}
+
+/// The keys of an action, the one shown in the hint bar first.
+pub fn keys(action: Action) -> &'static [Key] {
+    match action {
+        Action::Up => const { &[letter('k'), key(KeyCode::Up)] },
+        Action::Down => const { &[letter('j'), key(KeyCode::Down)] },
+        Action::PageUp => const { &[key(KeyCode::PageUp), ctrl('u')] },
+        Action::PageDown => const { &[key(KeyCode::PageDown), ctrl('d')] },
+        Action::First => const { &[letter('g'), key(KeyCode::Home)] },
+        Action::Last => const { &[letter('G'), key(KeyCode::End)] },
+        Action::Left => const { &[letter('<'), letter(',')] },
+        Action::Right => const { &[letter('>'), letter('.')] },
+        Action::Open => const { &[key(KeyCode::Enter), letter('l'), key(KeyCode::Right)] },
+        Action::Back => const { &[key(KeyCode::Esc), letter('h'), key(KeyCode::Left)] },
+        Action::Filter => const { &[letter('/')] },
+        Action::Delete => const { &[letter('d')] },
+        Action::New => const { &[letter('n')] },
+        Action::Mark => const { &[letter('m')] },
+        Action::OnlyWrong => const { &[letter('w')] },
+        Action::Next => const { &[letter('n'), key(KeyCode::Enter)] },
+        Action::Previous => const { &[letter('p')] },
+        Action::Vote(Vote::A) => const { &[letter('a')] },
+        Action::Vote(Vote::B) => const { &[letter('b')] },
+        Action::Vote(Vote::Tie) => const { &[letter('t')] },
+        Action::Vote(Vote::BothBad) => const { &[letter('x')] },
+        Action::Go(ScreenId::Datasets) => const { &[letter('1')] },
+        Action::Go(ScreenId::Training) => const { &[letter('2')] },
+        Action::Go(ScreenId::Evaluations) => const { &[letter('3')] },
+        Action::Go(ScreenId::Arena) => const { &[letter('4')] },
+        Action::Go(ScreenId::Leaderboard) => const { &[letter('5')] },
+        Action::NextScreen => const { &[key(KeyCode::Tab)] },
+        Action::PreviousScreen => const { &[key(KeyCode::BackTab)] },
+        Action::NextField => const { &[key(KeyCode::Tab), key(KeyCode::Down)] },
+        Action::PreviousField => const { &[key(KeyCode::BackTab), key(KeyCode::Up)] },
+        Action::Mouse => const { &[letter('M')] },
+        Action::Help => const { &[letter('?')] },
+        Action::Quit => const { &[letter('q'), ctrl('c')] },
+        Action::Confirm => const { &[letter('y')] },
+        Action::Cancel => const { &[key(KeyCode::Esc)] },
+        Action::Submit => const { &[key(KeyCode::Enter)] },
+    }
+}
+
+/// How a key is written.
+pub fn key_name(key: Key) -> String {
+    let name = match key.code {
+        KeyCode::Char(c) => c.to_string(),
+        KeyCode::Enter => tr!("Enter", "回车"),
+        KeyCode::Esc => "Esc".into(),
+        KeyCode::Tab => "Tab".into(),
+        KeyCode::BackTab => "Shift-Tab".into(),
+        KeyCode::Up => tr!("Up", "上"),
+        KeyCode::Down => tr!("Down", "下"),
+        KeyCode::Left => tr!("Left", "左"),
+        KeyCode::Right => tr!("Right", "右"),
+        KeyCode::PageUp => "PgUp".into(),
+        KeyCode::PageDown => "PgDn".into(),
+        KeyCode::Home => "Home".into(),
+        KeyCode::End => "End".into(),
+        other => format!("{other:?}"),
+    };
+    if key.ctrl { format!("Ctrl-{name}") } else { name }
+}
+
+/// The command of `view` that `event` asks for.
+pub fn find(view: View, event: KeyEvent) -> Option<Action> {
+    let ctrl = event.modifiers.contains(KeyModifiers::CONTROL);
+    if event.modifiers.intersects(KeyModifiers::ALT | KeyModifiers::SUPER) {
+        return None;
+    }
+    // Shift is in the letter already (`G`), and BackTab is a code of its own.
+    let pressed = Key { code: event.code, ctrl };
+    commands(view).find(|&action| keys(action).contains(&pressed))
+}

@@ -1,0 +1,112 @@
+//! Questions to the [`Source`] and the worker thread that answers them: the drawing thread never waits
+//! for the database.
+
+use super::source::{
+    ArenaView, BlindBattle, DatasetView, LeaderboardView, Names, OutcomeView, RowPage, Source, SubjectView, Vote,
+};
+use crate::error::Result;
+use crate::job::JobEvent;
+use crate::store::RunRecord;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// A question to the source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // One variant per method of `Source`, with its arguments.
+pub enum Query {
+    Datasets,
+    Rows { dataset: String, search: String, offset: u64, limit: u64 },
+    DeleteDataset { name: String },
+    Runs { kind: &'static str },
+    Events { run: String, after: i64 },
+    Subjects { run: String },
+    Outcomes { run: String, subject: String },
+    Arenas,
+    NextBattle { arena: String, after: i64 },
+    Vote { arena: String, battle: i64, vote: Vote },
+    Leaderboard,
+}
+
+/// What a question is answered with: the variant of the same name.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Answer {
+    Datasets(Vec<DatasetView>),
+    Rows(RowPage),
+    DeleteDataset,
+    Runs(Vec<RunRecord>),
+    Events(Vec<(i64, JobEvent)>),
+    Subjects(Vec<SubjectView>),
+    Outcomes(Vec<OutcomeView>),
+    Arenas(Vec<ArenaView>),
+    NextBattle(Option<BlindBattle>),
+    Vote(Names),
+    Leaderboard(LeaderboardView),
+}
+
+/// An answer with its question: a screen that has moved on can tell that it is stale.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// What was asked.
+    pub query: Query,
+    /// What came of it.
+    pub answer: Result<Answer>,
+}
+
+/// Asks `source`. Blocks.
+pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
+    let answer = match &query {
+        Query::Datasets => source.datasets().map(Answer::Datasets),
+        Query::Rows { dataset, search, offset, limit } => {
+            source.rows(dataset, search, *offset, *limit).map(Answer::Rows)
+        }
+        Query::DeleteDataset { name } => source.delete_dataset(name).map(|()| Answer::DeleteDataset),
+        Query::Runs { kind } => source.runs(kind).map(Answer::Runs),
+        Query::Events { run, after } => source.events(run, *after).map(Answer::Events),
+        Query::Subjects { run } => source.subjects(run).map(Answer::Subjects),
+        Query::Outcomes { run, subject } => source.outcomes(run, subject).map(Answer::Outcomes),
+        Query::Arenas => source.arenas().map(Answer::Arenas),
+        Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
+        Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
+        Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
+    };
+    Reply { query, answer }
+}
+
+/// A thread that owns the source. It ends when this is dropped.
+pub struct Worker {
+    queries: Sender<Query>,
+    replies: Receiver<Reply>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// `Io` when the system has no thread to give.
+    pub fn start(mut source: Box<dyn Source>) -> Result<Worker> {
+        let (queries, incoming) = channel();
+        let (outgoing, replies) = channel();
+        std::thread::Builder::new()
+            .name("tui-queries".into())
+            .spawn(move || {
+                while let Ok(query) = incoming.recv() {
+                    if outgoing.send(answer(source.as_mut(), query)).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|e| crate::error::Error::new(crate::error::Kind::Io, e.to_string()))?;
+        Ok(Worker { queries, replies })
+    }
+
+    /// Asks without waiting. False when the thread is gone.
+    #[must_use]
+    pub fn ask(&self, query: Query) -> bool {
+        self.queries.send(query).is_ok()
+    }
+
+    /// An answer that has come, if any.
+    pub fn poll(&self) -> Option<Reply> {
+        self.replies.try_recv().ok()
+    }
+}

@@ -1,0 +1,121 @@
+//! The terminal taken over and given back, whatever happens: on quitting, on an error, on a panic, and
+//! when a signal asks the program to end.
+
+use crate::error::{Error, Kind, Result};
+use crate::tr;
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use std::io::{Stdout, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once};
+use std::thread::ThreadId;
+
+/// The thread that draws, while there is one. A panic there ends the session; on any other thread
+/// the session goes on and tells what happened.
+static DRAWING: Mutex<Option<ThreadId>> = Mutex::new(None);
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// A terminal in raw mode on its alternate screen. Dropping it gives the terminal back.
+pub struct Session {
+    /// Where frames are drawn.
+    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    ended: Arc<AtomicBool>,
+    signals: Vec<signal_hook::SigId>,
+}
+
+impl Session {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// `Io` when stdin or stdout is no terminal.
+    pub fn start() -> Result<Session> {
+        install_panic_hook();
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut signals = Vec::new();
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+            signals.push(signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|e| terminal_error(&e))?);
+        }
+        if let Ok(mut drawing) = DRAWING.lock() {
+            *drawing = Some(std::thread::current().id());
+        }
+        let terminal = (|| {
+            enable_raw_mode()?;
+            execute!(stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste)?;
+            Terminal::new(CrosstermBackend::new(stdout()))
+        })();
+        match terminal {
+            Ok(terminal) => Ok(Session { terminal, ended, signals }),
+            Err(e) => {
+                give_back();
+                Err(terminal_error(&e))
+            }
+        }
+    }
+
+    /// Whether SIGTERM or SIGHUP asked the program to end.
+    pub fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Takes the mouse or leaves it to the terminal (to select text).
+    pub fn capture_mouse(&self, on: bool) {
+        // A terminal without a mouse is no reason to stop.
+        let _ = if on { execute!(stdout(), EnableMouseCapture) } else { execute!(stdout(), DisableMouseCapture) };
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        give_back();
+        for id in self.signals.drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
+    }
+}
+
+/// What a thread other than the drawing one last panicked with.
+pub fn take_panic() -> Option<String> {
+    LAST_PANIC.lock().ok()?.take()
+}
+
+/// A failure of the terminal itself.
+pub fn terminal_error(error: &std::io::Error) -> Error {
+    Error::new(Kind::Io, tr!("the terminal: {error}", "终端：{error}"))
+        .hint(tr!("run it in a terminal window", "请在终端窗口中运行"))
+}
+
+/// Undoes everything that was switched on, once. Every step is tried: the terminal may be gone.
+fn give_back() {
+    let drawing = DRAWING.lock().map_or(None, |mut d| d.take());
+    if drawing.is_none() {
+        return;
+    }
+    let _ = execute!(stdout(), DisableBracketedPaste, DisableMouseCapture, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let drawing = DRAWING.lock().map_or(None, |d| *d);
+            match drawing {
+                // Printed on the alternate screen it would only spoil the picture.
+                Some(thread) if thread != std::thread::current().id() => {
+                    if let Ok(mut last) = LAST_PANIC.lock() {
+                        *last = Some(info.to_string());
+                    }
+                }
+                _ => {
+                    give_back();
+                    before(info);
+                }
+            }
+        }));
+    });
+}

@@ -1,0 +1,19 @@
+//! Pieces that several screens draw with. Frames use only characters that are one column wide in
+//! every terminal: the usual box lines and arrows are "ambiguous" in Unicode (UAX #11) and East Asian
+//! terminals may draw them two columns wide.
+
+mod chart;
+mod cursor;
+mod input;
+mod paint;
+mod pager;
+mod popup;
+mod table;
+
+pub use chart::{Chart, Line, Marker};
+pub use cursor::Cursor;
+pub use input::Input;
+pub use pager::{Block, Pager};
+pub use paint::{Paint, SPLIT};
+pub use popup::popup;
+pub use table::{Align, Column, Table, Text};
