@@ -2,6 +2,7 @@
 
 mod columns;
 mod data;
+mod data_view;
 mod draw;
 mod run;
 mod runs;
