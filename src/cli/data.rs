@@ -5,7 +5,7 @@ use super::columns::{Align, columns};
 use super::data_view::{self, PreviewArgs, ShowArgs};
 use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
 use crate::error::Result;
-use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::job::{EventSink, JobEvent};
 use crate::store::{DatasetRecord, Existing};
 use crate::workbench::data::{self, ImportReport, ImportRequest, Input};
 use crate::{text, tr};
@@ -174,7 +174,7 @@ fn import(context: &Context, args: ImportArgs) -> Result<()> {
     };
     let total = request.inputs.iter().map(Input::size).sum();
     let bar = Bar(context.ui.bar(total, true));
-    let report = data::import(&context.workbench()?, &request, &bar, &CancelToken::default());
+    let report = data::import(&context.workbench()?, &request, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let report = report?;
     if context.ui.json {
@@ -206,7 +206,7 @@ fn print_import(context: &Context, report: &ImportReport) {
     let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
     let speed = report.rows_per_second.round();
     ui.line(&if report.unchanged {
-        tr!("{name}: unchanged, {imported} rows (version {version})", "{name}：无变化，共 {imported} 行（版本 {version}）")
+        tr!("{name}: unchanged (version {version})", "{name}：无变化（版本 {version}）")
     } else {
         tr!(
             "{name}: {imported} rows imported, {rejected} rejected, {duplicates} duplicates (version {version}, {speed} rows/s)",
