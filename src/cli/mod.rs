@@ -4,6 +4,7 @@ mod arena;
 mod columns;
 mod data;
 mod demo;
+mod data_view;
 mod draw;
 mod leaderboard;
 mod models;
