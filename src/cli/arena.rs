@@ -9,7 +9,7 @@ use crate::arena::questions::Reject;
 use crate::arena::ratings::Method;
 use crate::arena::{Contestant, Winner};
 use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::job::{EventSink, JobEvent};
 use crate::workbench::arena;
 use crate::{text, tr};
 use clap::{Args, Subcommand};
@@ -137,11 +137,11 @@ fn parse_vote(text: &str) -> Result<Winner, String> {
 ///
 /// # Errors
 /// Those of the verb.
-pub fn run(context: &Context, args: ArenaArgs, cancel: &CancelToken) -> Result<()> {
+pub fn run(context: &Context, args: ArenaArgs) -> Result<()> {
     match args.command {
         ArenaCommand::New { name, questions } => new(context, &name, questions.as_deref()),
         ArenaCommand::List => list(context),
-        ArenaCommand::Battle(args) => battle(context, &args, cancel),
+        ArenaCommand::Battle(args) => battle(context, &args),
         ArenaCommand::Vote(VoteArgs { name, battle: Some(id), winner: Some(winner) }) => {
             vote::once(context, &name, id, winner)
         }
@@ -230,7 +230,7 @@ impl EventSink for Progress<'_> {
     }
 }
 
-fn battle(context: &Context, args: &BattleArgs, cancel: &CancelToken) -> Result<()> {
+fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
     let bench = context.workbench()?;
     // Whether the arena can be played in at all is asked before models are loaded, which takes long.
     bench.store.arena(&args.name)?;
@@ -239,20 +239,10 @@ fn battle(context: &Context, args: &BattleArgs, cancel: &CancelToken) -> Result<
     let session =
         arena::Session { limit: args.limit, seed: context.settings().seed, batch: args.batch, config: json!({}) };
     let progress = Progress { context, bar: context.ui.bar(0, false) };
-    let played = arena::battle(&bench, &args.name, &mut contestants, &session, &progress, cancel);
+    let cancel = context.cancel_on_signals()?;
+    let played = arena::battle(&bench, &args.name, &mut contestants, &session, &progress, &cancel);
     progress.bar.finish_and_clear();
-    let played = match played {
-        Ok(played) => played,
-        Err(error) => {
-            if context.ui.json {
-                let Error { kind, message, hint } = &error;
-                context
-                    .ui
-                    .json_line(&json!({"event": "failed", "kind": kind.as_str(), "message": message, "hint": hint}));
-            }
-            return Err(error);
-        }
-    };
+    let played = played?;
     if context.ui.json {
         let mut last = serde_json::to_value(&played).map_err(|e| Error::internal(e.to_string()))?;
         last["event"] = json!("finished");
