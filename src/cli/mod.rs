@@ -142,7 +142,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),
-        Command::Arena(args) => arena::run(&context, args, &context.cancel_on_signals()?),
+        Command::Arena(args) => arena::run(&context, args),
         Command::Leaderboard(args) => leaderboard::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
