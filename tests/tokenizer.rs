@@ -10,9 +10,14 @@ use linly_bench::model::Tokenizer;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Texts and the ids that transformers gives for them (`fixtures/tokenizer_ids.py`).
+/// Texts and the ids that transformers gives for them (`fixtures/tokenizer_ids.py`): those of the
+/// fixture, or of the file that `LINLY_BENCH_TEST_IDS` names.
 fn golden() -> Vec<(String, Vec<u32>)> {
-    let cases: serde_json::Value = serde_json::from_str(include_str!("fixtures/tokenizer_ids.json")).unwrap();
+    let json = match std::env::var_os("LINLY_BENCH_TEST_IDS") {
+        Some(path) => std::fs::read_to_string(path).unwrap(),
+        None => include_str!("fixtures/tokenizer_ids.json").to_owned(),
+    };
+    let cases: serde_json::Value = serde_json::from_str(&json).unwrap();
     let ids = |case: &serde_json::Value| serde_json::from_value(case["ids"].clone()).unwrap();
     cases.as_array().unwrap().iter().map(|case| (case["text"].as_str().unwrap().to_owned(), ids(case))).collect()
 }

@@ -3,6 +3,7 @@
 mod columns;
 mod data;
 mod draw;
+mod models;
 mod run;
 mod runs;
 mod train;
@@ -65,6 +66,7 @@ enum LangArg {
 #[derive(Subcommand)]
 enum Command {
     Data(data::DataArgs),
+    Models(models::ModelsArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
@@ -128,6 +130,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
         Command::Data(args) => data::run(&context, args),
+        Command::Models(args) => models::run(&context, args),
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),
