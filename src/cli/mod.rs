@@ -1,5 +1,8 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod arena;
+mod data;
+mod leaderboard;
 mod columns;
 mod data;
 mod draw;
@@ -12,6 +15,7 @@ mod ui;
 pub use ui::Ui;
 
 use crate::config::Settings;
+use crate::error::{Kind, Result};
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
@@ -67,6 +71,8 @@ enum LangArg {
 enum Command {
     Data(data::DataArgs),
     Models(models::ModelsArgs),
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
@@ -127,6 +133,15 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
+    match cli.command {
+        None => Ok(ExitCode::from(2)),
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
+    }
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
         Command::Data(args) => data::run(&context, args),
