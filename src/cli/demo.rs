@@ -5,7 +5,7 @@ use super::train::TrainPrinter;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::leaderboard::{Format, render};
-use crate::model::PullEvent;
+use crate::model::pull::PullEvent;
 use crate::tr;
 use crate::workbench::demo::{ADAPTER, DATASET, DemoReport, DemoSize, MODEL, Narrator, STAGES, demo};
 use indicatif::ProgressBar;

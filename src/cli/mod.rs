@@ -1,11 +1,12 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod arena;
-mod data;
-mod leaderboard;
 mod columns;
 mod data;
+mod demo;
+mod data_view;
 mod draw;
+mod leaderboard;
 mod models;
 mod run;
 mod runs;
@@ -15,7 +16,6 @@ mod ui;
 pub use ui::Ui;
 
 use crate::config::Settings;
-use crate::error::{Kind, Result};
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
@@ -69,6 +69,7 @@ enum LangArg {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Data(data::DataArgs),
     Models(models::ModelsArgs),
     Arena(arena::ArenaArgs),
@@ -76,6 +77,8 @@ enum Command {
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
 }
 
 /// What a command works with.
@@ -133,22 +136,16 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    match cli.command {
-        None => Ok(ExitCode::from(2)),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-    }
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
+        Command::Demo(args) => demo::run(&context, &args),
         Command::Data(args) => data::run(&context, args),
         Command::Models(args) => models::run(&context, args),
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),
+        Command::Arena(args) => arena::run(&context, args, &context.cancel_on_signals()?),
+        Command::Leaderboard(args) => leaderboard::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

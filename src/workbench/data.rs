@@ -124,6 +124,11 @@ pub fn import(
             }
             version
         }
+        // Nothing new to append: the rejects must not be kept a second time either.
+        Target::Write(writer) if imported == 0 => {
+            drop(writer);
+            old_version.clone()
+        }
         Target::Write(writer) => writer.finish()?,
     };
     Ok(ImportReport {

@@ -6,7 +6,9 @@
 use super::train::{HeldOut, TrainReport, TrainRequest};
 use super::{LoadedAdapter, LoadedModel, LocalContestant, ScoreRequest, Workbench};
 use super::{arena, compare_runs, data, leaderboard, models, score, train, with_examinee};
-use crate::arena::{Contestant, ReferenceJudge, questions};
+use crate::arena::judge::ReferenceJudge;
+use crate::arena::ratings::Method;
+use crate::arena::{Contestant, questions};
 use crate::batch::Shape;
 use crate::data::ImportOptions;
 use crate::error::{Error, Kind, Result};
@@ -14,7 +16,9 @@ use crate::eval::Comparison;
 use crate::infer::Sampling;
 use crate::job::{CancelToken, EventSink};
 use crate::leaderboard::Leaderboard;
-use crate::model::{LoraConfig, Projection, PullEvent, Sources, adapter};
+use crate::model::hub::Sources;
+use crate::model::pull::PullEvent;
+use crate::model::{LoraConfig, Projection, adapter};
 use crate::prompt::Template;
 use crate::store::{Existing, RunRecord, RunStatus};
 use crate::tr;
@@ -158,7 +162,7 @@ pub fn demo(bench: &Workbench, size: DemoSize, narrator: &dyn Narrator, cancel: 
     let adapted = scored(bench, size, &model, Some(&adapter), narrator, cancel)?;
 
     stage(6, tr!("Compare the two, item by item", "逐题比较两者"))?;
-    let comparison = compare_runs(bench, &base.run, &adapted.run)?;
+    let (_, _, comparison) = compare_runs(bench, &base.run, &adapted.run)?;
     let (gained, lost) = (comparison.flips.gained, comparison.flips.lost);
     let (points, p) = (100.0 * comparison.difference, comparison.mcnemar_p);
     narrator.result(
@@ -397,7 +401,7 @@ fn battles(
     };
     let played = arena::battle(bench, &name, &mut contestants, &session, narrator.sink(), cancel)?;
     arena::judge(bench, &name, &mut ReferenceJudge)?;
-    let rated = arena::rate(bench, Some(&name), crate::arena::Method::Sandwich)?;
+    let rated = arena::rate(bench, Some(&name), Method::Sandwich)?;
     let used = rated.used;
     narrator.result(
         &tr!("{used} battles rated in arena {name}", "竞技场 {name} 中 {used} 场对战计入评分"),
