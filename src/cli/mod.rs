@@ -72,8 +72,6 @@ enum Command {
     Demo(demo::DemoArgs),
     Data(data::DataArgs),
     Models(models::ModelsArgs),
-    Arena(arena::ArenaArgs),
-    Leaderboard(leaderboard::LeaderboardArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
