@@ -1,6 +1,7 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod data;
+mod tui;
 mod ui;
 
 pub use ui::Ui;
@@ -58,6 +59,8 @@ enum LangArg {
 #[derive(Subcommand)]
 enum Command {
     Data(data::DataArgs),
+    /// Open the terminal interface (as does no command at all). Example: linly-bench tui
+    Tui,
 }
 
 /// What a command works with.
@@ -101,7 +104,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
-        None => Ok(ExitCode::from(2)),
+        None | Some(Command::Tui) => tui::run(&context),
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
     }
 }

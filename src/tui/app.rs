@@ -145,7 +145,7 @@ impl App {
             }
         }
         // In text, Ctrl-C is no command of the view, and still it must always be the way out.
-        if keymap::keys_quit_everywhere(event) {
+        if keymap::is_way_out(event) {
             self.update(Action::Quit);
         }
     }
@@ -351,9 +351,6 @@ impl App {
         };
         let effects = self.screen_mut(screen).receive(&reply.query, reply.answer);
         self.apply(effects);
-        if screen == self.screen {
-            self.poll(false);
-        }
     }
 
     /// The questions to send.
