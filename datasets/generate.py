@@ -21,7 +21,7 @@ import problems_household  # noqa: E402,F401 - the order of these imports is the
 import problems_markets  # noqa: E402,F401
 import problems_business  # noqa: E402,F401
 from concepts import label, load, too_close  # noqa: E402
-from exact import F, Picker, comma, plain, rounded  # noqa: E402
+from exact import F, Inexact, Picker, rounded, show  # noqa: E402
 from problem import KINDS  # noqa: E402
 
 OPEN_PER_KIND = 5
@@ -94,7 +94,10 @@ def draw(kind, count, seen, purpose):
     for number in range(1, count + 1):
         for attempt in range(200):
             picker = Picker(f"{purpose}/{kind[1]}/{number}/{attempt}")
-            problem = function(picker)
+            try:
+                problem = function(picker)
+            except Inexact:
+                continue
             if problem.zh[0] not in seen:
                 seen.add(problem.zh[0])
                 yield number, problem
@@ -124,12 +127,12 @@ def amounts(problem, lang, picker):
             values.append(slip)
     values = values[:4]
     decimals = None if all(rounded(v).denominator == 1 for v in values) else 2
-    show = plain if lang == "zh" else comma
+    separator = "" if lang == "zh" else ","
     form = {
         ("money", "zh"): "{}元", ("money", "en"): "${}",
         ("years", "zh"): "{}年", ("years", "en"): "{} years",
     }.get((problem.unit, lang), "{}%" if problem.unit == "percent" else "{}")
-    return [form.format(show(v, decimals)) for v in values]
+    return [form.format(show(v, separator, decimals)) for v in values]
 
 
 def choice_row(name, topic, group, question, options, letter, picker):

@@ -1,5 +1,7 @@
 //! `linly-bench data …` from outside: the contract's keys and exit codes, and files as they come.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail loudly
+
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

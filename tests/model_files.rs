@@ -32,21 +32,29 @@ fn gguf_and_hugging_face_copies_agree() {
 
 /// A llama with two heads of width 4, in GGUF; the q rows are numbered as Hugging Face orders them.
 fn tiny_gguf() -> Vec<u8> {
+    tiny_gguf_with(4, 10_000.0, vec![1.0, 1.0])
+}
+
+/// The same with heads of width `head` (a multiple of 4).
+fn tiny_gguf_with(head: u64, theta: f32, divisors: Vec<f32>) -> Vec<u8> {
     let (h, rows) = (8u64, 8usize);
-    // The converter's order of a head's rows: 0, 2, 1, 3 (halves interleaved).
-    let q: Vec<f32> = [0, 2, 1, 3, 4, 6, 5, 7].iter().flat_map(|&r| vec![r as f32; rows]).collect();
+    // The converter interleaves the halves of a head: 0, 2, 1, 3 at width 4.
+    let interleaved = |heads: u64| -> Vec<f32> {
+        let row = |r: u64| r / head * head + r % 2 * (head / 2) + r % head / 2;
+        (0..heads * head).flat_map(|r| vec![row(r) as f32; rows]).collect()
+    };
     let plain = |n: usize| (0..n).map(|i| i as f32).collect::<Vec<f32>>();
     let mut tensors = vec![
         ("token_embd.weight".to_owned(), vec![h, 10], plain(80)),
         ("output_norm.weight".to_owned(), vec![h], plain(8)),
-        ("rope_freqs.weight".to_owned(), vec![2], vec![1.0, 1.0]),
+        ("rope_freqs.weight".to_owned(), vec![divisors.len() as u64], divisors),
     ];
     for (name, dims, data) in [
         ("attn_norm", vec![h], plain(8)),
-        ("attn_q", vec![h, 8], q),
-        ("attn_k", vec![h, 4], [0, 2, 1, 3].iter().flat_map(|&r| vec![r as f32; rows]).collect()),
-        ("attn_v", vec![h, 4], plain(32)),
-        ("attn_output", vec![8, h], plain(64)),
+        ("attn_q", vec![h, 2 * head], interleaved(2)),
+        ("attn_k", vec![h, head], interleaved(1)),
+        ("attn_v", vec![h, head], plain(8 * head as usize)),
+        ("attn_output", vec![2 * head, h], plain(16 * head as usize)),
         ("ffn_norm", vec![h], plain(8)),
         ("ffn_gate", vec![h, 16], plain(128)),
         ("ffn_up", vec![h, 16], plain(128)),
@@ -63,6 +71,8 @@ fn tiny_gguf() -> Vec<u8> {
         ("llama.attention.head_count", Meta::U32(2)),
         ("llama.attention.head_count_kv", Meta::U32(1)),
         ("llama.attention.layer_norm_rms_epsilon", Meta::F32(1e-5)),
+        ("llama.attention.key_length", Meta::U32(head as u32)),
+        ("llama.rope.freq_base", Meta::F32(theta)),
         ("llama.vocab_size", Meta::U32(10)),
         ("tokenizer.ggml.tokens", Meta::Texts(&["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"])),
     ];
@@ -340,26 +350,30 @@ fn configurations_survive_being_written() {
     }
 }
 
-/// The Llama 3 rule leaves fast frequencies alone, divides slow ones, and is monotonous between.
+/// GGUF states the outcome of the Llama 3 rule, a divisor for each frequency; its parameters are found
+/// again. Divisors that follow another rule are refused.
 #[test]
-fn llama3_frequencies_follow_the_rule() {
-    let mut json = tiny_config();
-    json["head_dim"] = 128.into();
-    json["rope_theta"] = json!(500_000.0);
-    let plain = ModelConfig::from_hf(&json).unwrap();
-    let scaling =
+fn llama3_scaling_is_recognised_from_its_divisors() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.gguf");
+    let open = |divisors: Vec<f32>| {
+        std::fs::write(&path, tiny_gguf_with(32, 500_000.0, divisors)).unwrap();
+        model::open(&path)
+    };
+    // Wavelengths of θ = 500,000 at head width 32: 2π·θ^(i/16). Below 8192/4 nothing changes, above
+    // 8192 all is divided, between them the inverse is blended (the rule as Llama 3.1 published it).
+    let divisors: Vec<f32> = (0..16)
+        .map(|i| {
+            let wavelength = std::f64::consts::TAU * 500_000f64.powf(f64::from(i) / 16.0);
+            let smooth = ((8192.0 / wavelength - 1.0) / 3.0).clamp(0.0, 1.0);
+            (1.0 / ((1.0 - smooth) / 8.0 + smooth)) as f32
+        })
+        .collect();
+    let rule =
         RopeScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_positions: 8192 };
-    let scaled = ModelConfig { rope_scaling: Some(scaling), ..plain.clone() };
-    let ratios: Vec<f64> =
-        plain.inverse_frequencies().iter().zip(scaled.inverse_frequencies()).map(|(p, s)| p / s).collect();
-    assert_eq!((ratios[0], ratios[63]), (1.0, 8.0));
-    assert!(ratios.windows(2).all(|w| w[0] <= w[1]));
-    for (p, ratio) in plain.inverse_frequencies().iter().zip(&ratios) {
-        let wavelength = std::f64::consts::TAU / p;
-        if wavelength > 8192.0 {
-            assert_eq!(*ratio, 8.0);
-        } else if wavelength < 2048.0 {
-            assert_eq!(*ratio, 1.0);
-        }
-    }
+    assert_eq!(open(divisors.clone()).unwrap().config.rope_scaling, Some(rule));
+    let mut other = divisors.clone();
+    other[15] = 4.0;
+    assert_eq!(open(other).err().unwrap().kind, Kind::Unsupported);
+    assert_eq!(open(divisors[..8].to_vec()).err().unwrap().kind, Kind::Unsupported);
 }

@@ -13,18 +13,29 @@ def rounded(value):
     return Fraction(cents if value >= 0 else -cents, 100)
 
 
-def plain(value, decimals=None):
-    """A number for Chinese text: no thousands separators, two decimals at most."""
-    return show(value, "", decimals)
+class Inexact(ValueError):
+    """A number that two decimals cannot show stands where an exact one is meant."""
 
 
-def comma(value, decimals=None):
-    """A number for English text: thousands separators, two decimals at most."""
-    return show(value, ",", decimals)
+def plain(value):
+    """An exact number for Chinese text: no thousands separators."""
+    return show(exact(value), "")
+
+
+def comma(value):
+    """An exact number for English text: thousands separators."""
+    return show(exact(value), ",")
+
+
+def exact(value):
+    """The value itself, or `Inexact`: a given number must not be rounded in silence."""
+    if rounded(value) != Fraction(value):
+        raise Inexact(str(value))
+    return value
 
 
 def show(value, separator, decimals=None):
-    """Whole numbers bare, others with two decimals less trailing zeros, unless `decimals` fixes it."""
+    """Rounded to two decimals; whole numbers bare and no trailing zeros, unless `decimals` fixes it."""
     value = rounded(value)
     cents = abs(value.numerator * 100 // value.denominator)
     whole, rest = divmod(cents, 100)
@@ -33,12 +44,13 @@ def show(value, separator, decimals=None):
         tail = f".{rest:02d}".rstrip("0").rstrip(".")
     else:
         tail = f".{rest:02d}" if decimals else ""
-    return ("-" if value < 0 else "") + text + tail
+    return ("−" if value < 0 else "") + text + tail
 
 
-def sign(value):
-    """`=` when two decimals show the value exactly, `≈` when they round it."""
-    return "=" if rounded(value) == Fraction(value) else "≈"
+def result(value, separator=""):
+    """`= 12.5`, or `≈ 12.35` when two decimals round the value."""
+    sign = "=" if rounded(value) == Fraction(value) else "≈"
+    return f"{sign} {show(value, separator)}"
 
 
 class Picker:

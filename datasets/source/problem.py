@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from exact import comma, plain, sign
+from exact import result
 
 KINDS = []
 
@@ -40,4 +40,5 @@ def kind(topic, name, concept=None):
 
 def money(value):
     """`= 600元` and `= $600`: sign, amount and unit for both languages."""
-    return f"{sign(value)} {plain(value)}元", f"{sign(value)} ${comma(value)}"
+    english = result(value, ",")
+    return f"{result(value)}元", f"{english[:2]}${english[2:]}"

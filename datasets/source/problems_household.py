@@ -31,7 +31,7 @@ def compound_amount(k):
     z, e = money(v)
     return Problem(
         [f"{p(a)}元按年复利{p(r)}%存{t}年，本利和是多少？",
-         f"存入{p(a)}元，年利率{p(r)}%，每年复利一次，{t}年末账户里有多少钱？",
+         f"存入{p(a)}元，年利率{p(r)}%，每年复利一次，{t}年后账户里有多少钱？",
          f"一笔{p(a)}元的投资每年增长{p(r)}%，收益全部再投入，{t}年后价值多少？"],
         [f"What does ${c(a)} grow to in {t} years at {p(r)}% a year, compounded yearly?",
          f"${c(a)} is deposited at {p(r)}% compounded once a year. What is the balance after {t} years?",
@@ -67,7 +67,7 @@ def annuity_future_value(k):
     v = a * ((1 + i) ** t - 1) / i
     z, e = money(v)
     return Problem(
-        [f"每年年末存入{p(a)}元，年复利{p(r)}%，{t}年末共有多少钱？",
+        [f"每年年末存入{p(a)}元，年复利{p(r)}%，第{t}年末共有多少钱？",
          f"普通年金每期{p(a)}元，期利率{p(r)}%，共{t}期，终值是多少？"],
         [f"${c(a)} is saved at the end of each year at {p(r)}% compound interest. What is the total after {t} years?",
          f"What is the future value of an ordinary annuity of ${c(a)} a period for {t} periods at {p(r)}% a period?"],

@@ -1,6 +1,6 @@
 """Computed problems of bonds, stocks, funds, wealth and risk."""
 
-from exact import F, comma as c, plain as p, sign as s
+from exact import F, comma as c, plain as p, result
 from problem import Problem, kind, money
 
 RATES = [F("1.5"), F(2), F("2.4"), F(3), F("3.5"), F(4), F("4.5"), F(5), F(6)]
@@ -31,8 +31,8 @@ def current_yield_rate(k):
          f"某债券每年付息{p(r)}元，市场价格{price}元，求当期收益率。"],
         [f"A bond with face value $100 and a {p(r)}% coupon trades at ${price}. What is its current yield?",
          f"A bond pays ${p(r)} a year and costs ${price}. Find the current yield."],
-        f"当期收益率 = 年利息 ÷ 现价 = {p(r)} ÷ {price} {s(v)} {p(v)}%。",
-        f"Current yield = annual coupon ÷ price = {p(r)} ÷ {price} {s(v)} {p(v)}%.",
+        f"当期收益率 = 年利息 ÷ 现价 = {p(r)} ÷ {price} {result(v)}%。",
+        f"Current yield = annual coupon ÷ price = {p(r)} ÷ {price} {result(v)}%.",
         v, "percent", [r, r * price / 100, r + 100 - price if r + 100 - price > 0 else r * 2])
 
 
@@ -54,7 +54,7 @@ def zero_price(k):
 
 @kind("bonds", "duration-move", "duration")
 def duration_move(k):
-    d, r = k.pick([F(2), F(3), F(4), F(5), F("6.5"), F(8)]), k.pick([F("0.2"), F("0.25"), F("0.5"), F(1)])
+    d, r = k.pick([F(2), F(3), F(4), F(5), F(6), F(8)]), k.pick([F("0.2"), F("0.25"), F("0.5"), F(1)])
     v = d * r
     return Problem(
         [f"债券修正久期为{p(d)}，收益率上升{p(r)}个百分点，价格大约下跌多少？",
@@ -181,8 +181,8 @@ def subscription_units(k):
          f"用{p(amount)}元买基金，前端费率{p(r)}%按价外法计算，单位净值{p(nav)}元，求份额。"],
         [f"${c(amount)} goes into a fund with a {p(r)}% front-end fee charged on the net amount, at ${p(nav)} per unit. How many units are bought?",
          f"Find the units bought with ${c(amount)} when the fee is {p(r)}% of the net amount and a unit costs ${p(nav)}."],
-        f"份额 = 金额 ÷ (1 + 费率) ÷ 净值 = {p(amount)} ÷ (1 + {p(r)}%) ÷ {p(nav)} {s(v)} {p(v)}份。",
-        f"Units = amount ÷ (1 + fee rate) ÷ unit value = {c(amount)} ÷ (1 + {p(r)}%) ÷ {p(nav)} {s(v)} {c(v)}.",
+        f"份额 = 金额 ÷ (1 + 费率) ÷ 净值 = {p(amount)} ÷ (1 + {p(r)}%) ÷ {p(nav)} {result(v)}份。",
+        f"Units = amount ÷ (1 + fee rate) ÷ unit value = {c(amount)} ÷ (1 + {p(r)}%) ÷ {p(nav)} {result(v, ',')}.",
         v)
 
 

@@ -72,7 +72,8 @@ fn names_it(text: &str, name: &str, only_introduced: bool) -> bool {
     text.match_indices(name).any(|(at, _)| {
         let (before, after) = (text.get(..at).unwrap_or_default(), text.get(at + name.len()..).unwrap_or_default());
         let joins = |c: char| c.is_ascii_alphabetic();
-        let starts = !before.ends_with(|c: char| c.is_ascii_alphanumeric()) || !name.starts_with(|c: char| c.is_ascii());
+        let starts =
+            !before.ends_with(|c: char| c.is_ascii_alphanumeric()) || !name.starts_with(|c: char| c.is_ascii());
         let ends = !after.starts_with(joins) || !name.ends_with(joins);
         starts && ends && (!only_introduced || is_introduced(before))
     })
@@ -108,7 +109,8 @@ mod tests {
 
     #[test]
     fn ordinary_text_is_not_flagged() {
-        for reply in ["Bonds fall when rates rise.", "smollmish", "利率上升，债券价格下跌。", "", "the 135m dollars"] {
+        for reply in ["Bonds fall when rates rise.", "smollmish", "利率上升，债券价格下跌。", "", "the 135m dollars"]
+        {
             assert_eq!(leak("?", BOTH, [reply, reply]), None, "{reply}");
         }
         assert_eq!(leak("?", ["llama-3", "base"], ["llamas are animals", "the base rate is the base rate"]), None);

@@ -142,7 +142,8 @@ struct Conversation {
 }
 
 fn conversation(value: Option<&Value>, name: &'static str) -> Result<Conversation, String> {
-    let bad = || tr!("`{name}` is not a list of turns with role and content", "`{name}` 不是由 role 和 content 组成的列表");
+    let bad =
+        || tr!("`{name}` is not a list of turns with role and content", "`{name}` 不是由 role 和 content 组成的列表");
     let turns = match value {
         None => &[][..],
         Some(value) => value.as_array().ok_or_else(bad)?.as_slice(),
@@ -158,7 +159,13 @@ fn conversation(value: Option<&Value>, name: &'static str) -> Result<Conversatio
         }
     }
     let first = |turns: &[&str]| turns.first().map_or_else(String::new, |t| (*t).to_owned());
-    Ok(Conversation { name, question: first(&asked), answer: first(&said), asked: asked.join("\n"), said: said.join("\n") })
+    Ok(Conversation {
+        name,
+        question: first(&asked),
+        answer: first(&said),
+        asked: asked.join("\n"),
+        said: said.join("\n"),
+    })
 }
 
 fn one_turn(question: &str, answer: &str) -> Value {

@@ -4,9 +4,10 @@ use super::Context;
 use crate::data::{FieldMap, Format, HoldOut, ImportOptions, Split};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::prompt::{Preview, Renderer, Template, Tokenize};
+use crate::prompt::{Preview, Renderer, Template};
 use crate::store::{DatasetRecord, Existing, RowQuery, StoredRow};
 use crate::workbench::data::{self, ImportReport, ImportRequest, Input};
+use crate::workbench::models;
 use crate::{text, tr};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
@@ -381,16 +382,6 @@ fn print_row(context: &Context, row: &StoredRow, full: bool) {
     }
 }
 
-/// The tokenizer of the model that `spec` names.
-// LEAD: replace the body by `workbench::models::tokenizer(&context.workbench()?, spec)` once that lands.
-fn tokenizer(_context: &Context, spec: &str) -> Result<Box<dyn Tokenize>> {
-    Err(Error::new(Kind::Unsupported, tr!("the model `{spec}` cannot be opened yet", "暂时无法打开模型 `{spec}`"))
-        .hint(tr!(
-            "rows can be seen without a model: linly-bench data show NAME",
-            "不需要模型也可查看数据：linly-bench data show NAME"
-        )))
-}
-
 fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
     let template: Template = args.template.parse()?;
     let bench = context.workbench()?;
@@ -401,9 +392,9 @@ fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
         return Err(Error::new(Kind::NotFound, tr!("`{}` has no row {}", "`{}` 没有第 {} 行", args.name, args.row))
             .hint(tr!("rows are numbered from 0 to {last}", "行号从 0 到 {last}")));
     };
-    let tokenizer = tokenizer(context, &args.model)?;
-    let renderer = Renderer::new(template, tokenizer.as_ref())?;
-    let preview = Preview::new(&renderer, tokenizer.as_ref(), &row.example)?;
+    let tokenizer = models::tokenizer(&bench, &args.model)?;
+    let renderer = Renderer::new(template, &tokenizer)?;
+    let preview = Preview::new(&renderer, &tokenizer, &row.example)?;
     if context.ui.json {
         let mut object = json!(preview);
         if let Some(object) = object.as_object_mut() {

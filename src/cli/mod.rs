@@ -1,16 +1,27 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod arena;
 mod data;
 mod tui;
+mod leaderboard;
+mod columns;
+mod data;
+mod draw;
+mod run;
+mod runs;
+mod train;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
 use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -61,6 +72,11 @@ enum Command {
     Data(data::DataArgs),
     /// Open the terminal interface (as does no command at all). Example: linly-bench tui
     Tui,
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
+    Train(train::TrainArgs),
+    Run(run::Args),
+    Runs(runs::Args),
 }
 
 /// What a command works with.
@@ -74,6 +90,17 @@ impl Context {
     /// Opens the home's database. Commands that need none never call this, so they leave no trace.
     pub fn workbench(&self) -> Result<Workbench> {
         Workbench::open(self.settings.clone())
+    }
+
+    /// A token that Ctrl-C and SIGTERM set. A second signal ends the process at once.
+    pub fn cancel_on_signals(&self) -> Result<CancelToken> {
+        let cancel = CancelToken::default();
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register_conditional_shutdown(signal, 130, cancel.flag())
+                .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
+                .map_err(|e| Error::internal(e.to_string()))?;
+        }
+        Ok(cancel)
     }
 
     /// Where things are.
@@ -94,6 +121,10 @@ pub fn main() -> ExitCode {
     match run(cli, &ui) {
         Ok(code) => code,
         Err(error) => {
+            if ui.json {
+                let Error { kind, message, hint } = &error;
+                ui.json_line(&json!({"event": "failed", "kind": kind.as_str(), "message": message, "hint": hint}));
+            }
             ui.error(&error);
             ExitCode::from(if error.kind == Kind::Interrupted { 130 } else { 1 })
         }
@@ -106,5 +137,18 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     match cli.command {
         None | Some(Command::Tui) => tui::run(&context),
         Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
+        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
+        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
     }
+    let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
+    match command {
+        Command::Data(args) => data::run(&context, args),
+        Command::Train(args) => train::run(&context, args),
+        Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
+        Command::Runs(args) => runs::run(&context, args),
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -92,9 +92,8 @@ pub fn paired_bootstrap(a: &[f64], b: &[f64], rounds: usize, level: f64, seed: u
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| b - a).collect();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut means: Vec<f64> = (0..rounds)
-        .map(|_| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64)
-        .collect();
+    let mut means: Vec<f64> =
+        (0..rounds).map(|_| (0..n).map(|_| differences[rng.random_range(0..n)]).sum::<f64>() / n as f64).collect();
     means.sort_unstable_by(f64::total_cmp);
     let at = |q: f64| {
         let place = q * (rounds - 1) as f64;

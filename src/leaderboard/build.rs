@@ -168,9 +168,7 @@ fn better_first(a: &Row, b: &Row) -> std::cmp::Ordering {
             .find(|order| order.is_ne())
             .unwrap_or(std::cmp::Ordering::Equal)
     };
-    descending(ratings(a), ratings(b))
-        .then_with(|| descending(scores(a), scores(b)))
-        .then_with(|| a.name.cmp(&b.name))
+    descending(ratings(a), ratings(b)).then_with(|| descending(scores(a), scores(b))).then_with(|| a.name.cmp(&b.name))
 }
 
 /// What a run measured. Settings that change the numbers and are not what everybody uses make a column of their own.
@@ -183,6 +181,9 @@ fn benchmark(run: &RunRecord) -> Benchmark {
     let mut variant = Vec::new();
     if let Some(limit) = run.config.get("limit").and_then(Value::as_u64) {
         variant.push(format!("limit {limit}"));
+    }
+    if !run.template.is_empty() {
+        variant.push(run.template.clone());
     }
     let mode = text("mode");
     if !mode.is_empty() && mode != "loglikelihood" {

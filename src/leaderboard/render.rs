@@ -55,7 +55,8 @@ impl Sheet {
             let dataset = text::one_line(&loss.dataset);
             // Two versions of a dataset look alike without a piece of the version.
             let twin = board.losses.iter().enumerate().any(|(k, other)| k != i && other.dataset == loss.dataset);
-            let version = if twin { format!("@{}", loss.version.chars().take(6).collect::<String>()) } else { String::new() };
+            let version =
+                if twin { format!("@{}", loss.version.chars().take(6).collect::<String>()) } else { String::new() };
             tr!("val loss {dataset}{version}", "验证损失 {dataset}{version}")
         }));
         heads.extend(board.arenas.iter().map(|arena| {
@@ -121,7 +122,8 @@ fn table(sheet: &Sheet, columns: usize) -> String {
     };
     // A name may take up to half of the line; the columns share the rest, as many as fit at a time.
     let name = natural(0).min((columns / 2).max(16));
-    let widths: Vec<usize> = (1..sheet.heads.len()).map(|c| natural(c).min(columns.saturating_sub(name + 2).max(8))).collect();
+    let widths: Vec<usize> =
+        (1..sheet.heads.len()).map(|c| natural(c).min(columns.saturating_sub(name + 2).max(8))).collect();
     let mut out = String::new();
     let mut from = 0;
     while from < widths.len() {
@@ -189,7 +191,11 @@ fn markdown(sheet: &Sheet) -> String {
 
 fn html(sheet: &Sheet) -> String {
     let escape = |cell: &str| {
-        cell.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+        cell.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace('"', "&quot;")
+            .replace('\'', "&#39;")
     };
     let lang = tr!("en", "zh-CN");
     let title = tr!("Leaderboard", "排行榜");
@@ -222,7 +228,8 @@ fn html(sheet: &Sheet) -> String {
 }
 
 fn csv(board: &Leaderboard) -> String {
-    let mut out = "name,model,adapter,metric,task,preset,shots,variant,value,stderr,ci95_low,ci95_high,rank,n,source\n".to_owned();
+    let mut out = "name,model,adapter,metric,task,preset,shots,variant,value,stderr,ci95_low,ci95_high,rank,n,source\n"
+        .to_owned();
     let number = |value: Option<f64>| value.map_or_else(String::new, |v| v.to_string());
     for row in &board.rows {
         let who = [row.name.clone(), row.model.clone(), row.adapter.clone()];

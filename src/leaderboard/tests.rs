@@ -33,7 +33,10 @@ fn eval(id: &str, model: &str, adapter: &str, hash: &str, task: &str, shots: u64
 }
 
 fn rating(model: &str, points: f64) -> (String, RatingCell) {
-    let cell = RatingCell { rating: points, ci95: [points - 30.0, points + 40.0], rank: 1, battles: 9, arena: "金融".into() };
+    let cell =
+        RatingCell {
+            rating: points, ci95: [points - 30.0, points + 40.0], rank: 1, battles: 9, arena: "金融".into()
+        };
     (model.into(), cell)
 }
 
@@ -66,7 +69,11 @@ fn what_cannot_be_compared_has_its_own_column() {
     let plain = eval("r1", "m", "", "", "ceval", 5, 0.1);
     let limited = RunRecord { id: "r2".into(), config: json!({"limit": 10}), ..plain.clone() };
     let few = RunRecord { id: "r3".into(), config: json!({"subjects": ["law", "accountant"]}), ..plain.clone() };
-    let other = RunRecord { id: "r4".into(), result: json!({"acc": 0.2, "preset": "ceval-official", "shots": 5}), ..plain.clone() };
+    let other = RunRecord {
+        id: "r4".into(),
+        result: json!({"acc": 0.2, "preset": "ceval-official", "shots": 5}),
+        ..plain.clone()
+    };
     let null = RunRecord { id: "r5".into(), config: json!({"limit": null, "subjects": null}), ..plain.clone() };
     let board = build(&[other, few, limited, null, plain], &[], &[]);
     let titles: Vec<_> = board.benchmarks.iter().map(Benchmark::title).collect();
@@ -103,7 +110,11 @@ fn held_out_losses_stand_with_the_model_they_were_measured_on() {
     let loss = |name: &str| board.rows.iter().find(|r| r.name == name).unwrap().losses[0].as_ref().map(|l| l.value);
     assert_eq!((loss("m+a"), loss("m")), (Some(1.5), Some(2.25)));
     assert_eq!(board.rows.len(), 2, "the trained adapter is the one that was scored");
-    assert_eq!(board, build(&[scored.clone(), train.clone()], &[], &[]), "without a record the newest state of that name");
+    assert_eq!(
+        board,
+        build(&[scored.clone(), train.clone()], &[], &[]),
+        "without a record the newest state of that name"
+    );
     let replaced = AdapterRecord { run_id: "t2".into(), ..record };
     let board = build(&[scored, train], &[replaced], &[]);
     assert!(board.rows.iter().all(|r| r.adapter.is_empty() || r.losses[0].is_none()), "its weights are gone");
@@ -116,7 +127,14 @@ fn sample() -> Leaderboard {
         eval("eval-20260102-030407-f00d", "smollm2-135m", "聚宝盆", "h", "linly-finance", 0, 0.5),
         eval("eval-20260102-030408-feed", "evil|<b>\u{1b}[31m", "=cmd,\"x", "h", "mmlu", 5, 0.5),
     ];
-    build(&runs, &[], &[("金融".into(), vec![rating("smollm2-135m+聚宝盆", 1033.4), rating("only-in-arena", 966.6)]), ("empty".into(), vec![])])
+    build(
+        &runs,
+        &[],
+        &[
+            ("金融".into(), vec![rating("smollm2-135m+聚宝盆", 1033.4), rating("only-in-arena", 966.6)]),
+            ("empty".into(), vec![]),
+        ],
+    )
 }
 
 #[test]

@@ -186,39 +186,14 @@ impl ModelConfig {
         let factor = divisors.iter().copied().fold(1.0f64, |a, b| a.max(f64::from(b)));
         let rule =
             RopeScaling::Llama3 { factor, low_freq_factor: 1.0, high_freq_factor: 4.0, original_max_positions: 8192 };
-        let plain = ModelConfig { rope_scaling: None, ..self.clone() }.inverse_frequencies();
-        let scaled = ModelConfig { rope_scaling: Some(rule), ..self.clone() }.inverse_frequencies();
+        let mut frequencies: Vec<f32> = (0..self.head_dim / 2)
+            .map(|i| self.rope_theta.powf(-2.0 * i as f64 / self.head_dim as f64) as f32)
+            .collect();
+        let plain = frequencies.clone();
+        crate::ops::rope_scaled_frequencies(&mut frequencies, factor, 1.0, 4.0, 8192);
         let agrees = divisors.len() == plain.len()
-            && plain
-                .iter()
-                .zip(&scaled)
-                .zip(&divisors)
-                .all(|((p, s), &d)| (p / s - f64::from(d)).abs() <= 1e-4 * p / s);
+            && plain.iter().zip(&frequencies).zip(&divisors).all(|((p, s), &d)| (p / s - d).abs() <= 1e-4 * p / s);
         if agrees { Ok((factor != 1.0).then_some(rule)) } else { Err(unsupported_rope("rope_freqs.weight")) }
-    }
-
-    /// Rotary angle per position of each of the `head_dim / 2` pairs of dimensions, in radians.
-    /// Base rule: Su et al. 2021 (RoFormer), θ^(−2i/d); the Llama 3 blend as in Meta's reference code.
-    pub fn inverse_frequencies(&self) -> Vec<f64> {
-        let half = self.head_dim / 2;
-        let plain = (0..half).map(|i| self.rope_theta.powf(-(i as f64) / half as f64));
-        match self.rope_scaling {
-            None => plain.collect(),
-            Some(RopeScaling::Linear { factor }) => plain.map(|f| f / factor).collect(),
-            Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_positions }) => plain
-                .map(|f| {
-                    let turns = original_max_positions as f64 * f / std::f64::consts::TAU;
-                    if turns < low_freq_factor {
-                        f / factor
-                    } else if turns > high_freq_factor {
-                        f
-                    } else {
-                        let keep = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
-                        (1.0 - keep) * f / factor + keep * f
-                    }
-                })
-                .collect(),
-        }
     }
 
     /// Hugging Face name and shape (`[out, in]` for projections) of every weight that such a model has.

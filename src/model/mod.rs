@@ -3,28 +3,34 @@
 
 pub mod adapter;
 mod block;
-mod decoder;
-mod lora;
-
-pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
-pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
+pub mod catalogue;
 mod config;
 mod config_hf;
+mod decoder;
+pub mod download;
 mod gguf;
 mod gguf_header;
 mod gguf_weights;
+pub mod hub;
+mod lora;
+pub mod pull;
+mod pypi;
+mod repository;
 mod safetensors;
 mod tokenizer;
 mod tokenizer_gguf;
 mod weights;
 
 pub use config::{Architecture, ModelConfig, RopeScaling};
+pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
+pub use lora::{BlockLora, Lora, LoraConfig, LoraGradients, Projection};
+pub use repository::{Hub, Repository};
 pub use tokenizer::{DecodeStream, Tokenizer};
 pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
 
 /// Hexadecimal digits of a hash.
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

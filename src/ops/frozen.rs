@@ -1,5 +1,6 @@
 //! A weight that is never trained: it offers `x·Wᵀ` and `dy·W`, and no weight gradient exists at all.
 
+use super::few_rows::{MOST_ROWS, few_rows};
 use super::matmul::{Threads, View, ViewMut, matmul};
 
 /// A frozen linear map, weight `[outputs, inputs]`.
@@ -41,6 +42,9 @@ impl Frozen {
 
     /// `y = x·Wᵀ`: `x` [n, inputs] → `y` [n, outputs].
     pub fn forward(&self, x: &[f32], y: &mut [f32], n: usize) {
+        if n <= MOST_ROWS {
+            return few_rows(&self.weight, x, y, n, self.inputs);
+        }
         matmul(
             ViewMut::new(y, n, self.outputs),
             0.0,

@@ -11,6 +11,7 @@ mod attention;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
+mod few_rows;
 mod frozen;
 mod lora;
 mod matmul;

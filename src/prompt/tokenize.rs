@@ -22,3 +22,29 @@ pub trait Tokenize: Send + Sync {
     /// The model's own chat template, in Jinja.
     fn chat_template(&self) -> Option<&str>;
 }
+
+impl Tokenize for crate::model::Tokenizer {
+    fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>> {
+        self.encode(text, special)
+    }
+
+    fn decode_token(&self, id: u32) -> String {
+        self.decode_token(id)
+    }
+
+    fn eos(&self) -> u32 {
+        self.eos()
+    }
+
+    fn eos_text(&self) -> &str {
+        self.eos_text()
+    }
+
+    fn bos_text(&self) -> Option<&str> {
+        self.bos_text()
+    }
+
+    fn chat_template(&self) -> Option<&str> {
+        self.chat_template()
+    }
+}

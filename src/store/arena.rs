@@ -71,7 +71,10 @@ impl Store {
             tr!("`linly-bench arena new {name}` makes it", "用 `linly-bench arena new {name}` 创建")
         } else {
             let names = names.join(", ");
-            tr!("there are: {names}; `linly-bench arena new {name}` makes it", "现有：{names}；用 `linly-bench arena new {name}` 创建")
+            tr!(
+                "there are: {names}; `linly-bench arena new {name}` makes it",
+                "现有：{names}；用 `linly-bench arena new {name}` 创建"
+            )
         };
         all.into_iter()
             .find(|arena| arena.name == name)
@@ -85,14 +88,16 @@ impl Store {
             let mut tx = self.pool.begin().await?;
             let before: i64 = sqlx::query_scalar(count).bind(arena).fetch_one(&mut *tx).await?;
             for q in questions {
-                sqlx::query("INSERT OR REPLACE INTO questions (arena, id, text, reference, language) VALUES (?, ?, ?, ?, ?)")
-                    .bind(arena)
-                    .bind(&q.id)
-                    .bind(&q.text)
-                    .bind(&q.reference)
-                    .bind(&q.language)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(
+                    "INSERT OR REPLACE INTO questions (arena, id, text, reference, language) VALUES (?, ?, ?, ?, ?)",
+                )
+                .bind(arena)
+                .bind(&q.id)
+                .bind(&q.text)
+                .bind(&q.reference)
+                .bind(&q.language)
+                .execute(&mut *tx)
+                .await?;
             }
             let after: i64 = sqlx::query_scalar(count).bind(arena).fetch_one(&mut *tx).await?;
             tx.commit().await?;
@@ -225,7 +230,13 @@ mod tests {
             tstamp: now(),
             ..Battle::default()
         };
-        let voted = Battle { winner: Some(Winner::BothBad), judge: "human".into(), anony: false, flagged: "x".into(), ..waiting.clone() };
+        let voted = Battle {
+            winner: Some(Winner::BothBad),
+            judge: "human".into(),
+            anony: false,
+            flagged: "x".into(),
+            ..waiting.clone()
+        };
         {
             let store = Store::open(home.path()).unwrap();
             assert!(store.create_arena("金融").unwrap() && !store.create_arena("金融").unwrap());

@@ -1,7 +1,7 @@
 //! Datasets: their rows, and the records that were refused when they were imported.
 
 use super::{Store, now};
-use crate::data::{Example, Reject, Row, RowHash, Split, Version, hex};
+use crate::data::{Example, Reject, Row, RowHash, Split, Version, hex, parse_hash};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
@@ -91,6 +91,31 @@ const RECORDS: &str = "SELECT d.*, count(e.row) AS rows, coalesce(sum(e.split = 
     coalesce(sum(e.lang = 'zh'), 0) AS zh, coalesce(sum(e.lang = 'en'), 0) AS en,
     (SELECT count(*) FROM rejects r WHERE r.dataset_id = d.id) AS rejected
     FROM datasets d LEFT JOIN examples e ON e.dataset_id = d.id WHERE ?1 IS NULL OR d.name = ?1 GROUP BY d.id ORDER BY d.name";
+
+const MARKS: &str = "SELECT row, hash, split, lang FROM examples WHERE dataset_id = ? ORDER BY row";
+
+/// What a row adds to its dataset's version.
+struct Mark {
+    row: u64,
+    hash: RowHash,
+    split: Split,
+    lang: String,
+}
+
+fn mark(row: &SqliteRow) -> Result<Mark> {
+    let number = row.get::<i64, _>("row");
+    let hash = parse_hash(row.get("hash")).ok_or_else(|| damaged(number, "hash"))?;
+    Ok(Mark { row: number as u64, hash, split: split_of(row), lang: row.get("lang") })
+}
+
+fn split_of(row: &SqliteRow) -> Split {
+    if row.get::<&str, _>("split") == "val" { Split::Val } else { Split::Train }
+}
+
+fn damaged(row: i64, column: &str) -> Error {
+    Error::new(Kind::Corrupt, tr!("row {row}: its {column} cannot be read", "第 {row} 行的 {column} 无法读取"))
+        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
+}
 
 /// Writes a dataset in one transaction: until [`DatasetWriter::finish`] nobody sees any of it, and
 /// dropping the writer (or killing the process) leaves the database as it was.
@@ -212,13 +237,23 @@ impl Store {
         Ok(())
     }
 
+    /// The hash of each row of the dataset `name`, in order.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn row_hashes(&self, name: &str) -> Result<Vec<RowHash>> {
+        let id = self.dataset_id(name)?;
+        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
+        rows.iter().map(|row| Ok(mark(row)?.hash)).collect()
+    }
+
     /// Gives each row of the dataset `name` its split, and the dataset its new version.
     ///
     /// # Errors
-    /// `NotFound`; `Mismatch` when the dataset no longer has that many rows.
+    /// `NotFound`; `Mismatch` when the dataset does not have that many rows.
     pub fn set_splits(&self, name: &str, splits: &[Split]) -> Result<String> {
         let id = self.dataset_id(name)?;
-        let rows = self.rows(name, &RowQuery::default())?;
+        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
         if rows.len() != splits.len() {
             return Err(Error::new(
                 Kind::Mismatch,
@@ -227,22 +262,32 @@ impl Store {
             .hint(tr!("try again", "请重试")));
         }
         let mut version = Version::default();
+        let mut held = Vec::new();
         for (row, split) in rows.iter().zip(splits) {
-            version.add(&row.example.hash(), *split, &row.example.lang);
+            let mark = mark(row)?;
+            version.add(&mark.hash, *split, &mark.lang);
+            if *split == Split::Val {
+                held.push(mark.row);
+            }
         }
         let version = version.finish();
-        let held: Vec<usize> = (0..splits.len()).filter(|&i| splits.get(i) == Some(&Split::Val)).collect();
         let held = serde_json::to_string(&held).map_err(|e| Error::internal(e.to_string()))?;
         self.wait(async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            // Only rows that change sides are written: a row holds its texts, so writing it costs.
             sqlx::query(
-                "UPDATE examples SET split = iif(row IN (SELECT value FROM json_each(?2)), 'val', 'train') WHERE dataset_id = ?1",
+                "UPDATE examples SET split = iif(split = 'val', 'train', 'val') WHERE dataset_id = ?1
+                 AND (split = 'val') <> (row IN (SELECT value FROM json_each(?2)))",
             )
             .bind(id)
             .bind(held)
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("UPDATE datasets SET version = ? WHERE id = ?").bind(&version).bind(id).execute(&mut *transaction).await?;
+            sqlx::query("UPDATE datasets SET version = ? WHERE id = ?")
+                .bind(&version)
+                .bind(id)
+                .execute(&mut *transaction)
+                .await?;
             transaction.commit().await
         })?;
         Ok(version)
@@ -292,17 +337,12 @@ impl DatasetWriter<'_> {
         match (old, existing) {
             (Some(_), Existing::Refuse) => return Err(name_taken(name)),
             (Some(id), Existing::Append) => {
-                let rows = store.wait(
-                    sqlx::query("SELECT * FROM examples WHERE dataset_id = ? ORDER BY row")
-                        .bind(id)
-                        .fetch_all(&mut **transaction),
-                )?;
+                let rows = store.wait(sqlx::query(MARKS).bind(id).fetch_all(&mut **transaction))?;
                 for row in &rows {
-                    let row = stored_row(row)?;
-                    let hash = row.example.hash();
-                    seen.insert(hash);
-                    self.version.add(&hash, row.example.split, &row.example.lang);
-                    self.next_row = row.row + 1;
+                    let mark = mark(row)?;
+                    seen.insert(mark.hash);
+                    self.version.add(&mark.hash, mark.split, &mark.lang);
+                    self.next_row = mark.row + 1;
                 }
                 self.dataset = id;
             }
@@ -458,13 +498,7 @@ fn dataset_record(row: &SqliteRow) -> DatasetRecord {
 fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
     let number: i64 = row.get("row");
     let history: String = row.get("history");
-    let history = serde_json::from_str(&history).map_err(|e| {
-        Error::new(
-            Kind::Corrupt,
-            tr!("row {number}: its history cannot be read: {e}", "第 {number} 行的 history 无法读取：{e}"),
-        )
-        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
-    })?;
+    let history = serde_json::from_str(&history).map_err(|_| damaged(number, "history"))?;
     Ok(StoredRow {
         row: number as u64,
         example: Example {
@@ -474,7 +508,7 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
             system: row.get("system"),
             history,
             lang: row.get("lang"),
-            split: if row.get::<&str, _>("split") == "val" { Split::Val } else { Split::Train },
+            split: split_of(row),
         },
         file: row.get("file"),
         line: row.get::<i64, _>("line") as u64,

@@ -3,18 +3,16 @@
 //! Callers are ordinary threads: every method blocks until SQLite has answered. The pool's futures
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
+mod arena;
 mod datasets;
 mod files;
-mod runs;
-
-pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
-mod arena;
-mod files;
+mod outcomes;
 mod runs;
 
 pub use arena::ArenaRecord;
+pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
 pub use files::FileStamp;
-pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink};
+pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;

@@ -91,8 +91,12 @@ impl Trainer<'_> {
     pub fn run(&self, resume: bool) -> Result<TrainOutcome> {
         self.config.check()?;
         if self.data.train.is_empty() {
-            return Err(Error::new(Kind::InvalidInput, tr!("there is no row to train on", "没有可训练的数据"))
-                .hint(tr!("raise --max-len, or look at the rows with `data show`", "请调大 --max-len，或用 `data show` 查看数据")));
+            return Err(Error::new(Kind::InvalidInput, tr!("there is no row to train on", "没有可训练的数据")).hint(
+                tr!(
+                    "raise --max-len, or look at the rows with `data show`",
+                    "请调大 --max-len，或用 `data show` 查看数据"
+                ),
+            ));
         }
         let lengths: Vec<usize> = self.data.train.iter().map(|r| r.ids.len()).collect();
         let plan = |epoch| epoch_plan(&lengths, self.config.shape, self.config.seed, epoch);

@@ -8,8 +8,8 @@ use crate::arena::questions::{self, Reject};
 use crate::arena::ratings::{self, Method, Ratings};
 use crate::arena::{blind, exchange, pairing};
 use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::store::{NewRun, now};
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::store::{NewRun, StoreSink, now};
 use crate::tr;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -48,8 +48,14 @@ pub fn new(bench: &Workbench, name: &str, file: Option<&Path>) -> Result<Made> {
     }
     let created = bench.store.create_arena(name)?;
     if !created && file.is_none() {
-        return Err(Error::new(Kind::InvalidInput, tr!("there is an arena `{name}` already", "竞技场 `{name}` 已存在"))
-            .hint(tr!("add questions to it with --questions FILE, or choose another name", "用 --questions FILE 添加问题，或换个名字")));
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("there is an arena `{name}` already", "竞技场 `{name}` 已存在"),
+        )
+        .hint(tr!(
+            "add questions to it with --questions FILE, or choose another name",
+            "用 --questions FILE 添加问题，或换个名字"
+        )));
     }
     let questions = bench.store.put_questions(name, &questions)?;
     Ok(Made { arena: name.to_owned(), created, questions, rejects })
@@ -165,6 +171,9 @@ pub fn battle(
         ..NewRun::default()
     };
     recorded(bench, &run, |id| {
+        // The store keeps the session's events next to whoever else listens.
+        let kept = StoreSink::new(&bench.store, id);
+        let sink = Fanout(vec![&kept, sink]);
         sink.emit(&JobEvent::Started { run: id.to_owned(), kind: "arena".to_owned(), total: planned.len() as u64 });
         let mut flagged = 0;
         let mut played = 0;
@@ -241,7 +250,10 @@ fn play(
 fn stopped(played: usize, planned: usize) -> Error {
     Error::new(
         Kind::Interrupted,
-        tr!("stopped after {played} of {planned} battles; they are kept", "已停止：完成 {played}/{planned} 场对战，均已保存"),
+        tr!(
+            "stopped after {played} of {planned} battles; they are kept",
+            "已停止：完成 {played}/{planned} 场对战，均已保存"
+        ),
     )
     .hint(tr!("the same command goes on with the rest", "再次执行同一命令即可继续"))
 }
@@ -272,12 +284,18 @@ pub fn pending(bench: &Workbench, name: &str) -> Result<Vec<Battle>> {
 pub fn vote(bench: &Workbench, name: &str, id: i64, winner: Winner) -> Result<Battle> {
     let (arena, battle) = bench.store.battle(id)?;
     if arena != name {
-        return Err(Error::new(Kind::NotFound, tr!("no battle {id} in arena `{name}`", "竞技场 `{name}` 中没有对战 {id}"))
-            .hint(tr!("it belongs to `{arena}`", "它属于 `{arena}`")));
+        return Err(Error::new(
+            Kind::NotFound,
+            tr!("no battle {id} in arena `{name}`", "竞技场 `{name}` 中没有对战 {id}"),
+        )
+        .hint(tr!("it belongs to `{arena}`", "它属于 `{arena}`")));
     }
     if !battle.flagged.is_empty() {
         let why = &battle.flagged;
-        return Err(Error::new(Kind::InvalidInput, tr!("battle {id} cannot be blind: {why}", "对战 {id} 无法盲评：{why}")));
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("battle {id} cannot be blind: {why}", "对战 {id} 无法盲评：{why}"),
+        ));
     }
     if !bench.store.vote(id, winner, "human")? {
         return Err(Error::new(Kind::InvalidInput, tr!("battle {id} has its vote already", "对战 {id} 已经投过票"))
@@ -373,10 +391,8 @@ pub fn rate(bench: &Workbench, name: Option<&str>, method: Method) -> Result<Rat
     let not_blind = count(&|b| b.flagged.is_empty() && b.winner.is_some() && !b.anony);
     let pending = count(&|b| b.flagged.is_empty() && b.winner.is_none());
     let itself = count(&|b| b.model_a == b.model_b && b.winner.is_some() && b.anony && b.flagged.is_empty());
-    let votes = battles
-        .iter()
-        .filter(|b| b.rates())
-        .filter_map(|b| Some((b.model_a.as_str(), b.model_b.as_str(), b.winner?)));
+    let votes =
+        battles.iter().filter(|b| b.rates()).filter_map(|b| Some((b.model_a.as_str(), b.model_b.as_str(), b.winner?)));
     let used = count(&|b| b.rates());
     let mut ratings = ratings::rate(votes, method)?;
     ratings.with_itself = itself;
@@ -423,9 +439,15 @@ pub fn import(bench: &Workbench, name: &str, paths: &[&Path], strict: bool) -> R
         let bad = rejects.len();
         return Err(Error::new(
             Kind::InvalidInput,
-            tr!("{bad} bad lines, the first: {file}, line {line}: {reason}", "{bad} 行有误，首处：{file} 第 {line} 行：{reason}"),
+            tr!(
+                "{bad} bad lines, the first: {file}, line {line}: {reason}",
+                "{bad} 行有误，首处：{file} 第 {line} 行：{reason}"
+            ),
         )
-        .hint(tr!("nothing was imported; without --strict the good lines are", "没有导入任何内容；去掉 --strict 会导入其余的行")));
+        .hint(tr!(
+            "nothing was imported; without --strict the good lines are",
+            "没有导入任何内容；去掉 --strict 会导入其余的行"
+        )));
     }
     bench.store.create_arena(name)?;
     let files: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();

@@ -41,7 +41,12 @@ fn bench(home: &Path) -> Workbench {
 
 fn questions(n: usize) -> Vec<Question> {
     (0..n)
-        .map(|i| Question { id: format!("q{i}"), text: format!("问题{i}"), reference: format!("答案{i}"), language: "zh".into() })
+        .map(|i| Question {
+            id: format!("q{i}"),
+            text: format!("问题{i}"),
+            reference: format!("答案{i}"),
+            language: "zh".into(),
+        })
         .collect()
 }
 

@@ -104,7 +104,10 @@ impl Workbench {
         let names: Vec<&str> = known.iter().map(|a| a.name.as_str()).collect();
         let spec = spec.escape_default();
         Err(Error::new(Kind::NotFound, tr!("no adapter `{spec}`", "没有适配器 `{spec}`")).hint(if names.is_empty() {
-            tr!("train one with `linly-bench train`, or name a PEFT folder", "请用 `linly-bench train` 训练，或给出 PEFT 目录")
+            tr!(
+                "train one with `linly-bench train`, or name a PEFT folder",
+                "请用 `linly-bench train` 训练，或给出 PEFT 目录"
+            )
         } else {
             let names = names.join(", ");
             tr!("known: {names}; or name a PEFT folder", "已有：{names}；也可给出 PEFT 目录")

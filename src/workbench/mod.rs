@@ -1,9 +1,20 @@
 //! One function per verb: what both front ends (command line and terminal interface) call.
 //! It brings the store together with the engines, which know nothing of each other.
 
-pub mod data;
 pub mod arena;
+pub mod data;
 pub mod leaderboard;
+mod load;
+pub mod models;
+mod runs;
+mod score;
+pub mod train;
+
+pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
+pub use runs::{compare_runs, run_report};
+pub use score::{
+    Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score, with_examinee,
+};
 
 use crate::config::Settings;
 use crate::error::Result;

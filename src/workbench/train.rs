@@ -1,6 +1,7 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
 use super::{LoadedModel, Workbench};
+use crate::data::Split;
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
@@ -9,7 +10,6 @@ use crate::prompt::{Rendered, Renderer, Template};
 use crate::store::{self, AdapterRecord, NewRun, RowQuery, StoreSink};
 use crate::tr;
 use crate::train::{TrainConfig, TrainData, Trainer};
-use crate::data::Split;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -289,7 +289,10 @@ fn attempt(
         let (step, total) = (outcome.progress.step, outcome.total_steps);
         return Err(Error::new(
             Kind::Interrupted,
-            tr!("stopped after step {step} of {total}; a checkpoint was saved", "在第 {step}/{total} 步停止；检查点已保存"),
+            tr!(
+                "stopped after step {step} of {total}; a checkpoint was saved",
+                "在第 {step}/{total} 步停止；检查点已保存"
+            ),
         )
         .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
     }

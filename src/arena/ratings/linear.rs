@@ -116,7 +116,10 @@ mod tests {
                 assert!((product.at(i, j) - expected).abs() < 1e-12);
             }
         }
-        assert_eq!(a.cholesky().unwrap().solve(&[5.5, 3.0, 1.5]).iter().map(|x| x.round()).collect::<Vec<_>>(), [1.0, 1.0, 1.0]);
+        assert_eq!(
+            a.cholesky().unwrap().solve(&[5.5, 3.0, 1.5]).iter().map(|x| x.round()).collect::<Vec<_>>(),
+            [1.0, 1.0, 1.0]
+        );
     }
 
     #[test]

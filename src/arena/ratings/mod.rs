@@ -123,16 +123,15 @@ pub fn rate<'a>(votes: impl IntoIterator<Item = (&'a str, &'a str, Winner)>, met
             model: tally.models[i].clone(),
             rating: theta[i] * SCALE + CENTRE,
             ci95: bounds[i].map(|b| b * SCALE + CENTRE),
-            rank: 1 + (0..n).filter(|&k| structure.group[k] == structure.group[i] && bounds[k][0] > bounds[i][1]).count(),
+            rank: 1
+                + (0..n).filter(|&k| structure.group[k] == structure.group[i] && bounds[k][0] > bounds[i][1]).count(),
             battles: battles[i],
             group: structure.group[i],
             bounded: bounded[i],
         })
         .collect();
-    let covariance = order
-        .iter()
-        .map(|&i| order.iter().map(|&j| covariance.at(i, j) * SCALE * SCALE).collect())
-        .collect();
+    let covariance =
+        order.iter().map(|&i| order.iter().map(|&j| covariance.at(i, j) * SCALE * SCALE).collect()).collect();
     Ok(Ratings { rows, with_itself: tally.with_itself, covariance })
 }
 

@@ -1,0 +1,330 @@
+//! `linly-bench run`: score a model on benchmarks.
+
+use super::Context;
+use super::columns::{Align, columns};
+use crate::error::{Error, Kind, Result};
+use crate::eval::{self, CategoryScore, ItemOutcome, Report, SubjectScore};
+use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::prompt::Template;
+use crate::text::one_line;
+use crate::tr;
+use crate::workbench::{self, Examinee, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Score a model on benchmarks
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  linly-bench run finance-qa --model smollm2-135m
+  linly-bench run ceval --model smollm2-135m --adapter jubaopen --shots 5 --data-dir DIR
+  linly-bench run my-benchmark.toml --model smollm2-135m --json
+  linly-bench run --resume eval-20260101-120000-1a2b
+
+With several benchmarks, --json prints one object a line.")]
+pub struct Args {
+    /// Benchmarks: a name (finance-qa, ceval, cmmlu, mmlu, financeiq, fineval), the path of a definition
+    /// (.toml), or a group (finance, zh, en, all)
+    #[arg(value_name = "BENCH", required_unless_present = "resume")]
+    benchmarks: Vec<String>,
+    /// Catalogue name, folder or .gguf file of the model
+    #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
+    model: Option<String>,
+    /// Name or folder of a LoRA adapter
+    #[arg(long, value_name = "ADAPTER")]
+    adapter: Option<String>,
+    /// Few-shots per prompt, the first ones of the benchmark's own
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    shots: usize,
+    /// Wording of the prompt [default: the benchmark's, lm-eval]
+    #[arg(long, value_name = "PRESET")]
+    preset: Option<String>,
+    /// Only these subjects
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    subjects: Vec<String>,
+    /// At most N items per subject
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// Ask in conversations of this template; `chat` is the model's own, `none` plain text
+    #[arg(long, value_name = "TEMPLATE")]
+    template: Option<String>,
+    /// Number type of the weights
+    #[arg(long, value_enum, default_value = "auto")]
+    dtype: Dtype,
+    /// How an answer is found
+    #[arg(long, value_enum, default_value = "loglikelihood")]
+    mode: Mode,
+    /// Write every prompt and answer to FILE (JSON lines)
+    #[arg(long, value_name = "FILE")]
+    log_samples: Option<PathBuf>,
+    /// Go on with an interrupted run
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template"])]
+    resume: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The likeliest choice
+    Loglikelihood,
+    /// The choice found in a generated answer
+    Generate,
+    /// The choice found after reasoning step by step
+    Cot,
+}
+
+/// Number type of the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Dtype {
+    F32,
+    Bf16,
+    Auto,
+}
+
+/// A model ready to be scored.
+struct Loaded {
+    model: LoadedModel,
+    adapter: Option<LoadedAdapter>,
+}
+
+impl Loaded {
+    /// Loads `model` with `adapter`.
+    fn new(context: &Context, workbench: &Workbench, model: &str, adapter: Option<&str>) -> Result<Loaded> {
+        context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
+        let model = workbench.load_model(model)?;
+        let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
+        Ok(Loaded { model, adapter })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of [`workbench::score`] and of loading the model.
+pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
+    if args.mode != Mode::Loglikelihood {
+        return Err(Error::new(
+            Kind::Unsupported,
+            tr!("answers are found by log-likelihood only", "目前只支持对数似然评分"),
+        )
+        .hint(tr!("leave --mode out", "请去掉 --mode")));
+    }
+    if args.dtype == Dtype::Bf16 {
+        super::train::check_dtype("bf16")?;
+    }
+    let workbench = context.workbench()?;
+    if let Some(id) = &args.resume {
+        return resume(context, &workbench, &args, id, cancel);
+    }
+    let mut requests = Vec::new();
+    for benchmark in eval::resolve(&args.benchmarks, context.settings().data_dir.as_deref())? {
+        let mut request = ScoreRequest {
+            benchmark: benchmark.reference,
+            shots: args.shots,
+            preset: args.preset.clone(),
+            subjects: args.subjects.clone(),
+            limit: args.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            template: String::new(),
+        };
+        let preset = workbench::check_score(&workbench, &request)?;
+        request.template = match args.template.as_deref() {
+            Some("none") => String::new(),
+            Some(name) => name.to_owned(),
+            None if preset.chat => "chat".to_owned(),
+            None => String::new(),
+        };
+        requests.push(request);
+    }
+    let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
+    let model = args.model.as_deref().unwrap_or_default();
+    let loaded = Loaded::new(context, &workbench, model, args.adapter.as_deref())?;
+    for request in &requests {
+        let report = scored(context, &loaded, &request.template, |who, sink| {
+            workbench::score(&workbench, request, who, sink, cancel)
+        })?;
+        show(context, &report, samples.as_mut())?;
+    }
+    Ok(())
+}
+
+fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cancel: &CancelToken) -> Result<()> {
+    let record = workbench.store.run(id)?;
+    let request = workbench::resumable(&record)?;
+    workbench::check_score(workbench, &request)?;
+    let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
+    let model = args.model.as_deref().unwrap_or(&record.model);
+    let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
+    let loaded = Loaded::new(context, workbench, model, Some(adapter).filter(|a| !a.is_empty()))?;
+    let report = scored(context, &loaded, &request.template, |who, sink| {
+        workbench::resume_score(workbench, &record, who, sink, cancel)
+    })?;
+    show(context, &report, samples.as_mut())
+}
+
+fn scored(
+    context: &Context,
+    loaded: &Loaded,
+    template: &str,
+    job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<ScoreReport>,
+) -> Result<ScoreReport> {
+    let template: Option<Template> = Some(template).filter(|t| !t.is_empty()).map(str::parse).transpose()?;
+    let Loaded { model, adapter } = loaded;
+    if let (Some(asked), Some(trained)) = (template, adapter.as_ref().and_then(|a| a.template))
+        && asked != trained
+    {
+        let (asked, trained) = (asked.name(), trained.name());
+        context.ui.warn(&tr!(
+            "the adapter was trained with the template {trained}, it is asked with {asked}",
+            "该适配器用模板 {trained} 训练，现在用 {asked} 提问"
+        ));
+    }
+    let bar = context.ui.bar(0, false);
+    let report = workbench::with_examinee(model, adapter.as_ref(), template, |who| job(who, &Bar(&bar)));
+    bar.finish_and_clear();
+    report
+}
+
+/// Draws a job's progress.
+struct Bar<'a>(&'a ProgressBar);
+
+impl EventSink for Bar<'_> {
+    fn emit(&self, event: &JobEvent) {
+        match event {
+            JobEvent::Started { total, .. } => self.0.set_length(*total),
+            JobEvent::Progress { done, note, .. } => {
+                self.0.set_position(*done);
+                self.0.set_message(note.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The file of `--log-samples`.
+struct Samples {
+    path: PathBuf,
+    file: std::io::BufWriter<std::fs::File>,
+}
+
+impl Samples {
+    /// Opened before the work: a path that cannot be written is reported at once.
+    fn create(path: &Path) -> Result<Samples> {
+        let file = std::fs::File::create(path).map_err(|e| Error::io(path, &e))?;
+        Ok(Samples { path: path.to_owned(), file: std::io::BufWriter::new(file) })
+    }
+
+    fn write(&mut self, outcomes: &[ItemOutcome]) -> Result<()> {
+        let mut all = || -> std::io::Result<()> {
+            for outcome in outcomes {
+                serde_json::to_writer(&mut self.file, outcome)?;
+                self.file.write_all(b"\n")?;
+            }
+            self.file.flush()
+        };
+        all().map_err(|e| Error::io(&self.path, &e))
+    }
+}
+
+fn show(context: &Context, report: &ScoreReport, samples: Option<&mut Samples>) -> Result<()> {
+    if let Some(samples) = samples {
+        samples.write(&report.outcomes)?;
+    }
+    for skipped in &report.report.skipped {
+        context.ui.warn(&one_line(&tr!(
+            "{}/{} was not scored: {}",
+            "{}/{} 未评分：{}",
+            skipped.subject,
+            skipped.id,
+            skipped.reason
+        )));
+    }
+    if context.ui.json {
+        context.ui.json_line(report);
+    } else {
+        render(report).iter().for_each(|line| context.ui.line(line));
+    }
+    Ok(())
+}
+
+/// Columns of the table's name and of its bar: together with the numbers 79 of a terminal's 80.
+const NAME: usize = 36;
+const BAR: usize = 20;
+
+/// The score for people, at most 80 columns wide.
+fn render(score: &ScoreReport) -> Vec<String> {
+    let report = &score.report;
+    let who =
+        if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
+    let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
+    let mut lines = vec![
+        one_line(&format!("{}: {who}", report.task)),
+        one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
+        String::new(),
+    ];
+    let header = [tr!("subject", "科目"), String::new(), "acc %".to_owned(), "stderr".to_owned(), "n".to_owned()];
+    let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
+    let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
+    lines.extend(columns(&header, &rows(report), 80));
+    lines.push(String::new());
+    lines.push(one_line(&tr!(
+        "run {}, {:.2} items/s, prompts {}",
+        "运行 {}，{:.2} 题/秒，提示 {}",
+        score.run,
+        report.items_per_second,
+        report.prompt_hash.get(..12).unwrap_or_default()
+    )));
+    lines
+}
+
+/// Categories, each followed by its subjects, then the averages by their names.
+fn rows(report: &Report) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    let subject_row = |indent: &str, handle: &str, s: &SubjectScore| {
+        row(&format!("{indent}{}", if s.title.is_empty() { handle } else { &s.title }), s.acc, s.stderr, s.n)
+    };
+    let group_row = |name: &str, c: &CategoryScore| row(name, c.acc, c.stderr, c.n);
+    let mut listed: Vec<&str> = Vec::new();
+    for (name, category) in &report.categories.0 {
+        rows.push(group_row(name, category));
+        for (handle, s) in report.subjects.0.iter().filter(|(_, s)| s.category == *name) {
+            rows.push(subject_row("  ", handle, s));
+            listed.push(handle);
+        }
+    }
+    for (handle, s) in report.subjects.0.iter().filter(|(handle, _)| !listed.contains(&handle.as_str())) {
+        rows.push(subject_row("", handle, s));
+    }
+    for (name, subset) in &report.subsets.0 {
+        rows.push(group_row(&tr!("subset {name} (micro)", "子集 {name}（微平均）"), subset));
+    }
+    rows.push(row(&tr!("micro average (all items)", "微平均（全部题目）"), report.acc, report.acc_stderr, report.n));
+    let count = report.subjects.0.len();
+    let name = tr!("macro average (mean of {count} subjects)", "宏平均（{count} 个科目的平均）");
+    rows.push(row(&name, report.acc_macro, None, report.n));
+    if let Some(acc_norm) = report.acc_norm {
+        rows.push(row(
+            &tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"),
+            acc_norm,
+            None,
+            report.n,
+        ));
+    }
+    rows
+}
+
+fn row(name: &str, acc: f64, stderr: Option<f64>, n: usize) -> Vec<String> {
+    let filled = (acc * BAR as f64).round() as usize;
+    vec![
+        crate::text::truncate(&one_line_keeping_indent(name), NAME),
+        format!("{}{}", "#".repeat(filled.min(BAR)), ".".repeat(BAR.saturating_sub(filled))),
+        format!("{:.2}", acc * 100.0),
+        stderr.map_or_else(|| "-".to_owned(), |e| format!("{:.2}", e * 100.0)),
+        n.to_string(),
+    ]
+}
+
+/// Titles come from data files and may hold anything.
+fn one_line_keeping_indent(name: &str) -> String {
+    let indent = name.len() - name.trim_start_matches(' ').len();
+    format!("{}{}", " ".repeat(indent), one_line(name))
+}

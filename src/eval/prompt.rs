@@ -1,0 +1,189 @@
+//! The prompt of an item: description, few-shots, question, and the continuations that are scored.
+//! In plain text it equals lm-evaluation-harness's to the byte; as a conversation the description is
+//! the system message and each shot a turn.
+
+use super::definition::{ChoiceStyle, Preset, Subject};
+use super::item::Item;
+use super::table::Row;
+use crate::error::{Error, Kind, Result};
+use crate::prompt::{Message, Role};
+use crate::tr;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Renders a conversation with the opening of the model's turn at its end.
+pub type ChatRenderer<'a> = dyn Fn(&[Message]) -> Result<String> + 'a;
+
+/// What a model is asked about one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Everything before the answer.
+    pub text: String,
+    /// What is scored after it, one per choice.
+    pub continuations: Vec<String>,
+}
+
+impl Prompt {
+    /// SHA-256 over the prompt and its continuations, in hex. Each part is preceded by its length, so
+    /// that no two different prompts run together into the same bytes.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for part in std::iter::once(&self.text).chain(&self.continuations) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        hex(&hasher.finalize())
+    }
+}
+
+/// Bytes as lower-case hex.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Makes the prompts of one subject.
+pub struct Prompter<'a> {
+    preset: &'a Preset,
+    chat: Option<&'a ChatRenderer<'a>>,
+    env: Environment<'static>,
+    subject: Row,
+    /// Description and shots: as text, or as turns.
+    opening: String,
+    turns: Vec<Message>,
+}
+
+impl<'a> Prompter<'a> {
+    /// Prepares the part that all items of `subject` share. With `chat` the prompt is a conversation.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a template uses a column that the items do not have.
+    pub fn new(
+        preset: &'a Preset,
+        subject: &Subject,
+        shots: &[Item],
+        chat: Option<&'a ChatRenderer<'a>>,
+    ) -> Result<Prompter<'a>> {
+        let mut env = environment();
+        for (field, template) in [("description", &preset.description), ("body", &preset.body)] {
+            env.add_template_owned(field, template.clone()).map_err(|e| template_error(preset, field, "", &e))?;
+        }
+        let text = |s: &str| Value::String(s.to_owned());
+        let fields = Row::from_iter([
+            ("subject".to_owned(), text(&subject.title)),
+            ("handle".to_owned(), text(&subject.handle)),
+            ("category".to_owned(), text(&subject.category)),
+            ("lang".to_owned(), text(&subject.lang)),
+        ]);
+        let mut prompter = Prompter { preset, chat, env, subject: fields, opening: String::new(), turns: Vec::new() };
+        let description = prompter.render("description", &prompter.subject, "")?;
+        if !description.is_empty() {
+            prompter.turns.push(Message::new(Role::System, description.clone()));
+        }
+        prompter.opening = description;
+        for shot in shots {
+            let body = prompter.body(shot)?;
+            let answers = prompter.answers(shot)?;
+            let answer = answers.get(shot.gold).cloned().unwrap_or_default();
+            for part in [&body, &preset.target_delimiter, &answer, &preset.fewshot_delimiter] {
+                prompter.opening.push_str(part);
+            }
+            prompter.turns.push(Message::new(Role::User, body));
+            prompter.turns.push(Message::new(Role::Assistant, answer));
+        }
+        Ok(prompter)
+    }
+
+    /// The prompt of `item`.
+    ///
+    /// # Errors
+    /// `InvalidInput` when a template uses a column that the item does not have, or there are more
+    /// choices than labels; whatever the chat renderer says.
+    pub fn prompt(&self, item: &Item) -> Result<Prompt> {
+        let body = self.body(item)?;
+        let answers = self.answers(item)?;
+        Ok(match self.chat {
+            None => Prompt {
+                text: format!("{}{body}", self.opening),
+                continuations: answers.iter().map(|a| format!("{}{a}", self.preset.target_delimiter)).collect(),
+            },
+            Some(render) => {
+                let mut turns = self.turns.clone();
+                turns.push(Message::new(Role::User, body));
+                Prompt { text: render(&turns)?, continuations: answers }
+            }
+        })
+    }
+
+    fn body(&self, item: &Item) -> Result<String> {
+        let mut fields = self.subject.clone();
+        fields.insert("choices".to_owned(), item.choices.iter().map(|c| Value::String(c.clone())).collect());
+        fields.extend(item.row.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.render("body", &fields, &item.id)
+    }
+
+    fn answers(&self, item: &Item) -> Result<Vec<String>> {
+        match self.preset.choice_style {
+            ChoiceStyle::Text => Ok(item.choices.clone()),
+            ChoiceStyle::Letter => {
+                let labels = self.preset.labels.get(..item.choices.len()).ok_or_else(|| {
+                    Error::new(
+                        Kind::InvalidInput,
+                        tr!(
+                            "item {}: {} choices, but the preset `{}` has {} labels",
+                            "题目 {}：有 {} 个选项，但预设 `{}` 只有 {} 个标签",
+                            item.id,
+                            item.choices.len(),
+                            self.preset.name,
+                            self.preset.labels.len()
+                        ),
+                    )
+                    .hint(tr!("add labels to the preset", "请在预设中增加标签（labels）"))
+                })?;
+                Ok(labels.to_vec())
+            }
+        }
+    }
+
+    fn render(&self, field: &str, values: &Row, item: &str) -> Result<String> {
+        self.env
+            .get_template(field)
+            .and_then(|template| template.render(Serde(values)))
+            .map_err(|e| template_error(self.preset, field, item, &e))
+    }
+}
+
+/// What is wrong with a template, before any item is at hand.
+pub(super) fn check_template(template: &str) -> Result<(), String> {
+    environment().add_template_owned("template", template.to_owned()).map_err(|e| e.to_string())
+}
+
+/// Jinja as lm-evaluation-harness sets it up: unknown names are errors, a final newline stays,
+/// strings have Python's methods.
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Only odd delimiters make this fail, and these are the usual ones.
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        env.set_syntax(syntax);
+    }
+    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env
+}
+
+fn template_error(preset: &Preset, field: &str, item: &str, error: &minijinja::Error) -> Error {
+    Error::new(
+        Kind::InvalidInput,
+        tr!(
+            "preset `{}`, {field}, item `{item}`: {error}",
+            "预设 `{}` 的 {field}，题目 `{item}`：{error}",
+            preset.name
+        ),
+    )
+    .hint(tr!(
+        "a template may use the item's columns, `choices`, `subject`, `handle`, `category` and `lang`",
+        "模板可使用题目的各列以及 `choices`、`subject`、`handle`、`category`、`lang`"
+    ))
+}

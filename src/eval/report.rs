@@ -1,0 +1,257 @@
+//! From outcomes to accuracies: per subject, per category, per subset, micro and macro.
+
+use super::item::Skipped;
+use super::plan::{Plan, PlannedItem};
+use super::runner::{Scored, argmax};
+use super::statistics::{accuracy_stderr, pooled_stderr};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a benchmark run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The benchmark's name.
+    pub task: String,
+    /// The wording.
+    pub preset: String,
+    /// Few-shots per prompt.
+    pub shots: usize,
+    /// Items scored.
+    pub n: usize,
+    /// Micro average: right items ÷ items (lm-evaluation-harness's).
+    pub acc: f64,
+    /// Its standard error, pooled over the subjects; `None` without freedom.
+    pub acc_stderr: Option<f64>,
+    /// Macro average: the mean of the subjects' accuracies (official C-Eval's).
+    pub acc_macro: f64,
+    /// Accuracy when each log-likelihood is divided by its answer's characters; only where texts are scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acc_norm: Option<f64>,
+    /// Per category: [`CategoryScore`].
+    pub categories: Ordered<CategoryScore>,
+    /// Per named selection of subjects, if any of it was scored.
+    pub subsets: Ordered<CategoryScore>,
+    /// Per subject: [`SubjectScore`].
+    pub subjects: Ordered<SubjectScore>,
+    /// [`Plan::prompt_hash`].
+    pub prompt_hash: String,
+    /// Items per second of model time; 0 when all came from before an interruption.
+    pub items_per_second: f64,
+    /// Context tokens computed, each beginning shared with the item before counted once.
+    pub prefill_tokens: u64,
+    /// Context tokens of the prompts.
+    pub context_tokens: u64,
+    /// Items that cannot be scored, and why.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The score of one subject.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubjectScore {
+    /// Items scored.
+    pub n: usize,
+    /// Right items ÷ items.
+    pub acc: f64,
+    /// Sample standard deviation ÷ √n; `None` for one item.
+    pub stderr: Option<f64>,
+    /// See [`Report::acc_norm`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acc_norm: Option<f64>,
+    /// Its name for people.
+    pub title: String,
+    /// The category it counts for.
+    pub category: String,
+}
+
+/// The score of several subjects, or of the items of one category.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CategoryScore {
+    /// Items scored.
+    pub n: usize,
+    /// Micro average.
+    pub acc: f64,
+    /// Its standard error, pooled over the subjects.
+    pub stderr: Option<f64>,
+    /// Mean of the subjects' accuracies.
+    pub acc_macro: f64,
+    /// Subjects in it.
+    pub subjects: usize,
+}
+
+/// A JSON object whose keys keep the benchmark's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ordered<T>(pub Vec<(String, T)>);
+
+impl<T: Serialize> Serialize for Ordered<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de, T: serde::de::DeserializeOwned> Deserialize<'de> for Ordered<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::<String, Value>::deserialize(deserializer)?;
+        map.into_iter()
+            .map(|(key, value)| Ok((key, serde_json::from_value(value).map_err(serde::de::Error::custom)?)))
+            .collect::<Result<_, _>>()
+            .map(Ordered)
+    }
+}
+
+/// Right and all items, one entry per subject they come from.
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    parts: Vec<(String, usize, usize)>,
+}
+
+impl Tally {
+    fn add(&mut self, subject: &str, correct: bool) {
+        let right = usize::from(correct);
+        match self.parts.last_mut().filter(|(name, _, _)| name == subject) {
+            Some((_, r, n)) => {
+                *r += right;
+                *n += 1;
+            }
+            None => self.parts.push((subject.to_owned(), right, 1)),
+        }
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        self.parts.iter().fold((0, 0), |(r, n), part| (r + part.1, n + part.2))
+    }
+
+    fn acc(&self) -> f64 {
+        let (right, n) = self.counts();
+        ratio(right, n)
+    }
+
+    fn acc_macro(&self) -> f64 {
+        self.parts.iter().map(|(_, right, n)| ratio(*right, *n)).sum::<f64>() / self.parts.len().max(1) as f64
+    }
+
+    /// A single subject has its own standard error; several are pooled.
+    fn stderr(&self) -> Option<f64> {
+        if let [(_, right, n)] = self.parts.as_slice() {
+            return accuracy_stderr(*right, *n);
+        }
+        let parts: Vec<(f64, usize)> =
+            self.parts.iter().map(|(_, right, n)| (accuracy_stderr(*right, *n).unwrap_or(0.0), *n)).collect();
+        pooled_stderr(&parts)
+    }
+
+    fn score(&self) -> CategoryScore {
+        CategoryScore {
+            n: self.counts().1,
+            acc: self.acc(),
+            stderr: self.stderr(),
+            acc_macro: self.acc_macro(),
+            subjects: self.parts.len(),
+        }
+    }
+}
+
+fn ratio(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// Sums up what `scored` holds for `plan`.
+pub fn report(plan: &Plan, scored: &Scored) -> Report {
+    let mut all = Tally::default();
+    let mut normed = Tally::default();
+    let mut categories: Vec<(String, Tally)> = Vec::new();
+    let mut subjects = Vec::new();
+    let mut outcomes = scored.outcomes.iter();
+    for part in &plan.subjects {
+        let handle = &part.subject.handle;
+        let mut own = Tally::default();
+        let mut own_normed = Tally::default();
+        for (item, outcome) in part.items.iter().zip(outcomes.by_ref()) {
+            let by_length = correct_by_length(item, &outcome.loglikelihoods);
+            for tally in [&mut all, &mut own] {
+                tally.add(handle, outcome.correct);
+            }
+            for tally in [&mut normed, &mut own_normed] {
+                tally.add(handle, by_length);
+            }
+            if !item.category.is_empty() {
+                let known = categories.iter().position(|(name, _)| *name == item.category).unwrap_or_else(|| {
+                    categories.push((item.category.clone(), Tally::default()));
+                    categories.len() - 1
+                });
+                if let Some((_, tally)) = categories.get_mut(known) {
+                    tally.add(handle, outcome.correct);
+                }
+            }
+        }
+        let score = SubjectScore {
+            n: own.counts().1,
+            acc: own.acc(),
+            stderr: own.stderr(),
+            acc_norm: plan.scores_texts().then(|| own_normed.acc()),
+            title: part.subject.title.clone(),
+            category: part.subject.category.clone(),
+        };
+        if score.n > 0 {
+            subjects.push((handle.clone(), score));
+        }
+    }
+    let subsets = plan
+        .subsets
+        .iter()
+        .map(|(name, members)| {
+            let parts = all.parts.iter().filter(|(handle, _, _)| members.contains(handle)).cloned().collect();
+            (name.clone(), Tally { parts })
+        })
+        .filter(|(_, tally)| !tally.parts.is_empty());
+    Report {
+        task: plan.task.clone(),
+        preset: plan.preset.name.clone(),
+        shots: plan.shots,
+        n: all.counts().1,
+        acc: all.acc(),
+        acc_stderr: all.stderr(),
+        acc_macro: all.acc_macro(),
+        acc_norm: plan.scores_texts().then(|| normed.acc()),
+        categories: Ordered(categories.iter().map(|(name, tally)| (name.clone(), tally.score())).collect()),
+        subsets: Ordered(subsets.map(|(name, tally)| (name, tally.score())).collect()),
+        subjects: Ordered(subjects),
+        prompt_hash: plan.prompt_hash(),
+        items_per_second: if scored.seconds > 0.0 { scored.fresh as f64 / scored.seconds } else { 0.0 },
+        prefill_tokens: scored.prefill_tokens,
+        context_tokens: scored.context_tokens,
+        skipped: plan.skipped.clone(),
+    }
+}
+
+/// Whether the answer with the largest log-likelihood per character is the right one.
+fn correct_by_length(item: &PlannedItem, lls: &[f64]) -> bool {
+    let per_character: Vec<f64> = lls.iter().zip(&item.lengths).map(|(ll, n)| ll / (*n).max(1) as f64).collect();
+    argmax(&per_character) == Some(item.gold)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micro_weighs_items_and_macro_weighs_subjects() {
+        let mut tally = Tally::default();
+        for i in 0..8 {
+            tally.add("large", i < 2);
+        }
+        tally.add("small", true);
+        tally.add("small", true);
+        assert!((tally.acc() - 0.4).abs() < 1e-12);
+        assert!((tally.acc_macro() - 0.625).abs() < 1e-12);
+        assert_eq!(tally.score().subjects, 2);
+    }
+
+    #[test]
+    fn one_item_has_no_standard_error() {
+        let mut tally = Tally::default();
+        tally.add("s", true);
+        assert_eq!(tally.stderr(), None);
+        tally.add("t", false);
+        assert_eq!(tally.stderr(), None);
+    }
+}

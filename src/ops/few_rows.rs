@@ -1,0 +1,123 @@
+//! `x·Wᵀ` for a handful of rows: decoding. The weight is read from memory once, in the order in which it
+//! lies, and that is all the time it takes; a general product would first rearrange it.
+
+use rayon::prelude::*;
+
+/// Up to this many rows the weight's way from memory, not the arithmetic, sets the time.
+pub const MOST_ROWS: usize = 16;
+
+/// Outputs per parallel task.
+const CHUNK: usize = 64;
+
+/// Numbers that are multiplied side by side.
+const LANES: usize = 16;
+
+type Kernel = unsafe fn(&[f32], &[f32], &mut [f32], usize);
+
+/// `y = x·Wᵀ`: `x` [n, inputs], `weight` [outputs, inputs] → `y` [n, outputs], n ≤ [`MOST_ROWS`].
+pub fn few_rows(weight: &[f32], x: &[f32], y: &mut [f32], n: usize, inputs: usize) {
+    let outputs = weight.len() / inputs;
+    let kernel = kernel();
+    // Transposed, so that each task writes one stretch of memory.
+    let mut transposed = vec![0.0f32; outputs * n];
+    transposed.par_chunks_mut(CHUNK * n).zip(weight.par_chunks(CHUNK * inputs)).for_each(|(out, weight)| {
+        for (out, row) in out.chunks_exact_mut(n).zip(weight.chunks_exact(inputs)) {
+            // SAFETY: `kernel()` returned a version whose instructions this processor has.
+            unsafe { kernel(row, x, out, inputs) };
+        }
+    });
+    for (o, values) in transposed.chunks_exact(n).enumerate() {
+        for (i, value) in values.iter().enumerate() {
+            y[i * outputs + o] = *value;
+        }
+    }
+}
+
+/// The fastest version for this processor.
+fn kernel() -> Kernel {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") {
+            return dots_avx512;
+        }
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            return dots_avx2;
+        }
+    }
+    dots_portable
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn dots_avx512(row: &[f32], x: &[f32], out: &mut [f32], inputs: usize) {
+    dots::<true>(row, x, out, inputs);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dots_avx2(row: &[f32], x: &[f32], out: &mut [f32], inputs: usize) {
+    dots::<true>(row, x, out, inputs);
+}
+
+fn dots_portable(row: &[f32], x: &[f32], out: &mut [f32], inputs: usize) {
+    dots::<false>(row, x, out, inputs);
+}
+
+/// Dot products of one weight row with every row of `x`, four rows at a time.
+#[inline(always)]
+fn dots<const FUSED: bool>(row: &[f32], x: &[f32], out: &mut [f32], inputs: usize) {
+    let mut rows = x.chunks_exact(4 * inputs);
+    let mut outs = out.chunks_exact_mut(4);
+    for (x, out) in rows.by_ref().zip(outs.by_ref()) {
+        dot_block::<4, FUSED>(row, x, out, inputs);
+    }
+    let left = outs.into_remainder();
+    for (x, out) in rows.remainder().chunks_exact(inputs).zip(left.chunks_exact_mut(1)) {
+        dot_block::<1, FUSED>(row, x, out, inputs);
+    }
+}
+
+#[inline(always)]
+fn dot_block<const ROWS: usize, const FUSED: bool>(row: &[f32], x: &[f32], out: &mut [f32], inputs: usize) {
+    let mut sums = [[0.0f32; LANES]; ROWS];
+    let whole = inputs / LANES * LANES;
+    for k in (0..whole).step_by(LANES) {
+        let w = &row[k..k + LANES];
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let x = &x[r * inputs + k..r * inputs + k + LANES];
+            for ((sum, w), x) in sums.iter_mut().zip(w).zip(x) {
+                *sum = if FUSED { w.mul_add(*x, *sum) } else { *sum + w * x };
+            }
+        }
+    }
+    for (r, out) in out.iter_mut().enumerate() {
+        let tail: f32 = (whole..inputs).map(|k| row[k] * x[r * inputs + k]).sum();
+        *out = sums[r].iter().sum::<f32>() + tail;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_version_equals_the_definition() {
+        let (outputs, inputs) = (130, 37);
+        let weight: Vec<f32> = (0..outputs * inputs).map(|i| (i as f32 * 0.13).sin()).collect();
+        for n in 1..=MOST_ROWS {
+            let x: Vec<f32> = (0..n * inputs).map(|i| (i as f32 * 0.71).cos()).collect();
+            let mut y = vec![0.0; n * outputs];
+            few_rows(&weight, &x, &mut y, n, inputs);
+            let mut portable = vec![0.0; n];
+            for o in 0..outputs {
+                let row = &weight[o * inputs..][..inputs];
+                dots_portable(row, &x, &mut portable, inputs);
+                for i in 0..n {
+                    let dot: f32 = row.iter().zip(&x[i * inputs..]).map(|(w, x)| w * x).sum();
+                    assert!((y[i * outputs + o] - dot).abs() < 1e-4);
+                    assert!((portable[i] - dot).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}

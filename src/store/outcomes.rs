@@ -1,0 +1,119 @@
+//! What models made of benchmark items: kept as they arrive, so that an interrupted score goes on
+//! where it stopped and two runs can be compared item by item.
+
+use super::Store;
+use crate::error::{Error, Result};
+use crate::eval::ItemOutcome;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+impl Store {
+    /// Keeps the outcomes of a batch, all or none. An item that the run already has is replaced.
+    pub fn put_outcomes(&self, run: &str, task: &str, outcomes: &[ItemOutcome]) -> Result<()> {
+        let json = |value: &[String]| serde_json::to_string(value).map_err(|e| Error::internal(e.to_string()));
+        let rows = outcomes.iter().map(|o| Ok((o, json(&o.choices)?))).collect::<Result<Vec<_>>>()?;
+        self.wait(async {
+            let mut transaction = self.pool.begin().await?;
+            for (o, choices) in &rows {
+                sqlx::query("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+                    .bind(run)
+                    .bind(task)
+                    .bind(&o.subject)
+                    .bind(&o.id)
+                    .bind(&o.prompt)
+                    .bind(&o.prompt_hash)
+                    .bind(choices)
+                    .bind(write_numbers(&o.loglikelihoods))
+                    .bind(&o.pred)
+                    .bind(&o.gold)
+                    .bind(o.correct)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+            transaction.commit().await
+        })
+    }
+
+    /// The outcomes of a run, by subject and item.
+    pub fn outcomes(&self, run: &str) -> Result<Vec<ItemOutcome>> {
+        let rows = self.wait(
+            sqlx::query("SELECT * FROM outcomes WHERE run_id = ? ORDER BY task, subject, item")
+                .bind(run)
+                .fetch_all(&self.pool),
+        )?;
+        Ok(rows.iter().map(outcome).collect())
+    }
+
+    /// How many outcomes a run has.
+    pub fn count_outcomes(&self, run: &str) -> Result<u64> {
+        let row = self
+            .wait(sqlx::query("SELECT count(*) AS n FROM outcomes WHERE run_id = ?").bind(run).fetch_one(&self.pool))?;
+        Ok(row.get::<i64, _>("n").unsigned_abs())
+    }
+}
+
+fn outcome(row: &SqliteRow) -> ItemOutcome {
+    let text = |column: &str| row.get::<String, _>(column);
+    ItemOutcome {
+        subject: text("subject"),
+        id: text("item"),
+        prompt: text("prompt"),
+        choices: serde_json::from_str(&text("choices")).unwrap_or_default(),
+        loglikelihoods: read_numbers(&text("loglikelihoods")),
+        pred: text("pred"),
+        gold: text("gold"),
+        correct: row.get("correct"),
+        prompt_hash: text("prompt_hash"),
+    }
+}
+
+/// Numbers as a JSON array. −∞ has no JSON form and is written as null.
+fn write_numbers(values: &[f64]) -> String {
+    let parts: Vec<String> =
+        values.iter().map(|v| if v.is_finite() { format!("{v:?}") } else { "null".to_owned() }).collect();
+    format!("[{}]", parts.join(","))
+}
+
+/// The exact numbers that [`write_numbers`] wrote: `str::parse` rounds correctly, a JSON reader may
+/// be off in the last bit and turn a tie into a winner.
+fn read_numbers(text: &str) -> Vec<f64> {
+    let inner = text.trim().trim_start_matches('[').trim_end_matches(']');
+    inner.split(',').filter(|p| !p.is_empty()).map(|p| p.trim().parse().unwrap_or(f64::NEG_INFINITY)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::NewRun;
+
+    #[test]
+    fn numbers_come_back_to_the_bit() {
+        let values = vec![-0.1, -1.0 / 3.0, -1e-300, f64::NEG_INFINITY, -123_456.789, 0.0];
+        assert_eq!(read_numbers(&write_numbers(&values)), values);
+        assert!(read_numbers("[]").is_empty());
+    }
+
+    #[test]
+    fn outcomes_come_back_as_they_were_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path()).unwrap();
+        let (run, _lease) = store.start_run(&NewRun { kind: "eval", ..NewRun::default() }).unwrap();
+        let one = ItemOutcome {
+            subject: "s".into(),
+            id: "0".into(),
+            prompt: "问\r\n\"题\"".into(),
+            choices: vec![" A".into(), " B".into()],
+            loglikelihoods: vec![-1.5, f64::NEG_INFINITY],
+            pred: "A".into(),
+            gold: "B".into(),
+            correct: false,
+            prompt_hash: "h".into(),
+        };
+        let two = ItemOutcome { id: "1".into(), correct: true, ..one.clone() };
+        store.put_outcomes(&run, "t", &[one.clone(), two.clone()]).unwrap();
+        store.put_outcomes(&run, "t", std::slice::from_ref(&one)).unwrap();
+        assert_eq!(store.outcomes(&run).unwrap(), [one, two]);
+        assert_eq!(store.count_outcomes(&run).unwrap(), 2);
+        assert!(store.outcomes("other").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,284 @@
+//! Scoring a model on a benchmark, recorded as a run that can be resumed.
+
+use super::{LoadedAdapter, LoadedModel, Workbench};
+use crate::error::{Error, Kind, Result};
+use crate::eval::{self, Benchmark, ChatRenderer, ItemOutcome, Known, PlanRequest, Report};
+use crate::infer::LanguageModel;
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::prompt::{Message, Renderer, Template, Tokenize};
+use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
+use crate::tr;
+use serde::{Deserialize, Serialize};
+
+/// What is scored, and how the model is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreRequest {
+    /// Name of a benchmark, or the path of its definition.
+    pub benchmark: String,
+    /// Few-shots per prompt.
+    pub shots: usize,
+    /// Name of the wording; the definition's default without.
+    pub preset: Option<String>,
+    /// Handles of the subjects; empty for all.
+    pub subjects: Vec<String>,
+    /// At most this many items per subject.
+    pub limit: Option<usize>,
+    /// Name of the template that makes a conversation of the prompt; empty for plain text.
+    pub template: String,
+}
+
+/// Whose score it is.
+#[derive(Clone, Debug, Default)]
+pub struct Provenance {
+    /// Catalogue name or path of the model.
+    pub model: String,
+    /// Hash of the model's weights.
+    pub model_hash: String,
+    /// Adapter name or folder; empty for none.
+    pub adapter: String,
+    /// Hash of the adapter's weights.
+    pub adapter_hash: String,
+}
+
+/// A finished score and its run.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScoreReport {
+    /// Run id.
+    pub run: String,
+    /// Catalogue name or path of the model.
+    pub model: String,
+    /// Adapter name or folder; empty for none.
+    pub adapter: String,
+    /// Template of the conversation; empty for plain text.
+    pub template: String,
+    /// The numbers.
+    #[serde(flatten)]
+    pub report: Report,
+    /// What the model made of each item, in the benchmark's order.
+    #[serde(skip)]
+    pub outcomes: Vec<ItemOutcome>,
+}
+
+/// Who is scored.
+pub struct Examinee<'a> {
+    /// What is recorded of it.
+    pub provenance: Provenance,
+    /// The model, with its adapter.
+    pub model: &'a dyn LanguageModel,
+    /// Its tokenizer.
+    pub tokenizer: &'a dyn Tokenize,
+    /// Renders conversations by the request's template; without it prompts are plain text.
+    pub chat: Option<&'a ChatRenderer<'a>>,
+}
+
+/// Gives `job` a local model as an examinee, asked in conversations of `template` or in plain text.
+///
+/// # Errors
+/// Those of the renderer and of `job`.
+pub fn with_examinee<T>(
+    model: &LoadedModel,
+    adapter: Option<&LoadedAdapter>,
+    template: Option<Template>,
+    job: impl FnOnce(&Examinee<'_>) -> Result<T>,
+) -> Result<T> {
+    let engine = model.engine(adapter, template.unwrap_or(Template::Chat))?;
+    let renderer = template.map(|t| Renderer::new(t, &*model.tokenizer)).transpose()?;
+    let render = renderer.as_ref().map(|r| move |messages: &[Message]| Ok(r.prompt(messages)?.0));
+    job(&Examinee {
+        provenance: Provenance {
+            model: model.name.clone(),
+            model_hash: model.hash.clone(),
+            adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
+            adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+        },
+        model: &engine,
+        tokenizer: &*model.tokenizer,
+        chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
+    })
+}
+
+/// Scores a model on a benchmark as a new run.
+///
+/// # Errors
+/// Those of [`eval::find`], [`eval::plan`] and [`eval::run`]. After `Interrupted` or any failure the
+/// items scored so far stay, and [`resume_score`] goes on from them; the hint says how.
+pub fn score(
+    workbench: &Workbench,
+    request: &ScoreRequest,
+    who: &Examinee<'_>,
+    sink: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<ScoreReport> {
+    let (request, plan) = planned(workbench, request, who.chat)?;
+    let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
+    let provenance = &who.provenance;
+    let (run, _lease) = workbench.store.start_run(&NewRun {
+        kind: "eval",
+        model: provenance.model.clone(),
+        model_hash: provenance.model_hash.clone(),
+        adapter: provenance.adapter.clone(),
+        adapter_hash: provenance.adapter_hash.clone(),
+        task: plan.task.clone(),
+        template: request.template.clone(),
+        config,
+        ..NewRun::default()
+    })?;
+    Job { workbench, run: &run, who, template: &request.template }.execute(&plan, &Known::new(), sink, cancel)
+}
+
+/// Takes up the run `run` again: items that it has are not scored a second time, and the result is
+/// that of a run that was never interrupted.
+///
+/// # Errors
+/// `InvalidInput` when it is not a benchmark run, or finished, or another process works on it;
+/// `Mismatch` when the model, the adapter or a prompt is not the one it began with; those of [`score`].
+pub fn resume_score(
+    workbench: &Workbench,
+    run: &RunRecord,
+    who: &Examinee<'_>,
+    sink: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<ScoreReport> {
+    let request = resumable(run)?;
+    for (what, before, now) in [
+        (tr!("model", "模型"), &run.model_hash, &who.provenance.model_hash),
+        (tr!("adapter", "适配器"), &run.adapter_hash, &who.provenance.adapter_hash),
+    ] {
+        if before != now {
+            return Err(Error::new(
+                Kind::Mismatch,
+                tr!("the {what} is not the one that {} began with", "{what} 与运行 {} 开始时的不同", run.id),
+            )
+            .hint(tr!("start a new run instead of resuming", "请重新开始，而不是继续该运行")));
+        }
+    }
+    let (request, plan) = planned(workbench, &request, who.chat)?;
+    let known = workbench
+        .store
+        .outcomes(&run.id)?
+        .into_iter()
+        .map(|o| ((o.subject, o.id), (o.prompt_hash, o.loglikelihoods)))
+        .collect();
+    let _lease = workbench.store.restart_run(&run.id)?;
+    Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+}
+
+/// What the benchmark run `run` was asked, when it can be taken up again.
+///
+/// # Errors
+/// `InvalidInput` when it is not a benchmark run or came to its end.
+pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
+    if run.kind != "eval" {
+        return Err(Error::new(Kind::InvalidInput, tr!("{} is not a benchmark run", "{} 不是评测运行", run.id))
+            .hint(tr!("`linly-bench runs list` shows the kinds", "用 `linly-bench runs list` 查看类型")));
+    }
+    if run.status == RunStatus::Done {
+        return Err(Error::new(Kind::InvalidInput, tr!("{} is finished", "{} 已完成", run.id)).hint(tr!(
+            "`linly-bench runs show {}` shows its result",
+            "用 `linly-bench runs show {}` 查看结果",
+            run.id
+        )));
+    }
+    serde_json::from_value(run.config.clone())
+        .map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", run.id)).hint(tr!("start a new run", "请重新开始")))
+}
+
+/// Looks up everything that a request names, so that a wrong name or a missing folder is reported
+/// before a model is loaded. Gives the wording it will use.
+///
+/// # Errors
+/// Those of [`eval::find`], [`Definition::preset`](eval::Definition::preset) and [`Benchmark::subjects`].
+pub fn check_score(workbench: &Workbench, request: &ScoreRequest) -> Result<eval::Preset> {
+    let benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
+    benchmark.subjects(&request.subjects)?;
+    benchmark.definition.preset(request.preset.as_deref())
+}
+
+/// The plan, and the request with the benchmark's lasting reference (an absolute path, not one that
+/// depends on the folder the command was started in).
+fn planned(
+    workbench: &Workbench,
+    request: &ScoreRequest,
+    chat: Option<&ChatRenderer<'_>>,
+) -> Result<(ScoreRequest, eval::Plan)> {
+    let benchmark: Benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
+    let plan = eval::plan(
+        &benchmark,
+        &PlanRequest {
+            shots: request.shots,
+            preset: request.preset.clone(),
+            subjects: request.subjects.clone(),
+            limit: request.limit,
+        },
+        chat,
+    )?;
+    Ok((ScoreRequest { benchmark: benchmark.reference, ..request.clone() }, plan))
+}
+
+/// A run in progress.
+struct Job<'a> {
+    workbench: &'a Workbench,
+    run: &'a str,
+    who: &'a Examinee<'a>,
+    template: &'a str,
+}
+
+impl Job<'_> {
+    fn execute(
+        &self,
+        plan: &eval::Plan,
+        known: &Known,
+        sink: &dyn EventSink,
+        cancel: &CancelToken,
+    ) -> Result<ScoreReport> {
+        let store = &self.workbench.store;
+        let record = StoreSink::new(store, self.run);
+        let sinks = Fanout(vec![&record, sink]);
+        sinks.emit(&JobEvent::Started {
+            run: self.run.to_owned(),
+            kind: "eval".to_owned(),
+            total: plan.total() as u64,
+        });
+        let mut keep = |batch: &[ItemOutcome]| {
+            store.put_outcomes(self.run, &plan.task, batch)?;
+            record.failure().map_or(Ok(()), Err)
+        };
+        let finished =
+            eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
+                let report = ScoreReport {
+                    run: self.run.to_owned(),
+                    model: self.who.provenance.model.clone(),
+                    adapter: self.who.provenance.adapter.clone(),
+                    template: self.template.to_owned(),
+                    report: eval::report(plan, &scored),
+                    outcomes: scored.outcomes,
+                };
+                let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;
+                store.finish_run(self.run, Ok(&result))?;
+                Ok(report)
+            });
+        finished.map_err(|error| {
+            let error = self.with_way_on(error, plan.total());
+            // The first failure is the one to report; that it could not be recorded follows from it.
+            let _ = store.finish_run(self.run, Err(&error));
+            error
+        })
+    }
+
+    /// Says how an interrupted or failed run goes on.
+    fn with_way_on(&self, mut error: Error, total: usize) -> Error {
+        let done = self.workbench.store.count_outcomes(self.run).unwrap_or(0);
+        if done > 0 && error.kind != Kind::Mismatch {
+            let way = tr!(
+                "{done} of {total} items are kept; go on with: linly-bench run --resume {}",
+                "已保存 {done}/{total} 题；继续：linly-bench run --resume {}",
+                self.run
+            );
+            error.hint = Some(match error.hint {
+                Some(hint) => format!("{hint}\n{way}"),
+                None => way,
+            });
+        }
+        error
+    }
+}
