@@ -1,21 +1,19 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod arena;
-mod data;
-mod tui;
-mod leaderboard;
 mod columns;
 mod data;
 mod draw;
+mod leaderboard;
 mod run;
 mod runs;
 mod train;
+mod tui;
 mod ui;
 
 pub use ui::Ui;
 
 use crate::config::Settings;
-use crate::error::{Kind, Result};
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
@@ -134,18 +132,12 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    match cli.command {
-        None | Some(Command::Tui) => tui::run(&context),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Arena(args)) => arena::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Run(args)) => run::run(&context, args, &CancelToken::default()).map(|()| ExitCode::SUCCESS),
-        Some(Command::Runs(args)) => runs::run(&context, args).map(|()| ExitCode::SUCCESS),
-        Some(Command::Data(args)) => data::run(&context, args).map(|()| ExitCode::SUCCESS),
-    }
-    let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
+    let Some(command) = cli.command else { return tui::run(&context) };
     match command {
+        Command::Tui => return tui::run(&context),
         Command::Data(args) => data::run(&context, args),
+        Command::Arena(args) => arena::run(&context, args, &context.cancel_on_signals()?),
+        Command::Leaderboard(args) => leaderboard::run(&context, &args),
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),

@@ -57,12 +57,35 @@ impl Source for WorkbenchSource {
         self.workbench.store.events(run, after)
     }
 
-    fn subjects(&mut self, _run: &str) -> Result<Vec<SubjectView>> {
-        Ok(vec![])
+    fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
+        let mut subjects: Vec<SubjectView> = Vec::new();
+        for outcome in self.workbench.store.outcomes(run)? {
+            if subjects.last().is_none_or(|s| s.subject != outcome.subject) {
+                subjects.push(SubjectView { subject: outcome.subject, ..SubjectView::default() });
+            }
+            if let Some(subject) = subjects.last_mut() {
+                subject.n += 1;
+                subject.correct += u64::from(outcome.correct);
+            }
+        }
+        Ok(subjects)
     }
 
-    fn outcomes(&mut self, _run: &str, _subject: &str) -> Result<Vec<OutcomeView>> {
-        Ok(vec![])
+    fn outcomes(&mut self, run: &str, subject: &str) -> Result<Vec<OutcomeView>> {
+        let outcomes = self.workbench.store.outcomes(run)?.into_iter().filter(|o| o.subject == subject);
+        let view = |o: crate::eval::ItemOutcome| OutcomeView {
+            item: o.id,
+            prompt: o.prompt,
+            choices: o.choices,
+            loglikelihoods: o.loglikelihoods,
+            pred: o.pred,
+            gold: o.gold,
+            correct: o.correct,
+        };
+        let mut outcomes: Vec<OutcomeView> = outcomes.map(view).collect();
+        // The database orders ids as text; people expect 2 before 10.
+        outcomes.sort_by_key(|o| o.item.parse::<u64>().unwrap_or(u64::MAX));
+        Ok(outcomes)
     }
 
     fn arenas(&mut self) -> Result<Vec<ArenaView>> {
