@@ -319,7 +319,12 @@ impl App {
     pub fn tick(&mut self, now: i64) {
         self.now = now;
         self.ticks += 1;
-        self.poll(self.ticks.is_multiple_of(4));
+        // Counting the rows of all datasets and rating all battles cost more than a list of runs.
+        let pause = match self.screen {
+            ScreenId::Datasets | ScreenId::Leaderboard => 20,
+            ScreenId::Training | ScreenId::Evaluations | ScreenId::Arena => 4,
+        };
+        self.poll(self.ticks.is_multiple_of(pause));
     }
 
     /// How the jobs of this program stand: how many run, and what became of those that ended.

@@ -356,8 +356,25 @@ impl Driver {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| self.app.draw(frame)).unwrap();
         terminal.draw(|frame| self.app.draw(frame)).unwrap();
-        let view = terminal.backend().to_string();
-        assert!(!view.contains("Hidden by multi-width"), "{view}");
-        view.lines().map(|l| l.trim_matches('"').trim_end()).collect::<Vec<_>>().join("\n")
+        let buffer = terminal.backend().buffer();
+        let mut rows = Vec::new();
+        for y in 0..height {
+            let mut row = String::new();
+            let mut hidden = 0;
+            for x in 0..width {
+                let symbol = buffer[(x, y)].symbol();
+                if hidden > 0 {
+                    // The second half of a wide character: anything else there is lost on the terminal.
+                    assert_eq!(symbol, " ", "hidden behind a wide character at {x}, {y}: {row}");
+                    hidden -= 1;
+                    continue;
+                }
+                hidden = linly_bench::text::width(symbol).saturating_sub(1);
+                row.push_str(symbol);
+            }
+            assert_eq!(hidden, 0, "a wide character at the right edge: {row}");
+            rows.push(row.trim_end().to_owned());
+        }
+        rows.join("\n")
     }
 }
