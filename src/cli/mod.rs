@@ -11,6 +11,7 @@ mod models;
 mod run;
 mod runs;
 mod train;
+mod tui;
 mod ui;
 
 pub use ui::Ui;
@@ -72,6 +73,10 @@ enum Command {
     Demo(demo::DemoArgs),
     Data(data::DataArgs),
     Models(models::ModelsArgs),
+    /// Open the terminal interface (as does no command at all). Example: linly-bench tui
+    Tui,
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
@@ -139,6 +144,12 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&context, &args),
         Command::Data(args) => data::run(&context, args),
         Command::Models(args) => models::run(&context, args),
+    let Some(command) = cli.command else { return tui::run(&context) };
+    match command {
+        Command::Tui => return tui::run(&context),
+        Command::Data(args) => data::run(&context, args),
+        Command::Arena(args) => arena::run(&context, args, &context.cancel_on_signals()?),
+        Command::Leaderboard(args) => leaderboard::run(&context, &args),
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),

@@ -145,7 +145,7 @@ impl App {
             }
         }
         // In text, Ctrl-C is no command of the view, and still it must always be the way out.
-        if keymap::keys_quit_everywhere(event) {
+        if keymap::is_way_out(event) {
             self.update(Action::Quit);
         }
     }
@@ -319,7 +319,12 @@ impl App {
     pub fn tick(&mut self, now: i64) {
         self.now = now;
         self.ticks += 1;
-        self.poll(self.ticks.is_multiple_of(4));
+        // Counting the rows of all datasets and rating all battles cost more than a list of runs.
+        let pause = match self.screen {
+            ScreenId::Datasets | ScreenId::Leaderboard => 20,
+            ScreenId::Training | ScreenId::Evaluations | ScreenId::Arena => 4,
+        };
+        self.poll(self.ticks.is_multiple_of(pause));
     }
 
     /// How the jobs of this program stand: how many run, and what became of those that ended.
@@ -351,9 +356,6 @@ impl App {
         };
         let effects = self.screen_mut(screen).receive(&reply.query, reply.answer);
         self.apply(effects);
-        if screen == self.screen {
-            self.poll(false);
-        }
     }
 
     /// The questions to send.

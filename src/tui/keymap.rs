@@ -140,6 +140,13 @@ pub struct Key {
     ctrl: bool,
 }
 
+impl Key {
+    /// The event of pressing it.
+    pub fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, if self.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    }
+}
+
 const fn key(code: KeyCode) -> Key {
     Key { code, ctrl: false }
 }
@@ -213,6 +220,11 @@ pub fn key_name(key: Key) -> String {
         other => format!("{other:?}"),
     };
     if key.ctrl { format!("Ctrl-{name}") } else { name }
+}
+
+/// Whether this is Ctrl-C: the way out of every view, of text fields too.
+pub fn is_way_out(event: KeyEvent) -> bool {
+    event.code == KeyCode::Char('c') && event.modifiers.contains(KeyModifiers::CONTROL)
 }
 
 /// The command of `view` that `event` asks for.

@@ -83,10 +83,10 @@ impl Arena {
         let empty = Empty {
             title: tr!("No arena yet.", "还没有竞技场。"),
             steps: vec![
-                (tr!("Make one, with questions of its own:", "创建一个，自带题目："), "linly-bench arena new finance"),
+                (tr!("Make one from a file of questions:", "用一份题目文件创建："), "linly-bench arena new NAME --questions FILE"),
                 (
                     tr!("Let two models answer the same questions, then vote here without seeing their names:", "让两个模型回答同样的问题，然后在这里匿名投票："),
-                    "linly-bench arena battle finance --help",
+                    "linly-bench arena battle NAME --model MODEL --against MODEL+ADAPTER",
                 ),
             ],
         };
@@ -112,7 +112,7 @@ fn draw_battle(p: &mut Paint<'_>, area: Rect, open: &Open) {
                 title: tr!("Every battle here has its vote.", "这里的对战都已投票。"),
                 steps: vec![
                     (tr!("Rate the models:", "给模型评级："), "linly-bench arena rate"),
-                    (tr!("Play more battles:", "再打几场："), "linly-bench arena battle --help"),
+                    (tr!("Play more battles:", "再打几场："), "linly-bench arena battle NAME --model MODEL --against MODEL+ADAPTER"),
                 ],
             };
             return empty.draw(p, area);

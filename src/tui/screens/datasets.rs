@@ -282,12 +282,10 @@ impl Screen for Datasets {
                     return vec![Effect::Confirm(Confirm {
                         question: tr!("Delete the dataset {}?", "删除数据集 {}？", d.name),
                         detail: tr!(
-                            "{} rows are removed from lists and trainings. Adapters and runs made with it stay. \
-                             `linly-bench data restore {}` brings it back.",
-                            "其 {} 行数据将不再列出，也不能用于训练。用它训练出的适配器和运行记录保留。\
-                             `linly-bench data restore {}` 可以恢复。",
-                            count(d.rows()),
-                            d.name
+                            "Its {} rows are removed for good; importing its file again brings them back. \
+                             Adapters and runs made with it stay.",
+                            "其 {} 行数据将被永久移除；重新导入原文件可以找回。用它训练出的适配器和运行记录保留。",
+                            count(d.rows())
                         ),
                         then: Some(Query::DeleteDataset { name: d.name.clone() }),
                     })];
@@ -337,10 +335,12 @@ impl Screen for Datasets {
                         Err(error) => rows.receive(search, *offset, Err(error)),
                         _ => {}
                     }
+                    // The search was typed on, or the selection moved on, in the meantime.
+                    return rows.want().into_iter().map(Effect::Ask).collect();
                 }
             }
             (Query::DeleteDataset { name }, Ok(_)) => {
-                let told = tr!("{name} is deleted; `linly-bench data restore {name}` brings it back", "已删除 {name}；`linly-bench data restore {name}` 可以恢复");
+                let told = tr!("{name} is deleted", "已删除 {name}");
                 return vec![Effect::Notice(told, Role::Good), Effect::Ask(Query::Datasets)];
             }
             (Query::DeleteDataset { .. }, Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],

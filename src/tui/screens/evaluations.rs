@@ -191,7 +191,7 @@ impl Evaluations {
         };
         let empty = Empty {
             title: tr!("No item of this run is stored yet.", "这次运行还没有保存任何题目。"),
-            steps: vec![(tr!("If it was interrupted, go on with:", "如果它被中断，可以继续："), "linly-bench run BENCHMARK --model M --resume RUN")],
+            steps: vec![(tr!("If it was interrupted, go on with:", "如果它被中断，可以继续："), "linly-bench run --resume RUN")],
         };
         open.subjects.draw(p, area, &columns, &row, &empty);
     }

@@ -98,12 +98,6 @@ impl<T> Roster<T> {
         self.cursor.selected
     }
 
-    /// Selects by place.
-    pub fn select(&mut self, place: usize) {
-        self.cursor.selected = place;
-        self.cursor.clamp(self.shown.len());
-    }
-
     /// Moves the selection. False when `action` is no movement.
     pub fn update(&mut self, action: Action) -> bool {
         self.cursor.update(action, self.shown.len())
