@@ -103,7 +103,9 @@ fn frames_use_no_character_of_ambiguous_width() {
 #[test]
 fn every_size_draws_without_harm() {
     let _turn = speak(Lang::Zh);
-    let walks = ["1", "<enter>", "<enter>", "2", "<enter>", "3", "<enter>", "<enter>", "<enter>", "4", "<enter>", "a", "5", "?"];
+    let walks = [
+        "1", "<enter>", "<enter>", "2", "<enter>", "3", "<enter>", "<enter>", "<enter>", "4", "<enter>", "a", "5", "?",
+    ];
     let mut d = Driver::new(filled());
     for keys in walks {
         d.press(keys).wait();

@@ -30,8 +30,7 @@ fn outcomes_are_counted_by_subject_and_listed_in_the_order_of_their_numbers() {
     let outcomes = [outcome("law", "10", true), outcome("law", "9", false), outcome("tax", "1", true)];
     workbench.store.put_outcomes(&run, "t", &outcomes).unwrap();
     let mut source = WorkbenchSource::new(workbench);
-    let subjects: Vec<_> =
-        source.subjects(&run).unwrap().into_iter().map(|s| (s.subject, s.n, s.correct)).collect();
+    let subjects: Vec<_> = source.subjects(&run).unwrap().into_iter().map(|s| (s.subject, s.n, s.correct)).collect();
     assert_eq!(subjects, [("law".to_owned(), 2, 1), ("tax".to_owned(), 1, 1)]);
     let items: Vec<String> = source.outcomes(&run, "law").unwrap().into_iter().map(|o| o.item).collect();
     assert_eq!(items, ["9", "10"]);

@@ -245,7 +245,10 @@ fn a_form_gives_its_job_and_takes_pasted_chinese() {
     d.app.paste("jubaopen");
     d.press("<enter>");
     let jobs = d.app.take_jobs();
-    assert!(matches!(&jobs[..], [Job::Train(form)] if form.dataset == "聚宝盆" && form.adapter == "jubaopen"), "{jobs:?}");
+    assert!(
+        matches!(&jobs[..], [Job::Train(form)] if form.dataset == "聚宝盆" && form.adapter == "jubaopen"),
+        "{jobs:?}"
+    );
 }
 
 #[test]
@@ -287,7 +290,19 @@ fn hostile_text_reaches_no_cell() {
     source.board.standings[0].model = format!("m{evil}");
     source.battles[0].1.a = format!("b{evil}");
     let mut d = Driver::new(source);
-    let walks = ["1", "<enter>", "j j j <enter>", "<esc> <esc> d", "<esc> 2 <enter>", "3 <enter>", "<enter>", "<enter>", "4 <enter>", "a", "5"];
+    let walks = [
+        "1",
+        "<enter>",
+        "j j j <enter>",
+        "<esc> <esc> d",
+        "<esc> 2 <enter>",
+        "3 <enter>",
+        "<enter>",
+        "<enter>",
+        "4 <enter>",
+        "a",
+        "5",
+    ];
     for keys in walks {
         d.press(keys).wait();
         let screen = d.screen(80, 24);

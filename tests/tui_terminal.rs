@@ -35,7 +35,23 @@ impl Window {
             home = window.home.path().display(),
         );
         let home = format!("LINLY_BENCH_HOME={}", window.home.path().join("home").display());
-        let open = ["-f", "/dev/null", "new-session", "-d", "-s", "w", "-x", "100", "-y", "30", "-e", &home, "-e", "LC_ALL=C.UTF-8", &script];
+        let open = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-s",
+            "w",
+            "-x",
+            "100",
+            "-y",
+            "30",
+            "-e",
+            &home,
+            "-e",
+            "LC_ALL=C.UTF-8",
+            &script,
+        ];
         window.tmux(&open);
         Some(window)
     }
@@ -77,7 +93,8 @@ impl Window {
     /// Waits for the shell and checks that the terminal is as it was. Gives the exit code.
     fn is_given_back(&self) -> i32 {
         self.until_shown("the-shell-is-back");
-        let modes = self.tmux(&["display-message", "-p", "-t", "w", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"]);
+        let modes =
+            self.tmux(&["display-message", "-p", "-t", "w", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"]);
         assert_eq!(modes.trim(), "0 0 1", "alternate screen, mouse, cursor");
         assert!(!self.note("before").is_empty());
         assert_eq!(self.note("before"), self.note("after"), "settings of the terminal");
@@ -161,7 +178,11 @@ fn it_follows_a_training_of_another_process() {
 fn without_a_terminal_it_prints_help_and_gives_code_2() {
     let home = tempfile::tempdir().unwrap();
     for args in [&["--lang", "en"][..], &["tui"]] {
-        let out = Command::new(PROGRAM).args(args).env("LINLY_BENCH_HOME", home.path().join("h")).stdin(Stdio::null()).output();
+        let out = Command::new(PROGRAM)
+            .args(args)
+            .env("LINLY_BENCH_HOME", home.path().join("h"))
+            .stdin(Stdio::null())
+            .output();
         let out = out.unwrap();
         assert_eq!(out.status.code(), Some(2));
         let told = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);

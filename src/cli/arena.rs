@@ -4,10 +4,10 @@ mod ratings;
 mod vote;
 
 use super::Context;
+use crate::arena::Winner;
 use crate::arena::judge::ReferenceJudge;
 use crate::arena::questions::Reject;
 use crate::arena::ratings::Method;
-use crate::arena::Winner;
 use crate::error::{Error, Result};
 use crate::infer::Sampling;
 use crate::job::{EventSink, JobEvent};

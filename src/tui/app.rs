@@ -244,7 +244,11 @@ impl App {
             return;
         }
         self.confirm = Some(Confirm {
-            question: tr!("Stop {} and leave?", "停止 {} 并退出？", tr!("{} running job(s)", "{} 个运行中的任务", self.jobs.1)),
+            question: tr!(
+                "Stop {} and leave?",
+                "停止 {} 并退出？",
+                tr!("{} running job(s)", "{} 个运行中的任务", self.jobs.1)
+            ),
             detail: tr!(
                 "A training stops after its present step and leaves a checkpoint; `linly-bench train --resume RUN` goes on from there.",
                 "训练会在当前一步之后停止并留下检查点；`linly-bench train --resume RUN` 可以继续。"
@@ -271,7 +275,13 @@ impl App {
                 if let Some(job) = form.submit() {
                     self.started.push(job);
                     self.form = None;
-                    self.notice = Some((tr!("started; it appears in the list when its model is loaded", "已启动；模型载入后会出现在列表中"), Role::Good));
+                    self.notice = Some((
+                        tr!(
+                            "started; it appears in the list when its model is loaded",
+                            "已启动；模型载入后会出现在列表中"
+                        ),
+                        Role::Good,
+                    ));
                 }
             }
             _ => self.form = None,

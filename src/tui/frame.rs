@@ -34,12 +34,7 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
     let place = app.current().place().iter().map(|s| text::one_line(s)).collect::<Vec<_>>().join("  /  ");
     p.rule(Rect { y: area.y + 1, height: 1, ..area }, &place);
     let margin = u16::from(area.width >= 60);
-    let body = Rect {
-        x: area.x + margin,
-        y: area.y + 2,
-        width: area.width - 2 * margin,
-        height: area.height - 4,
-    };
+    let body = Rect { x: area.x + margin, y: area.y + 2, width: area.width - 2 * margin, height: area.height - 4 };
     app.current().draw(&mut p, body, app.now);
     notice(app, &mut p, Rect { y: area.bottom() - 2, height: 1, ..area });
     hints(app, &mut p, Rect { y: area.bottom() - 1, height: 1, ..area });
@@ -135,7 +130,12 @@ fn hints(app: &App, p: &mut Paint<'_>, area: Rect) {
         let needed: usize = always.iter().map(|&a| hint_width(a) + 2).sum();
         let needed = u16::try_from(needed).unwrap_or(0);
         width = area.width.saturating_sub(needed);
-        list_keys(p, Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area }, always.into_iter(), &|_| false);
+        list_keys(
+            p,
+            Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area },
+            always.into_iter(),
+            &|_| false,
+        );
     }
     let [own, motion, _] = groups(view);
     let shown = own.iter().chain(motion.iter().take(2)).copied();

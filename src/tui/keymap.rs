@@ -103,8 +103,7 @@ fn own(view: View) -> &'static [Action] {
     }
 }
 
-const MOTION: &[Action] =
-    &[Action::Down, Action::Up, Action::PageDown, Action::PageUp, Action::First, Action::Last];
+const MOTION: &[Action] = &[Action::Down, Action::Up, Action::PageDown, Action::PageUp, Action::First, Action::Last];
 
 const GLOBAL: &[Action] = &[
     Action::NextScreen,

@@ -1,8 +1,8 @@
 //! The screens' data from an open [`Workbench`].
 
 use super::source::{
-    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView, Source,
-    Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
+    Source, Standing, SubjectView, Vote,
 };
 use crate::arena::{Battle, Winner};
 use crate::error::Result;
@@ -122,9 +122,10 @@ impl Source for WorkbenchSource {
         columns.extend(board.arenas.iter().map(|a| (a.clone(), Measure::Rating)));
         columns.extend(board.losses.iter().map(|l| (crate::tr!("loss {}", "损失 {}", l.dataset), Measure::Loss)));
         let standing = |row: crate::leaderboard::Row| {
-            let scores = row.scores.into_iter().map(|s| {
-                s.map(|s| Figure { value: s.value, stderr: s.stderr, interval: None, n: s.n, origin: s.run })
-            });
+            let scores = row
+                .scores
+                .into_iter()
+                .map(|s| s.map(|s| Figure { value: s.value, stderr: s.stderr, interval: None, n: s.n, origin: s.run }));
             let ratings = row.ratings.into_iter().map(|r| {
                 r.map(|r| Figure {
                     value: r.rating,
@@ -134,8 +135,10 @@ impl Source for WorkbenchSource {
                     origin: r.arena,
                 })
             });
-            let losses =
-                row.losses.into_iter().map(|l| l.map(|l| Figure { value: l.value, origin: l.run, ..Figure::default() }));
+            let losses = row
+                .losses
+                .into_iter()
+                .map(|l| l.map(|l| Figure { value: l.value, origin: l.run, ..Figure::default() }));
             Standing { model: row.name, figures: scores.chain(ratings).chain(losses).collect() }
         };
         Ok(LeaderboardView { columns, standings: board.rows.into_iter().map(standing).collect() })

@@ -167,7 +167,11 @@ pub fn training(n: u64, total: u64) -> Vec<(i64, JobEvent)> {
     for i in 1..=n {
         events.push(step(i, total));
         if i % 40 == 0 {
-            events.push(JobEvent::Eval { step: i, val_loss: 1.3 + 2.2 * (-4.0 * i as f64 / total as f64).exp(), best: true });
+            events.push(JobEvent::Eval {
+                step: i,
+                val_loss: 1.3 + 2.2 * (-4.0 * i as f64 / total as f64).exp(),
+                best: true,
+            });
         }
     }
     events.push(JobEvent::Log { message: "checkpoint saved".into() });
@@ -233,14 +237,17 @@ pub fn filled() -> Fake {
         gold: "B".into(),
         correct,
     };
-    let battle = |id, question: &str| BlindBattle {
+    let battle = |id, question: &str| {
+        BlindBattle {
         id,
         question: question.into(),
         answer_a: "市盈率是股价除以每股收益，反映投资者愿意为每一元利润支付的价格。它越高，说明市场对未来增长的预期越高，也可能意味着估值偏贵。".into(),
         answer_b: "It is the price divided by the earnings per share.\n\n\u{1b}[2JNothing more.".into(),
+    }
     };
     let names = Names { a: "smollm2-135m + jubaopen".into(), b: "smollm2-135m".into() };
-    let figure = |value, n| Some(Figure { value, stderr: Some(0.021), interval: None, n: Some(n), origin: "eval-1".into() });
+    let figure =
+        |value, n| Some(Figure { value, stderr: Some(0.021), interval: None, n: Some(n), origin: "eval-1".into() });
     let rating = Some(Figure {
         value: 1042.0,
         stderr: None,
@@ -251,7 +258,15 @@ pub fn filled() -> Fake {
     Fake {
         datasets: vec![
             dataset("finance-zh", 12_000, 1_200, 13_200, "Apache-2.0", "own", "2026-11-24T11:57:00.000Z"),
-            dataset("聚宝盆金融问答数据集（含财报、研报与公告）", 18_766, 0, 18_000, "CC-BY-4.0", "imported", "2026-11-20T09:00:00.000Z"),
+            dataset(
+                "聚宝盆金融问答数据集（含财报、研报与公告）",
+                18_766,
+                0,
+                18_000,
+                "CC-BY-4.0",
+                "imported",
+                "2026-11-20T09:00:00.000Z",
+            ),
             dataset("alpaca-en", 52_002, 0, 0, "", "", "2026-01-01T00:00:00.000Z"),
         ],
         rows,
@@ -271,9 +286,14 @@ pub fn filled() -> Fake {
         outcomes: vec![outcome("0", "B", true), outcome("1", "A", false), outcome("2", "B", true)],
         arenas: vec![
             ArenaView { name: "finance".into(), battles: 48, pending: 12, created: "2026-11-23T12:00:00.000Z".into() },
-            ArenaView { name: "中文竞技场".into(), battles: 6, pending: 0, created: "2026-11-24T11:00:00.000Z".into() },
+            ArenaView {
+                name: "中文竞技场".into(), battles: 6, pending: 0, created: "2026-11-24T11:00:00.000Z".into()
+            },
         ],
-        battles: vec![(battle(7, "什么是市盈率？它高说明什么？"), names.clone()), (battle(9, "What is a bond?"), names)],
+        battles: vec![
+            (battle(7, "什么是市盈率？它高说明什么？"), names.clone()),
+            (battle(9, "What is a bond?"), names),
+        ],
         board: LeaderboardView {
             columns: vec![
                 ("finance 0-shot".into(), Measure::Accuracy),
@@ -284,9 +304,17 @@ pub fn filled() -> Fake {
             standings: vec![
                 Standing {
                     model: "smollm2-135m + jubaopen".into(),
-                    figures: vec![figure(0.4567, 420), None, rating, Some(Figure { value: 1.3421, ..Figure::default() })],
+                    figures: vec![
+                        figure(0.4567, 420),
+                        None,
+                        rating,
+                        Some(Figure { value: 1.3421, ..Figure::default() }),
+                    ],
                 },
-                Standing { model: "通义千问-小型".into(), figures: vec![figure(0.3124, 420), figure(0.251, 1346), None, None] },
+                Standing {
+                    model: "通义千问-小型".into(),
+                    figures: vec![figure(0.3124, 420), figure(0.251, 1346), None, None],
+                },
             ],
         },
         ..Fake::default()

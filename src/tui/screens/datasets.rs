@@ -140,7 +140,8 @@ impl Datasets {
             Column::new(tr!("imported", "导入"), 14, 3),
         ];
         let row = |d: &DatasetView| {
-            let zh = if d.rows() == 0 { String::new() } else { format!("{:.0}%", d.zh as f64 / d.rows() as f64 * 100.0) };
+            let zh =
+                if d.rows() == 0 { String::new() } else { format!("{:.0}%", d.zh as f64 / d.rows() as f64 * 100.0) };
             vec![
                 d.name.as_str().into(),
                 count(d.rows()).into(),
@@ -155,13 +156,13 @@ impl Datasets {
             title: tr!("No dataset yet.", "还没有数据集。"),
             steps: vec![
                 (
-                    tr!("Import a file of instructions (JSON, JSONL, CSV, Parquet):", "导入一份指令数据（JSON、JSONL、CSV、Parquet）："),
+                    tr!(
+                        "Import a file of instructions (JSON, JSONL, CSV, Parquet):",
+                        "导入一份指令数据（JSON、JSONL、CSV、Parquet）："
+                    ),
                     "linly-bench data import FILE --name NAME",
                 ),
-                (
-                    tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："),
-                    "linly-bench demo",
-                ),
+                (tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："), "linly-bench demo"),
             ],
         };
         self.list.draw(p, area, &columns, &row, &empty);
@@ -175,7 +176,11 @@ impl Datasets {
                 let note = if rows.search.is_empty() {
                     tr!("This dataset has no rows.", "这个数据集没有数据。")
                 } else {
-                    tr!("No row contains `{}`. Esc clears the search.", "没有包含 `{}` 的行。按 Esc 清除搜索。", rows.search.text())
+                    tr!(
+                        "No row contains `{}`. Esc clears the search.",
+                        "没有包含 `{}` 的行。按 Esc 清除搜索。",
+                        rows.search.text()
+                    )
                 };
                 p.paragraph(super::down(area, 1), &note, Role::Dim);
                 return;
@@ -191,7 +196,8 @@ impl Datasets {
         ];
         let row = |i: usize| match rows.get(i) {
             Some(r) => {
-                let asked = if r.input.is_empty() { r.instruction.clone() } else { format!("{} {}", r.instruction, r.input) };
+                let asked =
+                    if r.input.is_empty() { r.instruction.clone() } else { format!("{} {}", r.instruction, r.input) };
                 vec![
                     Text(r.row.to_string(), Role::Dim),
                     Text(part(r.split), Role::Dim),

@@ -5,8 +5,8 @@
 mod chart;
 mod cursor;
 mod input;
-mod paint;
 mod pager;
+mod paint;
 mod popup;
 mod table;
 
