@@ -4,13 +4,13 @@ mod ratings;
 mod vote;
 
 use super::Context;
+use crate::arena::Winner;
 use crate::arena::judge::ReferenceJudge;
 use crate::arena::questions::Reject;
 use crate::arena::ratings::Method;
-use crate::arena::Winner;
 use crate::error::{Error, Result};
 use crate::infer::Sampling;
-use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::job::{EventSink, JobEvent};
 use crate::workbench::arena;
 use crate::{text, tr};
 use clap::{Args, Subcommand};
@@ -147,11 +147,11 @@ fn parse_vote(text: &str) -> Result<Winner, String> {
 ///
 /// # Errors
 /// Those of the verb.
-pub fn run(context: &Context, args: ArenaArgs, cancel: &CancelToken) -> Result<()> {
+pub fn run(context: &Context, args: ArenaArgs) -> Result<()> {
     match args.command {
         ArenaCommand::New { name, questions } => new(context, &name, questions.as_deref()),
         ArenaCommand::List => list(context),
-        ArenaCommand::Battle(args) => battle(context, &args, cancel),
+        ArenaCommand::Battle(args) => battle(context, &args),
         ArenaCommand::Vote(VoteArgs { name, battle: Some(id), winner: Some(winner) }) => {
             vote::once(context, &name, id, winner)
         }
@@ -226,7 +226,7 @@ impl EventSink for Progress<'_> {
     }
 }
 
-fn battle(context: &Context, args: &BattleArgs, cancel: &CancelToken) -> Result<()> {
+fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
     let bench = context.workbench()?;
     // Whether the arena can be played in at all is asked before models are loaded, which takes long.
     bench.store.arena(&args.name)?;
@@ -240,14 +240,15 @@ fn battle(context: &Context, args: &BattleArgs, cancel: &CancelToken) -> Result<
         ..Sampling::default()
     };
     let specs: Vec<&str> = specs.map(String::as_str).collect();
-    let mut contestants = bench.contestants(&specs, &sampling, cancel)?;
+    let cancel = context.cancel_on_signals()?;
+    let mut contestants = bench.contestants(&specs, &sampling, &cancel)?;
     let config = json!({
         "temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens,
         "repetition_penalty": sampling.repetition_penalty, "seed": seed,
     });
     let session = arena::Session { limit: args.limit, seed, batch: args.batch, config };
     let progress = Progress { context, bar: context.ui.bar(0, false) };
-    let played = arena::battle(&bench, &args.name, &mut contestants, &session, &progress, cancel);
+    let played = arena::battle(&bench, &args.name, &mut contestants, &session, &progress, &cancel);
     progress.bar.finish_and_clear();
     let played = played?;
     if context.ui.json {

@@ -4,7 +4,8 @@
 pub mod gguf;
 pub mod http;
 
-use std::path::PathBuf;
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 fn present(variable: &str, what: &str) -> Option<PathBuf> {
     match std::env::var_os(variable).map(PathBuf::from) {
@@ -34,4 +35,23 @@ pub fn test_gguf() -> Option<PathBuf> {
 /// The Hugging Face copy of that GGUF, or a printed reason why there is none.
 pub fn test_hf() -> Option<PathBuf> {
     present("LINLY_BENCH_TEST_HF", "the folder that transformers saved from the test GGUF")
+}
+
+/// SHA-256, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Files under a folder, and folders that are empty.
+pub fn files_under(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            let inner = files_under(&entry.path());
+            found.extend(if inner.is_empty() { vec![entry.path()] } else { inner });
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found
 }

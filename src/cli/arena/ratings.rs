@@ -13,12 +13,15 @@ pub(super) fn show(context: &Context, name: Option<&str>, method: Method) -> Res
         context.ui.json_line(&rated.ratings.rows);
         return Ok(());
     }
+    let columns = terminal_columns();
     if rated.ratings.rows.is_empty() {
         context.ui.note(&tr!("no battle rates yet", "还没有可计分的对战"));
     } else {
-        table(&rated.ratings, terminal_columns()).iter().for_each(|line| context.ui.line(line));
+        table(&rated.ratings, columns).iter().for_each(|line| context.ui.line(line));
     }
-    remarks(&rated).iter().for_each(|line| context.ui.note(line));
+    for remark in remarks(&rated) {
+        text::wrap(&remark, columns).iter().for_each(|line| context.ui.note(line));
+    }
     Ok(())
 }
 
