@@ -103,7 +103,13 @@ pub fn find(name: &str, data_dir: Option<&Path>) -> Result<Benchmark> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") || path.components().count() > 1 {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::io(path, &e).hint(tr!(
+                "give the path of a definition file (.toml), or one of {}",
+                "请给出定义文件（.toml）的路径，或使用 {}",
+                names().join(", ")
+            ))
+        })?;
         let definition = Definition::parse(&text, name)?;
         let path = path.canonicalize().map_err(|e| Error::io(path, &e))?;
         let beside = path.parent().map(Path::to_owned).unwrap_or_default().join(&definition.folder);
@@ -115,13 +121,16 @@ pub fn find(name: &str, data_dir: Option<&Path>) -> Result<Benchmark> {
         };
         return Ok(Benchmark { definition, reference: path.to_string_lossy().into_owned(), data });
     }
-    let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     Err(Error::new(Kind::NotFound, tr!("there is no benchmark `{name}`", "没有名为 `{name}` 的基准")).hint(tr!(
         "there are {}; the groups {}; or give the path of a definition file (.toml)",
         "现有 {}；组 {}；也可以给出定义文件（.toml）的路径",
-        known.join(", "),
+        names().join(", "),
         GROUPS.join(", ")
     )))
+}
+
+fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
 fn data_hint() -> String {
