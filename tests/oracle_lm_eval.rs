@@ -4,6 +4,8 @@
 //! log-likelihoods. C-Eval itself may not be part of this repository: without `LINLY_BENCH_DATA`
 //! these tests say so and check nothing.
 
+mod common;
+
 use linly_bench::eval::{Plan, PlanRequest, argmax, encode, find, load, plan};
 use linly_bench::infer::{Engine, LanguageModel};
 use linly_bench::job::CancelToken;
@@ -72,13 +74,9 @@ fn prompts_are_the_harness_s_to_the_byte() {
     }
 }
 
-/// SmolLM2-135M-Instruct, the fixture's model: the file or folder that `LINLY_BENCH_SMOLLM2` names.
+/// SmolLM2-135M-Instruct, the fixture's model.
 fn engine() -> Option<(Engine, Tokenizer)> {
-    // LEAD: or the model pulled into the home.
-    let Some(path) = std::env::var_os("LINLY_BENCH_SMOLLM2").map(PathBuf::from) else {
-        eprintln!("skipped: LINLY_BENCH_SMOLLM2 names no SmolLM2-135M-Instruct (Q4_1 GGUF, or a folder made from it)");
-        return None;
-    };
+    let path = common::test_gguf()?;
     let files = open(&path).unwrap();
     let decoder = Decoder::load(&files.config, &*files.weights).unwrap();
     Some((Engine::new(Arc::new(decoder), None, Vec::new()), Tokenizer::open(&path).unwrap()))

@@ -1,11 +1,17 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
+mod arena;
 mod columns;
 mod data;
+mod data_view;
+mod demo;
 mod draw;
+mod leaderboard;
+mod models;
 mod run;
 mod runs;
 mod train;
+mod tui;
 mod ui;
 
 pub use ui::Ui;
@@ -62,12 +68,21 @@ enum LangArg {
     Zh,
 }
 
+// One value exists, for a moment: boxing the larger variants would only hide them.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Data(data::DataArgs),
+    Models(models::ModelsArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
+    Arena(arena::ArenaArgs),
+    Leaderboard(leaderboard::LeaderboardArgs),
+    /// Open the terminal interface (as does no command at all)
+    #[command(after_help = "Example:\n  linly-bench tui")]
+    Tui,
 }
 
 /// What a command works with.
@@ -125,12 +140,16 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     let context = Context { ui: ui.clone(), settings };
-    let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
-    match command {
-        Command::Data(args) => data::run(&context, args),
-        Command::Train(args) => train::run(&context, args),
-        Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
-        Command::Runs(args) => runs::run(&context, args),
+    match cli.command {
+        None | Some(Command::Tui) => return tui::run(&context),
+        Some(Command::Demo(args)) => demo::run(&context, &args),
+        Some(Command::Data(args)) => data::run(&context, args),
+        Some(Command::Models(args)) => models::run(&context, args),
+        Some(Command::Train(args)) => train::run(&context, args),
+        Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
+        Some(Command::Runs(args)) => runs::run(&context, args),
+        Some(Command::Arena(args)) => arena::run(&context, args),
+        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,11 +17,15 @@ const BUILT_IN: [(&str, &str); 6] = [
 ];
 
 /// Tables that come with the program, so that the project's own benchmark works without a download.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 8] = [
     ("finance-qa/zh_dev.csv", include_str!("../../evals/finance-qa/zh_dev.csv")),
     ("finance-qa/zh_test.csv", include_str!("../../evals/finance-qa/zh_test.csv")),
     ("finance-qa/en_dev.csv", include_str!("../../evals/finance-qa/en_dev.csv")),
     ("finance-qa/en_test.csv", include_str!("../../evals/finance-qa/en_test.csv")),
+    ("finance-qa/zh-define_dev.csv", include_str!("../../evals/finance-qa/zh-define_dev.csv")),
+    ("finance-qa/zh-define_test.csv", include_str!("../../evals/finance-qa/zh-define_test.csv")),
+    ("finance-qa/en-define_dev.csv", include_str!("../../evals/finance-qa/en-define_dev.csv")),
+    ("finance-qa/en-define_test.csv", include_str!("../../evals/finance-qa/en-define_test.csv")),
 ];
 
 /// Groups that stand for several benchmarks on the command line.

@@ -156,8 +156,8 @@ fn the_own_benchmark_needs_no_download() {
     for preset in benchmark.definition.presets.keys() {
         let request = PlanRequest { shots: 5, preset: Some(preset.clone()), ..PlanRequest::default() };
         let plan = plan(&benchmark, &request, None).unwrap();
-        assert_eq!(plan.subjects.len(), 2);
-        assert!(plan.total() >= 100);
+        assert_eq!(plan.subjects.len(), 4, "two tiers in two languages");
+        assert_eq!(plan.total(), 2 * (145 + 70));
         assert!(plan.skipped.is_empty());
     }
 }

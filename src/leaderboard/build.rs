@@ -182,6 +182,9 @@ fn benchmark(run: &RunRecord) -> Benchmark {
     if let Some(limit) = run.config.get("limit").and_then(Value::as_u64) {
         variant.push(format!("limit {limit}"));
     }
+    if !run.template.is_empty() {
+        variant.push(run.template.clone());
+    }
     let mode = text("mode");
     if !mode.is_empty() && mode != "loglikelihood" {
         variant.push(mode);

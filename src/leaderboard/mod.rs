@@ -1,7 +1,7 @@
 //! The leaderboard: models × benchmarks × arena ratings, each number with the run or arena it comes from.
 //!
-//! Only what can be compared shares a column: the same benchmark with the same preset, shots, mode, limit and
-//! subjects, or the held-out loss on the same version of the same dataset.
+//! Only what can be compared shares a column: the same benchmark with the same preset, shots, template, mode,
+//! limit and subjects, or the held-out loss on the same version of the same dataset.
 
 mod build;
 mod render;
@@ -33,7 +33,7 @@ pub struct Benchmark {
     pub shots: Option<u64>,
     /// The preset: prompt, scoring and aggregation.
     pub preset: String,
-    /// What else sets these runs apart (`limit 10`, `mode cot`, `subjects law`); empty for a plain run.
+    /// What else sets these runs apart (`limit 10`, a chat template, `cot`, a choice of subjects); empty for a plain run.
     pub variant: String,
 }
 

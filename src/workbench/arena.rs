@@ -8,8 +8,8 @@ use crate::arena::questions::{self, Reject};
 use crate::arena::ratings::{self, Method, Ratings};
 use crate::arena::{blind, exchange, pairing};
 use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::store::{NewRun, now};
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::store::{NewRun, StoreSink, now};
 use crate::tr;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -171,6 +171,9 @@ pub fn battle(
         ..NewRun::default()
     };
     recorded(bench, &run, |id| {
+        // The store keeps the session's events next to whoever else listens.
+        let kept = StoreSink::new(&bench.store, id);
+        let sink = Fanout(vec![&kept, sink]);
         sink.emit(&JobEvent::Started { run: id.to_owned(), kind: "arena".to_owned(), total: planned.len() as u64 });
         let mut flagged = 0;
         let mut played = 0;

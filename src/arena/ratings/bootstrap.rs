@@ -1,6 +1,6 @@
 //! Intervals by resampling battles: slower than the sandwich, and free of its large-sample argument.
 
-use super::fit;
+use super::fit::{self, Centre};
 use super::tally::{Pair, Structure};
 use crate::error::Result;
 use rand::{RngExt, SeedableRng};
@@ -11,7 +11,13 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// # Errors
 /// Those of the fit.
-pub(super) fn intervals(models: usize, pairs: &[Pair], rounds: usize, level: f64, seed: u64) -> Result<Vec<[f64; 2]>> {
+pub(super) fn intervals(
+    centre: &Centre,
+    pairs: &[Pair],
+    rounds: usize,
+    level: f64,
+    seed: u64,
+) -> Result<Vec<[f64; 2]>> {
     // Battles with the same pair and outcome are alike, so a resample is a draw of how many there are of each kind.
     let mut upper = Vec::with_capacity(pairs.len() * 3);
     let mut total = 0u64;
@@ -21,6 +27,7 @@ pub(super) fn intervals(models: usize, pairs: &[Pair], rounds: usize, level: f64
             upper.push(total);
         }
     }
+    let models = centre.models();
     let mut samples = vec![Vec::with_capacity(rounds); models];
     for round in 0..rounds {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -38,7 +45,8 @@ pub(super) fn intervals(models: usize, pairs: &[Pair], rounds: usize, level: f64
             .map(|(pair, &[wins_i, wins_j, ties])| Pair { wins_i, wins_j, ties, ..*pair })
             .collect();
         let structure = Structure::of(models, &resample);
-        let theta = fit::fit(models, &fit::with_imagined_ties(&resample, &structure), &structure.group)?;
+        let mut theta = fit::fit(models, &fit::with_imagined_ties(&resample, &structure), &structure.group)?;
+        centre.apply(&mut theta);
         for (sample, value) in samples.iter_mut().zip(theta) {
             sample.push(value);
         }

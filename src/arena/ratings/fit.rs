@@ -3,7 +3,7 @@
 //! P(i beats j) = σ(θᵢ − θⱼ), a tie is half a win for either side. With dᵢⱼ = θᵢ − θⱼ, sᵢⱼ the points of i and nᵢⱼ
 //! the battles of the pair, the log-likelihood is Σ sᵢⱼ·dᵢⱼ − nᵢⱼ·ln(1 + e^dᵢⱼ). It is concave, so Newton's
 //! method with step halving finds its one maximum. Only differences of θ matter; each group of models that are
-//! linked by battles is centred on 0, which is where a gradient method that starts from 0 ends too.
+//! linked by battles is centred on 0 ([`Centre`]).
 
 use super::linear::Matrix;
 use super::tally::{Pair, Structure};
@@ -45,7 +45,7 @@ fn log_likelihood(theta: &[f64], pairs: &[Pair]) -> f64 {
         .sum()
 }
 
-/// θ at the maximum of the likelihood, each group centred on 0. `pairs` come from [`with_imagined_ties`], so there is one.
+/// θ at the maximum of the likelihood, up to a shift of each group. `pairs` come from [`with_imagined_ties`], so there is one.
 ///
 /// # Errors
 /// `Internal` when Newton's method does not come to rest, which a concave function does not do.
@@ -68,7 +68,7 @@ pub(super) fn fit(models: usize, pairs: &[Pair], group: &[usize]) -> Result<Vec<
         };
         let step = factor.solve(&gradient);
         if step.iter().all(|s| s.abs() <= 1e-12) {
-            return Ok(centred(theta, group));
+            return Ok(theta);
         }
         let mut scale = 1.0;
         loop {
@@ -81,7 +81,7 @@ pub(super) fn fit(models: usize, pairs: &[Pair], group: &[usize]) -> Result<Vec<
             }
             scale /= 2.0;
             if scale < 1e-10 {
-                return Ok(centred(theta, group));
+                return Ok(theta);
             }
         }
     }
@@ -101,20 +101,68 @@ fn pin_groups(hessian: &mut Matrix, group: &[usize]) {
     }
 }
 
-fn centred(mut theta: Vec<f64>, group: &[usize]) -> Vec<f64> {
-    let groups = group.iter().max().map_or(0, |g| g + 1);
-    let (mut sum, mut count) = (vec![0.0; groups], vec![0.0; groups]);
-    for (t, &g) in theta.iter().zip(group) {
-        sum[g] += t;
-        count[g] += 1.0;
-    }
-    for (t, &g) in theta.iter_mut().zip(group) {
-        *t -= sum[g] / count[g];
-    }
-    theta
+/// Which models share the mean 0 of their group: all of them, which is where a gradient method that starts from 0 ends
+/// too; but when some have a made-up rating ([`Structure::bounded`]), only the others. Otherwise one newcomer that won
+/// its three battles would shift everybody and lend everybody its own uncertainty.
+pub(super) struct Centre {
+    /// Per model: the share that it has in its group's mean.
+    share: Vec<f64>,
+    group: Vec<usize>,
 }
 
-/// The sandwich H⁻¹·G·H⁻¹: H is the Laplacian of n·p(1−p), G that of the squared residuals Σ(y − p)², over the pairs.
+impl Centre {
+    pub fn of(structure: &Structure) -> Centre {
+        let group = structure.group.clone();
+        let bounded = structure.bounded();
+        let counts = |i: usize| {
+            let alike = |k: &usize| group[*k] == group[i] && bounded[*k];
+            let size = (0..group.len()).filter(alike).count();
+            match size {
+                0 => 1.0 / group.iter().filter(|&&g| g == group[i]).count() as f64,
+                _ if bounded[i] => 1.0 / size as f64,
+                _ => 0.0,
+            }
+        };
+        Centre { share: (0..group.len()).map(counts).collect(), group }
+    }
+
+    /// Number of models.
+    pub fn models(&self) -> usize {
+        self.group.len()
+    }
+
+    /// Shifts each group so that its mean is 0.
+    pub fn apply(&self, theta: &mut [f64]) {
+        let means = self.means(|i| theta[i]);
+        for (t, &g) in theta.iter_mut().zip(&self.group) {
+            *t -= means[g];
+        }
+    }
+
+    /// The covariance of shifted values: P·C·Pᵀ with P = I − 1·shareᵀ within each group.
+    fn apply_to_covariance(&self, covariance: &mut Matrix) {
+        let n = covariance.n;
+        for _ in 0..2 {
+            for column in 0..n {
+                let means = self.means(|i| covariance.at(i, column));
+                for row in 0..n {
+                    covariance.add(row, column, -means[self.group[row]]);
+                }
+            }
+            covariance.transpose();
+        }
+    }
+
+    fn means(&self, value: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut means = vec![0.0; self.group.iter().max().map_or(0, |g| g + 1)];
+        for (i, &g) in self.group.iter().enumerate() {
+            means[g] += self.share[i] * value(i);
+        }
+        means
+    }
+}
+
+/// The covariance of centred θ by the sandwich H⁻¹·G·H⁻¹: H is the Laplacian of n·p(1−p), G that of the squared residuals Σ(y − p)², over the pairs.
 ///
 /// The residuals of a pair that was only ever won by one side are next to nothing and would claim a certainty that
 /// nobody has; such a pair enters G with its model variance n·p(1−p) instead.
@@ -140,5 +188,7 @@ pub(super) fn covariance(theta: &[f64], pairs: &[Pair], structure: &Structure) -
         return Err(Error::internal("the information matrix of the ratings is not positive definite"));
     };
     let inverse = factor.inverse();
-    Ok(inverse.times(&spread).times(&inverse))
+    let mut covariance = inverse.times(&spread).times(&inverse);
+    Centre::of(structure).apply_to_covariance(&mut covariance);
+    Ok(covariance)
 }

@@ -30,6 +30,14 @@ impl Matrix {
         self.add(j, i, -value);
     }
 
+    pub fn transpose(&mut self) {
+        for row in 0..self.n {
+            for column in 0..row {
+                self.values.swap(row * self.n + column, column * self.n + row);
+            }
+        }
+    }
+
     pub fn times(&self, other: &Matrix) -> Matrix {
         let mut out = Matrix::zero(self.n);
         for i in 0..self.n {

@@ -1,7 +1,7 @@
 //! Bradley–Terry ratings from votes, with intervals, ranks, and what may be said of a pair.
 //!
 //! rating = θ·400/ln 10 + 1000, where θ maximises the likelihood ([`fit`]) and each group of models that are linked by
-//! battles has the mean 1000. An interval is θ ± z·√Cov by the sandwich estimate, or a percentile interval of a
+//! battles has the mean 1000 (those with a made-up rating aside, see [`Rating::bounded`]). An interval is θ ± z·√Cov by the sandwich estimate, or a percentile interval of a
 //! seeded [`bootstrap`].
 
 mod bootstrap;
@@ -98,7 +98,9 @@ pub fn rate<'a>(votes: impl IntoIterator<Item = (&'a str, &'a str, Winner)>, met
     }
     let structure = Structure::of(n, &tally.pairs);
     let pairs = fit::with_imagined_ties(&tally.pairs, &structure);
-    let theta = fit::fit(n, &pairs, &structure.group)?;
+    let centre = fit::Centre::of(&structure);
+    let mut theta = fit::fit(n, &pairs, &structure.group)?;
+    centre.apply(&mut theta);
     let covariance = fit::covariance(&theta, &pairs, &structure)?;
     let bounds: Vec<[f64; 2]> = match method {
         Method::Sandwich => (0..n)
@@ -111,7 +113,7 @@ pub fn rate<'a>(votes: impl IntoIterator<Item = (&'a str, &'a str, Winner)>, met
             return Err(Error::new(Kind::InvalidInput, tr!("a bootstrap of no rounds", "自助法的轮数不能为 0"))
                 .hint(tr!("ask for 200 or more", "请至少取 200 轮")));
         }
-        Method::Bootstrap { rounds, seed } => bootstrap::intervals(n, &tally.pairs, rounds, 0.95, seed)?,
+        Method::Bootstrap { rounds, seed } => bootstrap::intervals(&centre, &tally.pairs, rounds, 0.95, seed)?,
     };
     let battles = tally.battles();
     let bounded = structure.bounded();
