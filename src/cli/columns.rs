@@ -12,8 +12,18 @@ pub enum Align {
 }
 
 /// The lines of a table under `header`. Cells must be free of control characters (`text::one_line`).
-/// The column `gives_way` is cut when the table would be wider than `limit`.
-pub fn columns(header: &[(String, Align)], rows: &[Vec<String>], limit: usize, gives_way: usize) -> Vec<String> {
+/// The first column is cut when the table would be wider than `limit`.
+pub fn columns(header: &[(String, Align)], rows: &[Vec<String>], limit: usize) -> Vec<String> {
+    columns_cutting(header, rows, limit, 0)
+}
+
+/// [`columns`] where the column `gives_way` is the one that is cut.
+pub fn columns_cutting(
+    header: &[(String, Align)],
+    rows: &[Vec<String>],
+    limit: usize,
+    gives_way: usize,
+) -> Vec<String> {
     let mut widths: Vec<usize> = header.iter().map(|(name, _)| width(name)).collect();
     for row in rows {
         for (w, cell) in widths.iter_mut().zip(row) {
@@ -53,10 +63,10 @@ mod tests {
             [("运行".to_owned(), Align::Left), ("model".to_owned(), Align::Left), ("n".to_owned(), Align::Right)];
         let row = |a: &str, b: &str, n: &str| vec![a.to_owned(), b.to_owned(), n.to_owned()];
         let rows = [row("eval-1", "一个名字很长的模型", "7"), row("eval-22", "m", "1234")];
-        let lines = columns(&header, &rows, 28, 1);
+        let lines = columns_cutting(&header, &rows, 28, 1);
         assert!(lines.iter().all(|l| width(l) == 28), "{lines:#?}");
         assert!(lines[2].contains("eval-22"), "{lines:#?}");
-        assert!(columns(&header, &rows, 80, 1)[1].contains("一个名字很长的模型"));
+        assert!(columns(&header, &rows, 80)[1].contains("一个名字很长的模型"));
     }
 
     #[test]

@@ -308,7 +308,7 @@ fn render(score: &ScoreReport) -> Vec<String> {
     let header = [tr!("subject", "科目"), String::new(), "acc %".to_owned(), "stderr".to_owned(), "n".to_owned()];
     let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
     let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
-    lines.extend(columns(&header, &rows(report), 80, 0));
+    lines.extend(columns(&header, &rows(report), 80));
     lines.push(String::new());
     lines.push(one_line(&tr!(
         "run {}, {:.2} items/s, prompts {}",

@@ -1,7 +1,7 @@
 //! `linly-bench runs`: what was done, and two scores side by side.
 
 use super::Context;
-use super::columns::{Align, columns, model_label};
+use super::columns::{Align, columns_cutting, model_label};
 use crate::error::{Error, Kind, Result};
 use crate::eval::Comparison;
 use crate::store::RunRecord;
@@ -87,7 +87,7 @@ fn list(context: &Context, kind: Option<&str>) -> Result<()> {
         ("acc %".to_owned(), Align::Right),
     ];
     let rows: Vec<Vec<String>> = runs.iter().map(list_row).collect();
-    columns(&header, &rows, 80, 2).iter().for_each(|line| context.ui.line(line));
+    columns_cutting(&header, &rows, 80, 2).iter().for_each(|line| context.ui.line(line));
     Ok(())
 }
 
@@ -162,7 +162,7 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
     let side = |mark: &str, run: &RunRecord, acc: f64| {
         vec![format!("{mark} {}", run.id), model_label(&run.model, &run.adapter), percent(acc)]
     };
-    let mut lines = columns(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
+    let mut lines = columns_cutting(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
     let [low, high] = c.ci95;
     lines.push(String::new());
     lines.push(tr!(

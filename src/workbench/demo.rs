@@ -249,6 +249,7 @@ fn scored(
         benchmark: BENCHMARK.to_owned(),
         shots: 0,
         preset: Some("chat".to_owned()),
+        split: None,
         subjects: Vec::new(),
         limit: size.items,
         template: Template::Chat.name().to_owned(),
