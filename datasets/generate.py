@@ -63,12 +63,11 @@ def cents(text):
     return re.sub(r"(\d+\.\d)(?=元)", r"\g<1>0", text)
 
 
-def row(name, topic, group, instruction, output):
-    """One line of a dataset."""
+def row(stem, topic, group, name, instruction, output):
+    """One line of a dataset. Its id is file, group and name in the group."""
     return {
-        "id": name,
+        "id": f"{stem}/{group}/{name}",
         "topic": topic,
-        "group": group,
         "split": split_of(group),
         "instruction": cents(instruction),
         "input": "",
@@ -82,9 +81,9 @@ def term_rows(concepts, lang):
     for concept in concepts:
         text = concept.text[lang]
         ask = Picker(f"terms/{lang}/{concept.id}").pick(ASK_TERM[lang])
-        name = f"terms-{lang}-{concept.id}"
-        rows.append(row(f"{name}-1", concept.topic, concept.id, ask.format(text.term), text.explanation))
-        rows.append(row(f"{name}-2", concept.topic, concept.id, text.question, text.answer))
+        stem = f"terms-{lang}"
+        rows.append(row(stem, concept.topic, concept.id, "meaning", ask.format(text.term), text.explanation))
+        rows.append(row(stem, concept.topic, concept.id, "question", text.question, text.answer))
     return rows
 
 
@@ -112,8 +111,8 @@ def computed_rows(drawn, lang):
     for (topic, kind, concept, _), number, problem in drawn:
         wordings = problem.zh if lang == "zh" else problem.en
         answer = problem.zh_answer if lang == "zh" else problem.en_answer
-        name = f"computed-{lang}-{kind}-{number}"
-        rows.append(row(name, topic, concept, wordings[number % len(wordings)], answer))
+        name = f"{kind}-{number}"
+        rows.append(row(f"computed-{lang}", topic, concept, name, wordings[number % len(wordings)], answer))
     return rows
 
 
@@ -135,12 +134,12 @@ def amounts(problem, lang, picker):
     return [form.format(show(v, separator, decimals)) for v in values]
 
 
-def choice_row(name, topic, group, question, options, letter, picker):
+def choice_row(stem, topic, group, name, question, options, letter, picker):
     """A multiple-choice row; `options[0]` is right and goes under `letter`."""
     right, wrong = options[0], picker.shuffled(options[1:])
     wrong.insert(LETTERS.index(letter), right)
     lines = [question] + [f"{x}. {option}" for x, option in zip(LETTERS, wrong)]
-    return row(name, topic, group, "\n".join(lines), f"{letter}. {right}")
+    return row(stem, topic, group, name, "\n".join(lines), f"{letter}. {right}")
 
 
 def letters(key):
@@ -169,14 +168,14 @@ def choice_rows(concepts, drawn, lang):
         else:
             ask = picker.pick(ASK_WHICH_GIST[lang]).format(texts[0].term)
             options = [t.gist[0].upper() + t.gist[1:] for t in texts]
-        name = f"choice-{lang}-{concept.id}"
-        rows.append(choice_row(name, concept.topic, concept.id, ask, options, next(letter), picker))
+        name = "term" if index % 2 == 0 else "description"
+        rows.append(choice_row(f"choice-{lang}", concept.topic, concept.id, name, ask, options, next(letter), picker))
     for (topic, kind, concept, _), number, problem in drawn:
         picker = Picker(f"choice/{lang}/{kind}/{number}")
         ask = picker.pick(problem.zh if lang == "zh" else problem.en)
-        name = f"choice-{lang}-{kind}-{number}"
+        name = f"{kind}-{number}"
         options = amounts(problem, lang, picker)
-        rows.append(choice_row(name, topic, concept, ask, options, next(letter), picker))
+        rows.append(choice_row(f"choice-{lang}", topic, concept, name, ask, options, next(letter), picker))
     return rows
 
 

@@ -1,5 +1,7 @@
 //! `linly-bench data …` from outside: the contract's keys and exit codes, and files as they come.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail loudly
+
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -118,7 +120,10 @@ fn the_same_import_twice_changes_nothing_and_another_needs_a_word() {
     assert_ne!(more["version"], one["version"]);
     let both = bench.json(&["data", "import", &first, &second, "--name", "y"]);
     assert_eq!(more["version"], both["version"], "appended rows are like rows that were there from the start");
-    assert_eq!(bench.json(&["data", "import", &second, "--name", "x", "--append"])["duplicates"], 1);
+    let second_with_fault = bench.file("c.jsonl", format!("{}\noops", line("c", "d")));
+    let nothing_new = bench.json(&["data", "import", &second_with_fault, "--name", "x", "--append"]);
+    assert_eq!((&nothing_new["duplicates"], &nothing_new["unchanged"]), (&json!(1), &json!(true)));
+    assert_eq!(bench.json(&["data", "show", "x"])["rejects"], json!([]));
     let back = bench.json(&["data", "import", &first, "--name", "x", "--replace"]);
     assert_eq!(back["version"], one["version"]);
     assert_eq!(bench.json(&["data", "show", "x"])["rows"], 1);

@@ -2,6 +2,8 @@
 //!
 //! `oracle/chat_templates.json` is what transformers renders (`oracle/chat_templates.py` writes it).
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail loudly
+
 use linly_bench::data::Example;
 use linly_bench::error::{Kind, Result};
 use linly_bench::prompt::{ChatTemplate, Message, Rendered, Renderer, Role, Template, Tokenize};

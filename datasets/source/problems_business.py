@@ -11,29 +11,55 @@ def ratio_kind(name, concept, zh_label, zh_top, zh_bottom, en_label, en_top, en_
     def ratio(k):
         bottom, v = k.pick(base), k.pick(values)
         top = bottom * v / (100 if unit == "percent" else 1)
-        zh_unit, en_unit = ("%", "%") if unit == "percent" else ("", "")
+        mark = "%" if unit == "percent" else ""
         slips = [100 - v, v / 2, v + 5] if unit == "percent" else [1 / v, v + 1, v / 2]
         return Problem(
             [f"{zh_top}{p(top)}万元，{zh_bottom}{p(bottom)}万元，{zh_label}是多少？",
              f"某公司{zh_bottom}为{p(bottom)}万元，{zh_top}为{p(top)}万元，求{zh_label}。"],
             [f"With {en_top} of ${c(top)} thousand and {en_bottom} of ${c(bottom)} thousand, what is the {en_label}?",
              f"A company has {en_bottom} of ${c(bottom)} thousand and {en_top} of ${c(top)} thousand. Find its {en_label}."],
-            f"{zh_label} = {zh_top} ÷ {zh_bottom} = {p(top)} ÷ {p(bottom)} = {p(v)}{zh_unit}。",
-            f"{en_label[0].upper()}{en_label[1:]} = {en_top} ÷ {en_bottom} = {c(top)} ÷ {c(bottom)} = {p(v)}{en_unit}.",
+            f"{zh_label} = {zh_top} ÷ {zh_bottom} = {p(top)} ÷ {p(bottom)} = {p(v)}{mark}。",
+            f"{en_label[0].upper()}{en_label[1:]} = {en_top} ÷ {en_bottom} = {c(top)} ÷ {c(bottom)} = {p(v)}{mark}.",
             v, unit, slips)
 
     return ratio
 
 
 PCT = [F(x) for x in (5, 8, 10, 12, 15, 18, 20, 25)]
+LOW_PCT = [F(x) for x in (2, 3, 4, 5, 6, 8)]
+DEBT_PCT = [F(x) for x in (30, 35, 40, 45, 55, 60, 65, 70)]
 HALVES = [F("0.8"), F("1.2"), F("1.5"), F("1.8"), F(2), F("2.5")]
-ratio_kind("roe-ratio", "return-on-equity", "净资产收益率", "净利润", "平均净资产", "return on equity", "net profit", "average equity", PCT, "percent", range(500, 5001, 500))
-ratio_kind("roa-ratio", "roa-ratio", "总资产收益率", "净利润", "平均总资产", "return on assets", "net profit", "average assets", [F(2), F(3), F(4), F(5), F(6), F(8)], "percent", range(1000, 9001, 500))
-ratio_kind("net-margin-ratio", "net-margin-ratio", "净利率", "净利润", "营业收入", "net margin", "net profit", "revenue", PCT, "percent", range(600, 6001, 600))
-ratio_kind("current-ratio-value", "current-ratio", "流动比率", "流动资产", "流动负债", "current ratio", "current assets", "current liabilities", HALVES, "times", range(100, 1501, 50))
-ratio_kind("debt-ratio-value", "debt-ratio", "资产负债率", "负债总额", "资产总额", "debt ratio", "total liabilities", "total assets", [F(x) for x in (30, 35, 40, 45, 55, 60, 65, 70)], "percent", range(1000, 9001, 1000))
-ratio_kind("inventory-turnover-value", "inventory-turnover", "存货周转率", "营业成本", "平均存货", "inventory turnover", "cost of sales", "average inventory", [F(3), F(4), F(5), F(6), F(8)], "times", range(50, 601, 50))
-ratio_kind("interest-cover", "interest-cover", "利息保障倍数", "息税前利润", "利息费用", "interest cover", "profit before interest and tax", "interest expense", [F(2), F(3), F(4), F(5), F("2.5")], "times", range(20, 201, 20))
+TURNS = [F(3), F(4), F(5), F(6), F(8)]
+COVERS = [F(2), F("2.5"), F(3), F(4), F(5)]
+
+ratio_kind(
+    "roe-ratio", "return-on-equity", "净资产收益率", "净利润", "平均净资产",
+    "return on equity", "net profit", "average equity", PCT, "percent", range(500, 5001, 500),
+)
+ratio_kind(
+    "roa-ratio", "roa-ratio", "总资产收益率", "净利润", "平均总资产",
+    "return on assets", "net profit", "average assets", LOW_PCT, "percent", range(1000, 9001, 500),
+)
+ratio_kind(
+    "net-margin-ratio", "net-margin-ratio", "净利率", "净利润", "营业收入",
+    "net margin", "net profit", "revenue", PCT, "percent", range(600, 6001, 600),
+)
+ratio_kind(
+    "current-ratio-value", "current-ratio", "流动比率", "流动资产", "流动负债",
+    "current ratio", "current assets", "current liabilities", HALVES, "times", range(100, 1501, 50),
+)
+ratio_kind(
+    "debt-ratio-value", "debt-ratio", "资产负债率", "负债总额", "资产总额",
+    "debt ratio", "total liabilities", "total assets", DEBT_PCT, "percent", range(1000, 9001, 1000),
+)
+ratio_kind(
+    "inventory-turnover-value", "inventory-turnover", "存货周转率", "营业成本", "平均存货",
+    "inventory turnover", "cost of sales", "average inventory", TURNS, "times", range(50, 601, 50),
+)
+ratio_kind(
+    "interest-cover", "interest-cover", "利息保障倍数", "息税前利润", "利息费用",
+    "interest cover", "profit before interest and tax", "interest expense", COVERS, "times", range(20, 201, 20),
+)
 
 
 @kind("accounting", "gross-margin-ratio", "gross-margin")

@@ -4,11 +4,12 @@ mod ratings;
 mod vote;
 
 use super::Context;
+use crate::arena::Winner;
 use crate::arena::judge::ReferenceJudge;
 use crate::arena::questions::Reject;
 use crate::arena::ratings::Method;
-use crate::arena::{Contestant, Winner};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
+use crate::infer::Sampling;
 use crate::job::{EventSink, JobEvent};
 use crate::workbench::arena;
 use crate::{text, tr};
@@ -102,6 +103,15 @@ struct BattleArgs {
     /// Questions that are answered at once, and the most that is lost when the program is killed
     #[arg(long, value_name = "N", default_value_t = 8)]
     batch: usize,
+    /// 0 always takes the likeliest word; more draws
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f64,
+    /// Longest answer in tokens
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    max_new_tokens: usize,
+    /// Makes words that came before less likely; 1 is off
+    #[arg(long, value_name = "X", default_value_t = 1.1)]
+    repetition_penalty: f64,
 }
 
 #[derive(Args)]
@@ -157,20 +167,6 @@ pub fn run(context: &Context, args: ArenaArgs) -> Result<()> {
         ArenaCommand::Import(args) => import(context, &args),
         ArenaCommand::Export { name, output } => export(context, &name, output.as_deref()),
     }
-}
-
-/// The contestant that `spec` (`MODEL[+ADAPTER]`) names.
-///
-/// # Errors
-/// `Unsupported`: see below.
-fn contestant(_context: &Context, spec: &str) -> Result<Box<dyn Contestant>> {
-    // PLUG THE ENGINE IN HERE: load the model (and the adapter after `+`), wrap it as a `Contestant` whose name is
-    // `spec` and whose `answers` runs the prompts as one batch.
-    let spec = text::one_line(spec);
-    Err(Error::new(Kind::Unsupported, tr!("{spec} cannot answer questions yet", "{spec} 暂时还不能作答")).hint(tr!(
-        "import battles with `linly-bench arena import` instead",
-        "可改用 `linly-bench arena import` 导入对战"
-    )))
 }
 
 fn new(context: &Context, name: &str, questions: Option<&Path>) -> Result<()> {
@@ -235,11 +231,24 @@ fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
     // Whether the arena can be played in at all is asked before models are loaded, which takes long.
     bench.store.arena(&args.name)?;
     let specs = std::iter::once(&args.model).chain(&args.against);
-    let mut contestants = specs.map(|spec| contestant(context, spec)).collect::<Result<Vec<_>>>()?;
-    let session =
-        arena::Session { limit: args.limit, seed: context.settings().seed, batch: args.batch, config: json!({}) };
-    let progress = Progress { context, bar: context.ui.bar(0, false) };
+    let seed = context.settings().seed;
+    let sampling = Sampling {
+        temperature: args.temperature,
+        max_new_tokens: args.max_new_tokens,
+        repetition_penalty: args.repetition_penalty,
+        seed,
+        ..Sampling::default()
+    };
+    let specs: Vec<&str> = specs.map(String::as_str).collect();
+    // Only here: a vote that waits for a line must end at the first Ctrl-C.
     let cancel = context.cancel_on_signals()?;
+    let mut contestants = bench.contestants(&specs, &sampling, &cancel)?;
+    let config = json!({
+        "temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens,
+        "repetition_penalty": sampling.repetition_penalty, "seed": seed,
+    });
+    let session = arena::Session { limit: args.limit, seed, batch: args.batch, config };
+    let progress = Progress { context, bar: context.ui.bar(0, false) };
     let played = arena::battle(&bench, &args.name, &mut contestants, &session, &progress, &cancel);
     progress.bar.finish_and_clear();
     let played = played?;

@@ -1,13 +1,13 @@
 //! `linly-bench data …`: instruction data.
 
 use super::Context;
-use crate::data::{FieldMap, Format, HoldOut, ImportOptions, Split};
-use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::prompt::{Preview, Renderer, Template};
-use crate::store::{DatasetRecord, Existing, RowQuery, StoredRow};
+use super::columns::{Align, columns};
+use super::data_view::{self, PreviewArgs, ShowArgs};
+use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
+use crate::error::Result;
+use crate::job::{EventSink, JobEvent};
+use crate::store::{DatasetRecord, Existing};
 use crate::workbench::data::{self, ImportReport, ImportRequest, Input};
-use crate::workbench::models;
 use crate::{text, tr};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
@@ -93,55 +93,12 @@ enum RowLang {
 }
 
 #[derive(Args)]
-struct ShowArgs {
-    /// Dataset
-    name: String,
-    /// Only rows with this text
-    #[arg(long, value_name = "Q", default_value = "")]
-    search: String,
-    /// At most this many rows
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    limit: u64,
-    /// Leave out this many rows first
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    offset: u64,
-    /// Only this split: train or val
-    #[arg(long, value_parser = parse_split)]
-    split: Option<Split>,
-    /// Whole texts instead of their beginnings
-    #[arg(long)]
-    full: bool,
-}
-
-#[derive(Args)]
-struct PreviewArgs {
-    /// Dataset
-    name: String,
-    /// Number of the row, from 0
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    row: u64,
-    /// Prompt template: chat, alpaca, linly, linly-card, linly-chat or cornucopia
-    #[arg(long, value_name = "T", default_value = "chat")]
-    template: String,
-    /// Model whose tokenizer is used
-    #[arg(long, value_name = "M")]
-    model: String,
-    /// List every token
-    #[arg(long)]
-    tokens: bool,
-}
-
-#[derive(Args)]
 struct SplitArgs {
     /// Dataset
     name: String,
     /// Share (0.1) or number (200) of rows to hold out
     #[arg(long, value_name = "V")]
     val: String,
-}
-
-fn parse_split(word: &str) -> Result<Split, String> {
-    Split::parse(word).ok_or_else(|| "train, val".to_owned())
 }
 
 const ROW_LANG: &str = "row-lang";
@@ -175,8 +132,8 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
     match args.command {
         DataCommand::Import(args) => import(context, args),
         DataCommand::List => list(context),
-        DataCommand::Show(args) => show(context, &args),
-        DataCommand::Preview(args) => preview(context, &args),
+        DataCommand::Show(args) => data_view::show(context, &args),
+        DataCommand::Preview(args) => data_view::preview(context, &args),
         DataCommand::Split(args) => split(context, &args),
         DataCommand::Delete { name } => delete(context, &name),
     }
@@ -217,7 +174,7 @@ fn import(context: &Context, args: ImportArgs) -> Result<()> {
     };
     let total = request.inputs.iter().map(Input::size).sum();
     let bar = Bar(context.ui.bar(total, true));
-    let report = data::import(&context.workbench()?, &request, &bar, &CancelToken::default());
+    let report = data::import(&context.workbench()?, &request, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let report = report?;
     if context.ui.json {
@@ -228,8 +185,8 @@ fn import(context: &Context, args: ImportArgs) -> Result<()> {
     Ok(())
 }
 
-/// Rejects that an import names one by one; the rest is a number.
-const REJECTS_SHOWN: usize = 20;
+/// Rejects that are named one by one; the rest is a number.
+pub(super) const REJECTS_SHOWN: usize = 20;
 
 fn print_import(context: &Context, report: &ImportReport) {
     let ui = &context.ui;
@@ -249,7 +206,7 @@ fn print_import(context: &Context, report: &ImportReport) {
     let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
     let speed = report.rows_per_second.round();
     ui.line(&if report.unchanged {
-        tr!("{name}: unchanged, {imported} rows (version {version})", "{name}：无变化，共 {imported} 行（版本 {version}）")
+        tr!("{name}: unchanged (version {version})", "{name}：无变化（版本 {version}）")
     } else {
         tr!(
             "{name}: {imported} rows imported, {rejected} rejected, {duplicates} duplicates (version {version}, {speed} rows/s)",
@@ -258,7 +215,7 @@ fn print_import(context: &Context, report: &ImportReport) {
     });
 }
 
-fn short(version: &str) -> &str {
+pub(super) fn short(version: &str) -> &str {
     version.get(..12).unwrap_or(version)
 }
 
@@ -276,164 +233,30 @@ fn list(context: &Context) -> Result<()> {
         ));
         return Ok(());
     }
-    let mut table = vec![vec![
-        tr!("dataset", "数据集"),
-        tr!("rows", "行数"),
-        tr!("train", "训练"),
-        tr!("val", "验证"),
-        tr!("zh", "中文"),
-        tr!("en", "英文"),
-        tr!("rejected", "拒绝"),
-        tr!("version", "版本"),
-        tr!("licence", "许可"),
-    ]];
-    table.extend(datasets.iter().map(|d| {
-        let numbers = [d.rows, d.train, d.val, d.zh, d.en, d.rejected].map(|n| n.to_string());
+    let left = |name: String| (name, Align::Left);
+    let right = |name: String| (name, Align::Right);
+    let header = [
+        left(tr!("dataset", "数据集")),
+        right(tr!("rows", "行数")),
+        right(tr!("train", "训练")),
+        right(tr!("val", "验证")),
+        right(tr!("zh", "中文")),
+        right(tr!("en", "英文")),
+        right(tr!("rejected", "拒绝")),
+        left(tr!("version", "版本")),
+        left(tr!("licence", "许可")),
+    ];
+    let row = |d: &DatasetRecord| {
         let mut row = vec![text::one_line(&d.name)];
-        row.extend(numbers);
+        row.extend([d.rows, d.train, d.val, d.zh, d.en, d.rejected].map(|n| n.to_string()));
         row.extend([short(&d.version).to_owned(), text::one_line(&d.licence)]);
         row
-    }));
-    for line in columns(&table, 1..7) {
+    };
+    let rows: Vec<Vec<String>> = datasets.iter().map(row).collect();
+    for line in columns(&header, &rows, usize::MAX) {
         ui.line(&line);
     }
     Ok(())
-}
-
-/// Lines of a table whose columns are as wide as their widest cell; those in `right` are numbers.
-fn columns(table: &[Vec<String>], right: std::ops::Range<usize>) -> Vec<String> {
-    let count = table.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| table.iter().filter_map(|row| row.get(c)).map(|cell| text::width(cell)).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells =
-            cells.map(|(c, (cell, &w))| if right.contains(&c) { text::pad_left(cell, w) } else { text::pad(cell, w) });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    table.iter().map(line).collect()
-}
-
-fn show(context: &Context, args: &ShowArgs) -> Result<()> {
-    let bench = context.workbench()?;
-    let record = bench.store.dataset(&args.name)?;
-    let query = RowQuery { split: args.split, search: &args.search, offset: args.offset, limit: Some(args.limit) };
-    let matched = bench.store.count_rows(&args.name, &query)?;
-    let rows = bench.store.rows(&args.name, &query)?;
-    let rejects = bench.store.rejects(&args.name)?;
-    let ui = &context.ui;
-    if ui.json {
-        let mut object = json!(record);
-        if let Some(object) = object.as_object_mut() {
-            object.insert("matched".to_owned(), json!(matched));
-            object.insert("examples".to_owned(), json!(rows));
-            object.insert("rejects".to_owned(), json!(rejects));
-        }
-        ui.json_line(&object);
-        return Ok(());
-    }
-    print_record(context, &record);
-    for row in &rows {
-        print_row(context, row, args.full);
-    }
-    let shown = rows.len();
-    ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
-    for reject in rejects.iter().take(REJECTS_SHOWN) {
-        ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
-    }
-    if let Some(more @ 1..) = rejects.len().checked_sub(REJECTS_SHOWN) {
-        ui.note(&tr!("{more} more rejects: --json lists them all", "另有 {more} 条拒绝：--json 列出全部"));
-    }
-    Ok(())
-}
-
-fn print_record(context: &Context, record: &DatasetRecord) {
-    let DatasetRecord { rows, train, val, zh, en, rejected, .. } = record;
-    let name = text::one_line(&record.name);
-    let version = short(&record.version);
-    context.ui.line(&tr!(
-        "{name}  version {version}  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
-        "{name}  版本 {version}  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
-    ));
-    for (label, value) in [(tr!("source", "来源"), &record.source), (tr!("licence", "许可"), &record.licence)] {
-        if !value.is_empty() {
-            context.ui.line(&format!("{label}: {}", text::one_line(value)));
-        }
-    }
-}
-
-/// Columns of a field's beginning.
-const FIELD_COLUMNS: usize = 240;
-
-fn print_row(context: &Context, row: &StoredRow, full: bool) {
-    let e = &row.example;
-    let place = text::one_line(&row.file);
-    context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
-    let history = e.history.iter().flat_map(|(q, a)| [("history.user", q), ("history.assistant", a)]);
-    let head = [("system", &e.system)].into_iter();
-    let tail = [("instruction", &e.instruction), ("input", &e.input), ("output", &e.output)];
-    for (label, value) in head.chain(history).chain(tail).filter(|(_, value)| !value.is_empty()) {
-        if full {
-            let value = text::clean(value).replace('\n', "\n    ");
-            context.ui.line(&format!("  {label}:\n    {value}"));
-        } else {
-            context.ui.line(&format!("  {label}: {}", text::truncate(&text::one_line(value), FIELD_COLUMNS)));
-        }
-    }
-}
-
-fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
-    let template: Template = args.template.parse()?;
-    let bench = context.workbench()?;
-    let record = bench.store.dataset(&args.name)?;
-    let query = RowQuery { offset: args.row, limit: Some(1), ..RowQuery::default() };
-    let Some(row) = bench.store.rows(&args.name, &query)?.into_iter().next() else {
-        let last = record.rows.saturating_sub(1);
-        return Err(Error::new(Kind::NotFound, tr!("`{}` has no row {}", "`{}` 没有第 {} 行", args.name, args.row))
-            .hint(tr!("rows are numbered from 0 to {last}", "行号从 0 到 {last}")));
-    };
-    let tokenizer = models::tokenizer(&bench, &args.model)?;
-    let renderer = Renderer::new(template, &tokenizer)?;
-    let preview = Preview::new(&renderer, &tokenizer, &row.example)?;
-    if context.ui.json {
-        let mut object = json!(preview);
-        if let Some(object) = object.as_object_mut() {
-            object.insert("dataset".to_owned(), json!(record.name));
-            object.insert("row".to_owned(), json!(row.row));
-            object.insert("template".to_owned(), json!(template.name()));
-        }
-        context.ui.json_line(&object);
-    } else {
-        print_preview(context, &preview, args.tokens);
-    }
-    Ok(())
-}
-
-fn print_preview(context: &Context, preview: &Preview, tokens: bool) {
-    let ui = &context.ui;
-    let (total, supervised) = (preview.tokens.len(), preview.supervised);
-    ui.note(&tr!(
-        "{total} tokens, {supervised} supervised (between [[ and ]])",
-        "共 {total} 个词元，其中监督 {supervised} 个（[[ 与 ]] 之间）"
-    ));
-    for warning in &preview.warnings {
-        ui.warn(warning);
-    }
-    let mark = |(stretch, supervised): &(String, bool)| {
-        let stretch = text::clean(stretch);
-        if *supervised { format!("[[{stretch}]]") } else { stretch }
-    };
-    ui.line(&preview.stretches.iter().map(mark).collect::<String>());
-    if tokens {
-        let row = |(i, t): (usize, &crate::prompt::PreviewToken)| {
-            let mark = if t.supervised { "[[ ]]" } else { "" };
-            vec![i.to_string(), t.id.to_string(), mark.to_owned(), format!("{:?}", t.text)]
-        };
-        let table: Vec<Vec<String>> = preview.tokens.iter().enumerate().map(row).collect();
-        for line in columns(&table, 0..2) {
-            ui.line(&line);
-        }
-    }
 }
 
 fn split(context: &Context, args: &SplitArgs) -> Result<()> {
@@ -481,11 +304,5 @@ mod tests {
         assert_eq!(renamed("x data list --lang zh"), "x data list --lang zh");
         assert_eq!(renamed("x import data --lang zh"), "x import data --lang zh");
         assert_eq!(renamed("x data import -- --lang"), "x data import -- --lang");
-    }
-
-    #[test]
-    fn columns_line_up_under_chinese() {
-        let table = [["数据集", "行"], ["a", "1000"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(columns(&table, 1..2), ["数据集    行", "a       1000"]);
     }
 }

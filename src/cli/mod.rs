@@ -3,8 +3,11 @@
 mod arena;
 mod columns;
 mod data;
+mod demo;
+mod data_view;
 mod draw;
 mod leaderboard;
+mod models;
 mod run;
 mod runs;
 mod train;
@@ -66,7 +69,9 @@ enum LangArg {
 
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
     Data(data::DataArgs),
+    Models(models::ModelsArgs),
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
@@ -131,7 +136,9 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let context = Context { ui: ui.clone(), settings };
     let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
     match command {
+        Command::Demo(args) => demo::run(&context, &args),
         Command::Data(args) => data::run(&context, args),
+        Command::Models(args) => models::run(&context, args),
         Command::Train(args) => train::run(&context, args),
         Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
         Command::Runs(args) => runs::run(&context, args),

@@ -83,6 +83,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
 }
 
+/// The hash that [`hex`] wrote as `text`; `None` when it is no such text.
+pub fn parse_hash(text: &str) -> Option<RowHash> {
+    let digits: Vec<u32> = text.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |n, d| n << 4 | *d as u8)).collect();
+    bytes.try_into().ok().filter(|_| digits.len() == 64)
+}
+
 /// Computes a dataset's version: a hash over its rows in order, each with its split and language.
 /// The same rows give the same version on every machine; moving one row to `val` gives another.
 #[derive(Default)]
@@ -141,5 +148,14 @@ mod tests {
     #[test]
     fn hex_is_lower_case() {
         assert_eq!(hex(&[0, 15, 0xab]), "000fab");
+    }
+
+    #[test]
+    fn hashes_survive_their_digits() {
+        let hash = row("a", "").hash();
+        assert_eq!(parse_hash(&hex(&hash)), Some(hash));
+        for bad in ["", "ab", &"g".repeat(64), &"0".repeat(65), &"0".repeat(66)] {
+            assert_eq!(parse_hash(bad), None);
+        }
     }
 }

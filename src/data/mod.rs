@@ -7,7 +7,7 @@ mod language;
 mod records;
 mod split;
 
-pub use example::{Example, RowHash, Split, Version, hex};
+pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use fields::FieldMap;
 pub use import::{Format, ImportOptions, Record, Reject, Row, read};
 pub use language::detect as detect_language;

@@ -1,6 +1,6 @@
 //! Holding rows out for validation.
 
-use super::example::Split;
+use super::example::{RowHash, Split};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use sha2::{Digest, Sha256};
@@ -40,7 +40,7 @@ impl HoldOut {
 ///
 /// # Errors
 /// `InvalidInput` when no row would be left to train on.
-pub fn hold_out(hashes: &[String], val: HoldOut, seed: u64) -> Result<Vec<Split>> {
+pub fn hold_out(hashes: &[RowHash], val: HoldOut, seed: u64) -> Result<Vec<Split>> {
     let total = hashes.len();
     let held = match val {
         HoldOut::Rows(rows) => rows,
@@ -79,14 +79,14 @@ pub fn hold_out(hashes: &[String], val: HoldOut, seed: u64) -> Result<Vec<Split>
 mod tests {
     use super::*;
 
-    fn names(n: usize) -> Vec<String> {
-        (0..n).map(|i| format!("h{i}")).collect()
+    fn names(n: u8) -> Vec<RowHash> {
+        (0..n).map(|i| [i; 32]).collect()
     }
 
-    fn held(hashes: &[String], val: HoldOut, seed: u64) -> Vec<String> {
+    fn held(hashes: &[RowHash], val: HoldOut, seed: u64) -> Vec<RowHash> {
         let splits = hold_out(hashes, val, seed).unwrap();
-        let mut held: Vec<String> =
-            hashes.iter().zip(splits).filter(|(_, s)| *s == Split::Val).map(|(h, _)| h.clone()).collect();
+        let mut held: Vec<RowHash> =
+            hashes.iter().zip(splits).filter(|(_, s)| *s == Split::Val).map(|(h, _)| *h).collect();
         held.sort();
         held
     }

@@ -178,11 +178,12 @@ mod tests {
 
     #[test]
     fn answers_are_brought_to_an_index_or_refused() {
-        for (written, index) in [("A", 0), (" b\r", 1), ("Ｃ", 2), ("(D)", 3), ("A.", 0), ("（B）", 1), ("d。", 3)]
+        for (written, index) in
+            [("A", 0), (" b\r", 1), ("Ｃ", 2), ("(D)", 3), ("A.", 0), ("（B）", 1), ("d。", 3), ("['A']", 0)]
         {
             assert_eq!(read_answer(written, AnswerForm::Letter), Some(index), "{written}");
         }
-        for written in ["", "AB", "A,B", "['A']", "1", "甲", "?"] {
+        for written in ["", "AB", "A,B", "['A', 'B']", "1", "甲", "?"] {
             assert_eq!(read_answer(written, AnswerForm::Letter), None, "{written}");
         }
         assert_eq!(read_answer(" 3 ", AnswerForm::Index), Some(3));

@@ -11,6 +11,8 @@ mod report;
 mod runner;
 pub mod statistics;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub use benchmark::{Benchmark, GROUPS, built_in, find, resolve};
 pub use compare::{Comparison, Flip, FlipCounts, compare_outcomes};

@@ -40,12 +40,18 @@ fn csv(text: &str, place: &str) -> Result<Vec<Row>> {
         Error::new(Kind::InvalidInput, format!("{place}: {what}"))
             .hint(tr!("check the quotes and the number of cells in that file", "请检查该文件的引号与每行的列数"))
     };
-    // The reader would take an unclosed quote to the end of the file as one cell, and say nothing.
-    if text.bytes().filter(|b| *b == b'"').count() % 2 == 1 {
-        return Err(wrong(tr!("a quote is never closed", "有未闭合的引号")));
-    }
     if text.trim().is_empty() {
         return Err(wrong(tr!("the file is empty", "文件为空")));
+    }
+    let records = records(text).ok_or_else(|| wrong(tr!("a quote is never closed", "有未闭合的引号")))?;
+    let header = records.first().map_or(0, |r| r.cells);
+    if let Some(odd) = records.iter().find(|r| r.cells != header) {
+        return Err(wrong(tr!(
+            "line {}: {} cells, the header has {header}",
+            "第 {} 行：有 {} 格，表头有 {header} 格",
+            odd.line,
+            odd.cells
+        )));
     }
     let frame = CsvReadOptions::default()
         .with_infer_schema_length(Some(0)) // every column is text
@@ -53,25 +59,55 @@ fn csv(text: &str, place: &str) -> Result<Vec<Row>> {
         .into_reader_with_file_handle(Cursor::new(text.as_bytes()))
         .finish()
         .map_err(|e| wrong(e.to_string()))?;
-    let columns = frame
-        .columns()
-        .iter()
-        .map(|column| {
-            let column = column.cast(&DataType::String).map_err(|e| wrong(e.to_string()))?;
-            let cells = column.str().map_err(|e| wrong(e.to_string()))?.iter().map(|c| c.map(str::to_owned)).collect();
-            Ok((column.name().to_string(), cells))
-        })
-        .collect::<Result<Vec<(String, Vec<Option<String>>)>>>()?;
     let mut rows = vec![Row::new(); frame.height()];
-    for (name, cells) in columns {
-        for (i, (row, cell)) in rows.iter_mut().zip(cells).enumerate() {
-            // With `missing_is_null` off, a null is a cell that the row does not have.
-            let cell = cell
-                .ok_or_else(|| wrong(tr!("row {} has no cell for `{name}`", "第 {} 行没有 `{name}` 这一格", i + 1)))?;
-            row.insert(name.clone(), Value::String(cell));
+    for column in frame.columns() {
+        let name = column.name().to_string();
+        let column = column.cast(&DataType::String).map_err(|e| wrong(e.to_string()))?;
+        for (row, cell) in rows.iter_mut().zip(column.str().map_err(|e| wrong(e.to_string()))?.iter()) {
+            row.insert(name.clone(), Value::String(cell.unwrap_or_default().to_owned()));
         }
     }
+    // Blank lines are rows of empty cells to the reader.
+    rows.retain(|row| row.len() == 1 || row.values().any(|cell| cell.as_str() != Some("")));
     Ok(rows)
+}
+
+/// A record of a CSV file: the line it begins on (from 1), and its number of cells.
+struct Record {
+    line: usize,
+    cells: usize,
+}
+
+/// The records of `text` without blank lines; `None` when a quote is never closed. The reader would
+/// fill a short row with empty cells and take an unclosed quote to the end of the file, and say nothing.
+fn records(text: &str) -> Option<Vec<Record>> {
+    let mut records = Vec::new();
+    let mut quoted = false;
+    let mut line = 1;
+    let mut record = Record { line, cells: 1 };
+    let mut blank = true;
+    for byte in text.bytes() {
+        line += usize::from(byte == b'\n');
+        match byte {
+            b'"' => quoted = !quoted,
+            b',' if !quoted => record.cells += 1,
+            b'\n' if !quoted => {
+                let next = Record { line, cells: 1 };
+                let finished = std::mem::replace(&mut record, next);
+                if !blank {
+                    records.push(finished);
+                }
+                blank = true;
+                continue;
+            }
+            _ => {}
+        }
+        blank &= byte == b'\r';
+    }
+    if !blank {
+        records.push(record);
+    }
+    (!quoted).then_some(records)
 }
 
 fn jsonl(text: &str, place: &str) -> Result<Vec<Row>> {
@@ -132,12 +168,23 @@ mod tests {
     }
 
     #[test]
+    fn blank_lines_are_no_rows() {
+        for text in ["q,a\nx,y\n\nz,w\n\n", "q,a\r\nx,y\r\n\r\nz,w\r\n\r\n"] {
+            let rows = read_csv(text).unwrap();
+            assert_eq!(rows.len(), 2, "{text:?}");
+            assert_eq!((cell(&rows, 0, "a"), cell(&rows, 1, "a")), ("y", "w"));
+        }
+    }
+
+    #[test]
     fn damaged_tables_are_refused_with_their_name() {
         for text in ["", "  \n", "q,a\nx,\"y\n", "q,a\nx,y,z\n", "q,a\nonly\n"] {
             let error = read_csv(text).unwrap_err();
             assert!(error.message.starts_with("t.csv"), "{text:?}: {}", error.message);
             assert!(error.hint.is_some());
         }
+        let error = read_csv("q,a\n\"x\n\",y\nz\n").unwrap_err();
+        assert!(error.message.contains("line 4"), "{}", error.message);
         let error = read(b"q,a\n\xd6\xd0,b\n", TableFormat::Csv, "t.csv").unwrap_err();
         assert!(error.message.contains("line 2"), "{}", error.message);
     }

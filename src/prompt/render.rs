@@ -43,7 +43,7 @@ struct Piece {
 }
 
 enum Source {
-    Chat(ChatTemplate),
+    Chat(Box<ChatTemplate>),
     Plain(&'static Layout),
 }
 
@@ -65,7 +65,9 @@ impl<'a> Renderer<'a> {
     pub fn new(template: Template, tokenizer: &'a dyn Tokenize) -> Result<Self> {
         let source = match (template.layout(), tokenizer.chat_template()) {
             (Some(layout), _) => Source::Plain(layout),
-            (None, Some(jinja)) => Source::Chat(ChatTemplate::new(jinja, tokenizer.bos_text(), tokenizer.eos_text())?),
+            (None, Some(jinja)) => {
+                Source::Chat(Box::new(ChatTemplate::new(jinja, tokenizer.bos_text(), tokenizer.eos_text())?))
+            }
             (None, None) => {
                 return Err(Error::new(
                     Kind::Unsupported,

@@ -1,14 +1,12 @@
 //! Datasets: their rows, and the records that were refused when they were imported.
 
-use super::{Store, now};
-use crate::data::{Example, Reject, Row, RowHash, Split, Version, hex};
+use super::Store;
+use crate::data::{Example, Reject, RowHash, Split, Version, parse_hash};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
-use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{AssertSqlSafe, Row as _, Transaction};
-use std::collections::HashSet;
-use std::sync::Arc;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row as _};
 
 /// A dataset as `data list` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,22 +65,6 @@ pub struct RowQuery<'q> {
     pub limit: Option<u64>,
 }
 
-/// What to do when the name is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Existing {
-    /// The name must be free.
-    Refuse,
-    /// Add the rows at the end.
-    Append,
-    /// Put the new rows in the place of the old ones.
-    Replace,
-}
-
-/// Rows per `INSERT`: 12 values each, below SQLite's limit of 32,766. More gains nothing.
-const BATCH: usize = 128;
-
-const COLUMNS: &str = "dataset_id, row, split, lang, instruction, input, output, system, history, hash, file, line";
-
 const MATCHES: &str = "dataset_id = ?1 AND (?2 IS NULL OR split = ?2) AND (?3 = ''
     OR instr(lower(instruction), lower(?3)) OR instr(lower(input), lower(?3)) OR instr(lower(output), lower(?3))
     OR instr(lower(system), lower(?3)) OR instr(lower(history), lower(?3)))";
@@ -92,16 +74,29 @@ const RECORDS: &str = "SELECT d.*, count(e.row) AS rows, coalesce(sum(e.split = 
     (SELECT count(*) FROM rejects r WHERE r.dataset_id = d.id) AS rejected
     FROM datasets d LEFT JOIN examples e ON e.dataset_id = d.id WHERE ?1 IS NULL OR d.name = ?1 GROUP BY d.id ORDER BY d.name";
 
-/// Writes a dataset in one transaction: until [`DatasetWriter::finish`] nobody sees any of it, and
-/// dropping the writer (or killing the process) leaves the database as it was.
-pub struct DatasetWriter<'s> {
-    store: &'s Store,
-    transaction: Option<Transaction<'static, Sqlite>>,
-    dataset: i64,
-    version: Version,
-    next_row: u64,
-    rows: Vec<Row>,
-    batch_sql: Arc<str>,
+pub(super) const MARKS: &str = "SELECT row, hash, split, lang FROM examples WHERE dataset_id = ? ORDER BY row";
+
+/// What a row adds to its dataset's version.
+pub(super) struct Mark {
+    pub row: u64,
+    pub hash: RowHash,
+    pub split: Split,
+    pub lang: String,
+}
+
+pub(super) fn mark(row: &SqliteRow) -> Result<Mark> {
+    let number = row.get::<i64, _>("row");
+    let hash = parse_hash(row.get("hash")).ok_or_else(|| damaged(number, "hash"))?;
+    Ok(Mark { row: number as u64, hash, split: split_of(row), lang: row.get("lang") })
+}
+
+fn split_of(row: &SqliteRow) -> Split {
+    if row.get::<&str, _>("split") == "val" { Split::Val } else { Split::Train }
+}
+
+fn damaged(row: i64, column: &str) -> Error {
+    Error::new(Kind::Corrupt, tr!("row {row}: its {column} cannot be read", "第 {row} 行的 {column} 无法读取"))
+        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
 }
 
 impl Store {
@@ -212,13 +207,23 @@ impl Store {
         Ok(())
     }
 
+    /// The hash of each row of the dataset `name`, in order.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn row_hashes(&self, name: &str) -> Result<Vec<RowHash>> {
+        let id = self.dataset_id(name)?;
+        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
+        rows.iter().map(|row| Ok(mark(row)?.hash)).collect()
+    }
+
     /// Gives each row of the dataset `name` its split, and the dataset its new version.
     ///
     /// # Errors
-    /// `NotFound`; `Mismatch` when the dataset no longer has that many rows.
+    /// `NotFound`; `Mismatch` when the dataset does not have that many rows.
     pub fn set_splits(&self, name: &str, splits: &[Split]) -> Result<String> {
         let id = self.dataset_id(name)?;
-        let rows = self.rows(name, &RowQuery::default())?;
+        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
         if rows.len() != splits.len() {
             return Err(Error::new(
                 Kind::Mismatch,
@@ -227,214 +232,36 @@ impl Store {
             .hint(tr!("try again", "请重试")));
         }
         let mut version = Version::default();
+        let mut held = Vec::new();
         for (row, split) in rows.iter().zip(splits) {
-            version.add(&row.example.hash(), *split, &row.example.lang);
+            let mark = mark(row)?;
+            version.add(&mark.hash, *split, &mark.lang);
+            if *split == Split::Val {
+                held.push(mark.row);
+            }
         }
         let version = version.finish();
-        let held: Vec<usize> = (0..splits.len()).filter(|&i| splits.get(i) == Some(&Split::Val)).collect();
         let held = serde_json::to_string(&held).map_err(|e| Error::internal(e.to_string()))?;
         self.wait(async {
-            let mut transaction = self.pool.begin().await?;
+            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+            // Only rows that change sides are written: a row holds its texts, so writing it costs.
             sqlx::query(
-                "UPDATE examples SET split = iif(row IN (SELECT value FROM json_each(?2)), 'val', 'train') WHERE dataset_id = ?1",
+                "UPDATE examples SET split = iif(split = 'val', 'train', 'val') WHERE dataset_id = ?1
+                 AND (split = 'val') <> (row IN (SELECT value FROM json_each(?2)))",
             )
             .bind(id)
             .bind(held)
             .execute(&mut *transaction)
             .await?;
-            sqlx::query("UPDATE datasets SET version = ? WHERE id = ?").bind(&version).bind(id).execute(&mut *transaction).await?;
-            transaction.commit().await
-        })?;
-        Ok(version)
-    }
-
-    /// Begins to write the dataset `name`. With [`Existing::Append`] also gives the hashes of the
-    /// rows that are already there.
-    ///
-    /// # Errors
-    /// `InvalidInput` when the name is taken and `existing` is [`Existing::Refuse`].
-    pub fn write_dataset(
-        &self,
-        name: &str,
-        source: &str,
-        licence: &str,
-        existing: Existing,
-    ) -> Result<(DatasetWriter<'_>, HashSet<RowHash>)> {
-        // IMMEDIATE: a reader that becomes a writer later can lose against another writer half-way.
-        let transaction = self.wait(self.pool.begin_with("BEGIN IMMEDIATE"))?;
-        let one: Vec<&str> = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; BATCH];
-        let batch_sql = Arc::from(format!("INSERT INTO examples ({COLUMNS}) VALUES {}", one.join(", ")));
-        let mut writer = DatasetWriter {
-            store: self,
-            transaction: Some(transaction),
-            dataset: 0,
-            version: Version::default(),
-            next_row: 0,
-            rows: Vec::with_capacity(BATCH),
-            batch_sql,
-        };
-        let seen = writer.begin(name, source, licence, existing)?;
-        Ok((writer, seen))
-    }
-}
-
-impl DatasetWriter<'_> {
-    fn begin(&mut self, name: &str, source: &str, licence: &str, existing: Existing) -> Result<HashSet<RowHash>> {
-        let (store, mut seen) = (self.store, HashSet::new());
-        let transaction = self.transaction()?;
-        let old: Option<i64> = store.wait(async {
-            let row = sqlx::query("SELECT id FROM datasets WHERE name = ?")
-                .bind(name)
-                .fetch_optional(&mut **transaction)
-                .await?;
-            Ok(row.map(|row| row.get("id")))
-        })?;
-        match (old, existing) {
-            (Some(_), Existing::Refuse) => return Err(name_taken(name)),
-            (Some(id), Existing::Append) => {
-                let rows = store.wait(
-                    sqlx::query("SELECT * FROM examples WHERE dataset_id = ? ORDER BY row")
-                        .bind(id)
-                        .fetch_all(&mut **transaction),
-                )?;
-                for row in &rows {
-                    let row = stored_row(row)?;
-                    let hash = row.example.hash();
-                    seen.insert(hash);
-                    self.version.add(&hash, row.example.split, &row.example.lang);
-                    self.next_row = row.row + 1;
-                }
-                self.dataset = id;
-            }
-            (old, _) => {
-                let row = store.wait(async {
-                    if let Some(id) = old {
-                        sqlx::query("DELETE FROM datasets WHERE id = ?").bind(id).execute(&mut **transaction).await?;
-                    }
-                    sqlx::query(
-                        "INSERT INTO datasets (name, version, source, licence, created_at) VALUES (?, '', ?, ?, ?) RETURNING id",
-                    )
-                    .bind(name)
-                    .bind(source)
-                    .bind(licence)
-                    .bind(now())
-                    .fetch_one(&mut **transaction)
-                    .await
-                })?;
-                self.dataset = row.get("id");
-            }
-        }
-        Ok(seen)
-    }
-
-    fn transaction(&mut self) -> Result<&mut Transaction<'static, Sqlite>> {
-        self.transaction.as_mut().ok_or_else(|| Error::internal("the dataset is already written"))
-    }
-
-    /// Adds a row at the end.
-    pub fn row(&mut self, row: Row) -> Result<()> {
-        self.version.add(&row.hash, row.example.split, &row.example.lang);
-        self.rows.push(row);
-        if self.rows.len() == BATCH { self.flush() } else { Ok(()) }
-    }
-
-    /// Keeps a record that was refused.
-    pub fn reject(&mut self, reject: &Reject) -> Result<()> {
-        let (store, dataset) = (self.store, self.dataset);
-        let transaction = self.transaction()?;
-        store.wait(
-            sqlx::query("INSERT INTO rejects (dataset_id, file, line, reason) VALUES (?, ?, ?, ?)")
-                .bind(dataset)
-                .bind(&reject.file)
-                .bind(reject.line as i64)
-                .bind(&reject.reason)
-                .execute(&mut **transaction),
-        )?;
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let sql = if rows.len() == BATCH {
-            Arc::clone(&self.batch_sql)
-        } else {
-            let one: Vec<&str> = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows.len()];
-            Arc::from(format!("INSERT INTO examples ({COLUMNS}) VALUES {}", one.join(", ")))
-        };
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        let count = rows.len() as u64;
-        for (row, at) in rows.into_iter().zip(self.next_row..) {
-            let history = match row.example.history.as_slice() {
-                [] => "[]".to_owned(),
-                turns => serde_json::to_string(turns).map_err(|e| Error::internal(e.to_string()))?,
-            };
-            query = query
-                .bind(self.dataset)
-                .bind(at as i64)
-                .bind(row.example.split.as_str())
-                .bind(row.example.lang)
-                .bind(row.example.instruction)
-                .bind(row.example.input)
-                .bind(row.example.output)
-                .bind(row.example.system)
-                .bind(history)
-                .bind(hex(&row.hash))
-                .bind(row.file.to_string())
-                .bind(row.line as i64);
-        }
-        let store = self.store;
-        let transaction = self.transaction()?;
-        store.wait(query.execute(&mut **transaction))?;
-        self.next_row += count;
-        Ok(())
-    }
-
-    /// Makes everything visible and gives the dataset's version.
-    ///
-    /// # Errors
-    /// `NoSpace` when the disk is full: then nothing was written.
-    pub fn finish(mut self) -> Result<String> {
-        self.flush()?;
-        let version = std::mem::take(&mut self.version).finish();
-        let (store, dataset) = (self.store, self.dataset);
-        let Some(mut transaction) = self.transaction.take() else {
-            return Err(Error::internal("the dataset is already written"));
-        };
-        store.wait(async {
             sqlx::query("UPDATE datasets SET version = ? WHERE id = ?")
                 .bind(&version)
-                .bind(dataset)
+                .bind(id)
                 .execute(&mut *transaction)
                 .await?;
             transaction.commit().await
         })?;
         Ok(version)
     }
-}
-
-impl Drop for DatasetWriter<'_> {
-    fn drop(&mut self) {
-        if let Some(transaction) = self.transaction.take() {
-            // On the store's runtime: the connection goes back to its pool there. A failure leaves
-            // the rollback to SQLite, which does it when the file is opened next.
-            let _ = self.store.wait(transaction.rollback());
-        }
-    }
-}
-
-/// The error of a name that is taken by other rows.
-pub fn name_taken(name: &str) -> Error {
-    Error::new(
-        Kind::InvalidInput,
-        tr!("there is already a dataset `{name}`, with other rows", "已有数据集 `{name}`，且内容不同"),
-    )
-    .hint(tr!(
-        "choose another --name, or say --replace (new rows instead of the old) or --append (after them)",
-        "请换一个 --name，或使用 --replace（替换旧数据）或 --append（追加）"
-    ))
 }
 
 fn dataset_record(row: &SqliteRow) -> DatasetRecord {
@@ -458,13 +285,7 @@ fn dataset_record(row: &SqliteRow) -> DatasetRecord {
 fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
     let number: i64 = row.get("row");
     let history: String = row.get("history");
-    let history = serde_json::from_str(&history).map_err(|e| {
-        Error::new(
-            Kind::Corrupt,
-            tr!("row {number}: its history cannot be read: {e}", "第 {number} 行的 history 无法读取：{e}"),
-        )
-        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
-    })?;
+    let history = serde_json::from_str(&history).map_err(|_| damaged(number, "history"))?;
     Ok(StoredRow {
         row: number as u64,
         example: Example {
@@ -474,7 +295,7 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
             system: row.get("system"),
             history,
             lang: row.get("lang"),
-            split: if row.get::<&str, _>("split") == "val" { Split::Val } else { Split::Train },
+            split: split_of(row),
         },
         file: row.get("file"),
         line: row.get::<i64, _>("line") as u64,

@@ -4,13 +4,15 @@
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
 mod arena;
+mod dataset_writer;
 mod datasets;
 mod files;
 mod outcomes;
 mod runs;
 
 pub use arena::ArenaRecord;
-pub use datasets::{DatasetRecord, DatasetWriter, Existing, RowQuery, StoredRow, name_taken};
+pub use dataset_writer::{DatasetWriter, Existing, name_taken};
+pub use datasets::{DatasetRecord, RowQuery, StoredRow};
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 

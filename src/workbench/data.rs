@@ -1,7 +1,7 @@
 //! Datasets: import, list, rows, split, delete.
 
 use super::Workbench;
-use crate::data::{self, HoldOut, ImportOptions, Record, Reject, Row, RowHash, Split, Version};
+use crate::data::{self, HoldOut, ImportOptions, Record, Reject, Row, RowHash, Version};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::{DatasetRecord, DatasetWriter, Existing, name_taken};
@@ -123,6 +123,11 @@ pub fn import(
                 return Err(name_taken(&request.name));
             }
             version
+        }
+        // Nothing new to append: the rejects must not be kept a second time either.
+        Target::Write(writer) if imported == 0 => {
+            drop(writer);
+            old_version.clone()
         }
         Target::Write(writer) => writer.finish()?,
     };
@@ -319,9 +324,7 @@ impl Read for Counted<'_> {
 /// # Errors
 /// `NotFound`; `InvalidInput` when nothing would be left to train on.
 pub fn split(bench: &Workbench, name: &str, val: HoldOut, seed: u64) -> Result<DatasetRecord> {
-    let rows = bench.store.rows(name, &crate::store::RowQuery::default())?;
-    let hashes: Vec<String> = rows.into_iter().map(|row| row.hash).collect();
-    let splits: Vec<Split> = data::hold_out(&hashes, val, seed)?;
+    let splits = data::hold_out(&bench.store.row_hashes(name)?, val, seed)?;
     bench.store.set_splits(name, &splits)?;
     bench.store.dataset(name)
 }

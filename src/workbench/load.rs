@@ -91,6 +91,39 @@ impl Workbench {
         })
     }
 
+    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights.
+    ///
+    /// # Errors
+    /// Those of loading.
+    pub fn contestants(
+        &self,
+        specs: &[&str],
+        sampling: &Sampling,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Box<dyn Contestant>>> {
+        let mut models: Vec<LoadedModel> = Vec::new();
+        let mut contestants: Vec<Box<dyn Contestant>> = Vec::with_capacity(specs.len());
+        for spec in specs {
+            // A path may hold a plus sign: what exists as a whole is a model.
+            let (base, adapter) = match spec.rsplit_once('+') {
+                Some((base, adapter)) if !Path::new(spec).exists() => (base, Some(adapter)),
+                _ => (*spec, None),
+            };
+            let model = match models.iter().find(|m| m.name == base) {
+                Some(model) => model.clone(),
+                None => {
+                    let model = self.load_model(base)?;
+                    models.push(model.clone());
+                    model
+                }
+            };
+            let adapter = adapter.map(|name| self.load_adapter(name, &model)).transpose()?;
+            let (sampling, cancel) = (sampling.clone(), cancel.clone());
+            contestants.push(Box::new(LocalContestant::new(spec, &model, adapter.as_ref(), sampling, cancel)?));
+        }
+        Ok(contestants)
+    }
+
     /// The folder of the adapter that `spec` names.
     fn adapter_dir(&self, spec: &str) -> Result<PathBuf> {
         let known = self.store.adapters()?;

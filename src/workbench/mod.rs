@@ -3,6 +3,7 @@
 
 pub mod arena;
 pub mod data;
+pub mod demo;
 pub mod leaderboard;
 mod load;
 pub mod models;

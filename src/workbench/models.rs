@@ -2,10 +2,15 @@
 
 use super::Workbench;
 use crate::error::{Error, Kind, Result};
-use crate::model::{self, Tokenizer, catalogue};
+use crate::job::CancelToken;
+use crate::model::hub::Sources;
+use crate::model::pull::{PullEvent, Pulled, pull_entry, pull_repository};
+use crate::model::{self, Gguf, ModelConfig, Repository, Tokenizer, catalogue};
 use crate::store::FileStamp;
 use crate::tr;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +29,7 @@ pub fn resolve(bench: &Workbench, spec: &str) -> Result<PathBuf> {
             _ => Err(not_pulled(spec)),
         };
     }
-    if let Some(repository) = model::Repository::parse(spec)? {
+    if let Some(repository) = Repository::parse(spec)? {
         let folder = models.join(repository.folder());
         return match &repository.file {
             Some(file) => Some(folder.join(file)).filter(|path| path.is_file()),
@@ -90,6 +95,201 @@ fn files_with(folder: &Path, extension: &str) -> Vec<PathBuf> {
         entries.map(|e| e.path()).filter(|p| p.is_file() && p.extension().is_some_and(|e| e == extension)).collect();
     files.sort();
     files
+}
+
+/// Pulls a catalogue name, or a repository of a hub (`hf:ORG/REPO`, `ms:ORG/REPO`, with `/FILE.gguf`
+/// for one file of it). What is there already and unharmed is not fetched again.
+///
+/// # Errors
+/// `NotFound` for an unknown name, `Network` with the reason of every source, `Interrupted`, …;
+/// nothing is left behind then.
+pub fn pull(
+    bench: &Workbench,
+    spec: &str,
+    sources: &Sources,
+    listen: &mut dyn FnMut(PullEvent),
+    cancel: &CancelToken,
+) -> Result<Pulled> {
+    let models = bench.settings.models();
+    let lock = bench.settings.home.join("locks").join("pull");
+    if let Some(entry) = catalogue::find(spec) {
+        return pull_entry(entry, &models, &lock, sources, listen, cancel);
+    }
+    if let Some(repository) = Repository::parse(spec)? {
+        return pull_repository(&repository, &models, &lock, sources, listen, cancel);
+    }
+    let spec = spec.escape_debug();
+    let names: Vec<&str> = catalogue::all().iter().map(|entry| entry.name.as_str()).collect();
+    let names = names.join(", ");
+    Err(Error::new(Kind::NotFound, tr!("the catalogue has no model `{spec}`", "模型目录中没有 `{spec}`")).hint(tr!(
+        "it has: {names}; models of a hub are written hf:ORG/REPO or ms:ORG/REPO",
+        "已收录：{names}；模型站上的模型写作 hf:ORG/REPO 或 ms:ORG/REPO"
+    )))
+}
+
+/// A model of the catalogue or of the models folder.
+#[derive(Clone, Debug, Serialize)]
+pub struct ListedModel {
+    /// What `--model` takes.
+    pub name: String,
+    /// For people; empty for what is not in the catalogue.
+    pub title: String,
+    /// Whether its files are here.
+    pub pulled: bool,
+    /// Its folder or file, when they are.
+    pub path: Option<PathBuf>,
+    /// Bytes of its files, here or to come.
+    pub bytes: u64,
+    /// Licence, as far as the catalogue knows it.
+    pub license: Option<String>,
+}
+
+/// The catalogue, then everything else in the models folder.
+pub fn list(bench: &Workbench) -> Vec<ListedModel> {
+    let models = bench.settings.models();
+    let mut all: Vec<ListedModel> = catalogue::all()
+        .iter()
+        .map(|entry| {
+            let path = resolve(bench, &entry.name).ok();
+            ListedModel {
+                name: entry.name.clone(),
+                title: entry.title.clone(),
+                pulled: path.is_some(),
+                path,
+                bytes: entry.bytes,
+                license: Some(entry.license.clone()),
+            }
+        })
+        .collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(&models).into_iter().flatten().flatten().map(|e| e.path()).collect();
+    folders.sort();
+    for folder in folders {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with('.') || catalogue::find(&name).is_some() {
+            continue;
+        }
+        let found =
+            if folder.join("config.json").is_file() { vec![folder.clone()] } else { files_with(&folder, "gguf") };
+        let only = found.len() == 1;
+        for path in found {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            all.push(ListedModel {
+                name: if only { name.clone() } else { format!("{name}/{file}") },
+                title: String::new(),
+                pulled: true,
+                bytes: weight_bytes(&path),
+                path: Some(path),
+                license: None,
+            });
+        }
+    }
+    all
+}
+
+/// Bytes of a model's weights on disk.
+fn weight_bytes(path: &Path) -> u64 {
+    let files = if path.is_dir() { files_with(path, "safetensors") } else { vec![path.to_owned()] };
+    files.iter().map(|file| file.metadata().map_or(0, |meta| meta.len())).sum()
+}
+
+/// What a model is and what it needs.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelInfo {
+    /// Its folder or file.
+    pub path: PathBuf,
+    /// `gguf` or `huggingface`.
+    pub format: &'static str,
+    /// `llama`, `qwen2` or `qwen3`.
+    pub architecture: &'static str,
+    /// Number of weights.
+    pub parameters: u64,
+    /// How most weights are stored.
+    pub quantization: String,
+    /// Number of weights by how they are stored.
+    pub storage: BTreeMap<String, u64>,
+    /// Bytes of the weights on disk.
+    pub file_bytes: u64,
+    /// Longest sequence, in tokens.
+    pub context_length: usize,
+    /// Rows of the embedding.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the feed-forward layer.
+    pub intermediate_size: usize,
+    /// Decoder blocks.
+    pub num_layers: usize,
+    /// Query heads.
+    pub num_heads: usize,
+    /// Key and value heads.
+    pub num_kv_heads: usize,
+    /// Whether the output projection is the embedding.
+    pub tied_embeddings: bool,
+    /// Whether it brings a chat template.
+    pub chat_template: bool,
+    /// Its end-of-sequence token.
+    pub eos_token: String,
+    /// What the catalogue says of a file with this hash.
+    pub license: Option<String>,
+    /// Bytes for inference in f32: weights, and keys and values of one sequence of
+    /// [`ModelInfo::MEMORY_TOKENS`] tokens.
+    pub memory_infer_bytes: u64,
+    /// Bytes for training an adapter in f32: weights, and what the backward pass keeps of a
+    /// micro-batch of [`ModelInfo::MEMORY_TOKENS`] tokens.
+    pub memory_train_bytes: u64,
+}
+
+impl ModelInfo {
+    /// Tokens that the memory estimates are made for (4 rows of 512).
+    pub const MEMORY_TOKENS: u64 = 2048;
+}
+
+/// Describes the model that `spec` names. Weights are not read.
+///
+/// # Errors
+/// Those of [`resolve`], [`model::open`] and [`Tokenizer::open`].
+pub fn info(bench: &Workbench, spec: &str) -> Result<ModelInfo> {
+    let path = resolve(bench, spec)?;
+    let files = model::open(&path)?;
+    let tokenizer = if path.is_dir() { Tokenizer::open(&path)? } else { Tokenizer::from_gguf(&Gguf::open(&path)?)? };
+    let storage = files.weights.storage();
+    let c = &files.config;
+    let (infer, train) = memory(c);
+    Ok(ModelInfo {
+        format: files.format.as_str(),
+        architecture: c.architecture.as_str(),
+        parameters: c.parameters(),
+        quantization: storage.iter().max_by_key(|(_, n)| **n).map(|(name, _)| name.clone()).unwrap_or_default(),
+        storage,
+        file_bytes: weight_bytes(&path),
+        context_length: c.max_positions,
+        vocab_size: c.vocab_size,
+        hidden_size: c.hidden_size,
+        intermediate_size: c.intermediate_size,
+        num_layers: c.num_layers,
+        num_heads: c.num_heads,
+        num_kv_heads: c.num_kv_heads,
+        tied_embeddings: c.tie_word_embeddings,
+        chat_template: tokenizer.chat_template().is_some(),
+        eos_token: tokenizer.eos_text().to_owned(),
+        license: catalogue::find(spec).map(|entry| entry.license.clone()),
+        memory_infer_bytes: infer,
+        memory_train_bytes: train,
+        path,
+    })
+}
+
+/// Bytes for inference and for training. Training keeps of each token and block: the residual stream
+/// twice, its two normalised forms, q, k, v, the attention's output and the three feed-forward
+/// vectors (as `model::block` tapes them); q and k twice where they are normalised.
+fn memory(c: &ModelConfig) -> (u64, u64) {
+    let float = size_of::<f32>() as u64;
+    let (h, q, kv, wide) = (c.hidden_size, c.num_heads * c.head_dim, c.num_kv_heads * c.head_dim, c.intermediate_size);
+    let taped = 4 * h + 2 * q + 2 * kv + 3 * wide + if c.qk_norm { q + kv } else { 0 };
+    let per_token = |floats: usize| floats as u64 * c.num_layers as u64 * float * ModelInfo::MEMORY_TOKENS;
+    let weights = c.parameters() * float;
+    (weights + per_token(2 * kv), weights + per_token(taped))
 }
 
 /// The tokenizer of the model that `spec` names; its weights are not read.

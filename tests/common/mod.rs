@@ -1,7 +1,8 @@
 //! What several test files share.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod gguf;
+pub mod http;
 
 use std::path::PathBuf;
 

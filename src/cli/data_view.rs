@@ -1,0 +1,194 @@
+//! `linly-bench data show` and `data preview`: rows as they are, and as a model is trained on them.
+
+use super::Context;
+use super::columns::{Align, columns};
+use super::data::{REJECTS_SHOWN, short};
+use crate::data::Split;
+use crate::error::{Error, Kind, Result};
+use crate::prompt::{Preview, PreviewToken, Renderer, Template};
+use crate::store::{DatasetRecord, RowQuery, StoredRow};
+use crate::workbench::models;
+use crate::{text, tr};
+use clap::Args;
+use serde_json::json;
+
+/// Arguments of `data show`
+#[derive(Args)]
+pub struct ShowArgs {
+    /// Dataset
+    name: String,
+    /// Only rows with this text
+    #[arg(long, value_name = "Q", default_value = "")]
+    search: String,
+    /// At most this many rows
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    limit: u64,
+    /// Leave out this many rows first
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: u64,
+    /// Only this split: train or val
+    #[arg(long, value_parser = parse_split)]
+    split: Option<Split>,
+    /// Whole texts instead of their beginnings
+    #[arg(long)]
+    full: bool,
+}
+
+/// Arguments of `data preview`
+#[derive(Args)]
+pub struct PreviewArgs {
+    /// Dataset
+    name: String,
+    /// Number of the row, from 0
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    row: u64,
+    /// Prompt template: chat, alpaca, linly, linly-card, linly-chat or cornucopia
+    #[arg(long, value_name = "T", default_value = "chat")]
+    template: String,
+    /// Model whose tokenizer is used
+    #[arg(long, value_name = "M")]
+    model: String,
+    /// List every token
+    #[arg(long)]
+    tokens: bool,
+}
+
+fn parse_split(word: &str) -> Result<Split, String> {
+    Split::parse(word).ok_or_else(|| "train, val".to_owned())
+}
+
+/// Prints rows of a dataset and the records that were refused.
+///
+/// # Errors
+/// `NotFound`.
+pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
+    let bench = context.workbench()?;
+    let record = bench.store.dataset(&args.name)?;
+    let query = RowQuery { split: args.split, search: &args.search, offset: args.offset, limit: Some(args.limit) };
+    let matched = bench.store.count_rows(&args.name, &query)?;
+    let rows = bench.store.rows(&args.name, &query)?;
+    let rejects = bench.store.rejects(&args.name)?;
+    let ui = &context.ui;
+    if ui.json {
+        let mut object = json!(record);
+        if let Some(object) = object.as_object_mut() {
+            object.insert("matched".to_owned(), json!(matched));
+            object.insert("examples".to_owned(), json!(rows));
+            object.insert("rejects".to_owned(), json!(rejects));
+        }
+        ui.json_line(&object);
+        return Ok(());
+    }
+    print_record(context, &record);
+    for row in &rows {
+        print_row(context, row, args.full);
+    }
+    let shown = rows.len();
+    ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
+    for reject in rejects.iter().take(REJECTS_SHOWN) {
+        ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
+    }
+    if let Some(more @ 1..) = rejects.len().checked_sub(REJECTS_SHOWN) {
+        ui.note(&tr!("{more} more rejects: --json lists them all", "另有 {more} 条拒绝：--json 列出全部"));
+    }
+    Ok(())
+}
+
+fn print_record(context: &Context, record: &DatasetRecord) {
+    let DatasetRecord { rows, train, val, zh, en, rejected, .. } = record;
+    let name = text::one_line(&record.name);
+    let version = short(&record.version);
+    context.ui.line(&tr!(
+        "{name}  version {version}  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
+        "{name}  版本 {version}  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
+    ));
+    for (label, value) in [(tr!("source", "来源"), &record.source), (tr!("licence", "许可"), &record.licence)] {
+        if !value.is_empty() {
+            context.ui.line(&format!("{label}: {}", text::one_line(value)));
+        }
+    }
+}
+
+/// Columns of a field's beginning.
+const FIELD_COLUMNS: usize = 240;
+
+fn print_row(context: &Context, row: &StoredRow, full: bool) {
+    let e = &row.example;
+    let place = text::one_line(&row.file);
+    context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
+    let history = e.history.iter().flat_map(|(q, a)| [("history.user", q), ("history.assistant", a)]);
+    let head = [("system", &e.system)].into_iter();
+    let tail = [("instruction", &e.instruction), ("input", &e.input), ("output", &e.output)];
+    for (label, value) in head.chain(history).chain(tail).filter(|(_, value)| !value.is_empty()) {
+        if full {
+            let value = text::clean(value).replace('\n', "\n    ");
+            context.ui.line(&format!("  {label}:\n    {value}"));
+        } else {
+            context.ui.line(&format!("  {label}: {}", text::truncate(&text::one_line(value), FIELD_COLUMNS)));
+        }
+    }
+}
+
+/// Renders a row as a model is trained on it.
+///
+/// # Errors
+/// An unknown template, model, dataset or row; a row that the template cannot render.
+pub(super) fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
+    let template: Template = args.template.parse()?;
+    let bench = context.workbench()?;
+    let record = bench.store.dataset(&args.name)?;
+    let query = RowQuery { offset: args.row, limit: Some(1), ..RowQuery::default() };
+    let Some(row) = bench.store.rows(&args.name, &query)?.into_iter().next() else {
+        let last = record.rows.saturating_sub(1);
+        return Err(Error::new(Kind::NotFound, tr!("`{}` has no row {}", "`{}` 没有第 {} 行", args.name, args.row))
+            .hint(tr!("rows are numbered from 0 to {last}", "行号从 0 到 {last}")));
+    };
+    let tokenizer = models::tokenizer(&bench, &args.model)?;
+    let renderer = Renderer::new(template, &tokenizer)?;
+    let preview = Preview::new(&renderer, &tokenizer, &row.example)?;
+    if context.ui.json {
+        let mut object = json!(preview);
+        if let Some(object) = object.as_object_mut() {
+            object.insert("dataset".to_owned(), json!(record.name));
+            object.insert("row".to_owned(), json!(row.row));
+            object.insert("template".to_owned(), json!(template.name()));
+        }
+        context.ui.json_line(&object);
+    } else {
+        print_preview(context, &preview, args.tokens);
+    }
+    Ok(())
+}
+
+fn print_preview(context: &Context, preview: &Preview, tokens: bool) {
+    let ui = &context.ui;
+    let (total, supervised) = (preview.tokens.len(), preview.supervised);
+    ui.note(&tr!(
+        "{total} tokens, {supervised} supervised (between [[ and ]])",
+        "共 {total} 个词元，其中监督 {supervised} 个（[[ 与 ]] 之间）"
+    ));
+    for warning in &preview.warnings {
+        ui.warn(warning);
+    }
+    let mark = |(stretch, supervised): &(String, bool)| {
+        let stretch = text::clean(stretch);
+        if *supervised { format!("[[{stretch}]]") } else { stretch }
+    };
+    ui.line(&preview.stretches.iter().map(mark).collect::<String>());
+    if tokens {
+        let header = [
+            (tr!("token", "词元"), Align::Right),
+            ("id".to_owned(), Align::Right),
+            (tr!("supervised", "监督"), Align::Left),
+            (tr!("text", "文本"), Align::Left),
+        ];
+        let row = |(i, t): (usize, &PreviewToken)| {
+            let mark = if t.supervised { "[[ ]]" } else { "" };
+            vec![i.to_string(), t.id.to_string(), mark.to_owned(), text::clean(&format!("{:?}", t.text))]
+        };
+        let rows: Vec<Vec<String>> = preview.tokens.iter().enumerate().map(row).collect();
+        for line in columns(&header, &rows, usize::MAX) {
+            ui.line(&line);
+        }
+    }
+}
