@@ -25,5 +25,5 @@ pub mod prompt;
 pub mod store;
 pub mod text;
 pub mod train;
-//pub mod tui;
+pub mod tui;
 pub mod workbench;

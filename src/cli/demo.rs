@@ -101,7 +101,9 @@ impl Narrator for Teller<'_> {
                 });
             }
             PullEvent::Waiting => {
-                self.context.ui.note(&tr!("      another pull is running; waiting", "      另一个下载正在进行，等待中"));
+                self.context
+                    .ui
+                    .note(&tr!("      another pull is running; waiting", "      另一个下载正在进行，等待中"));
             }
         }
     }
@@ -173,7 +175,10 @@ fn conclude(context: &Context, report: &DemoReport) -> Result<()> {
     let (run_a, run_b, arena) = (&report.base.run, &report.adapted.run, &report.arena);
     for (command, what) in [
         ("linly-bench".to_owned(), tr!("look at all of it in the terminal interface", "在终端界面中查看全部结果")),
-        (format!("linly-bench data preview {DATASET} --row 0 --model {MODEL}"), tr!("see which tokens are trained on", "查看哪些词元参与训练")),
+        (
+            format!("linly-bench data preview {DATASET} --row 0 --model {MODEL}"),
+            tr!("see which tokens are trained on", "查看哪些词元参与训练"),
+        ),
         (format!("linly-bench runs compare {run_a} {run_b}"), tr!("see the items that flipped", "查看答案翻转的题目")),
         (format!("linly-bench arena export {arena} -o battles.jsonl"), tr!("read the battles", "查看对战记录")),
         (

@@ -3,14 +3,15 @@
 mod arena;
 mod columns;
 mod data;
-mod demo;
 mod data_view;
+mod demo;
 mod draw;
 mod leaderboard;
 mod models;
 mod run;
 mod runs;
 mod train;
+mod tui;
 mod ui;
 
 pub use ui::Ui;
@@ -19,6 +20,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
+use crate::tr;
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -67,6 +69,8 @@ enum LangArg {
     Zh,
 }
 
+// One value exists, for a moment: boxing the larger variants would only hide them.
+#[allow(clippy::large_enum_variant)]
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
@@ -77,6 +81,9 @@ enum Command {
     Runs(runs::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
+    /// Open the terminal interface (as does no command at all)
+    #[command(after_help = "Example:\n  linly-bench tui")]
+    Tui,
 }
 
 /// What a command works with.
@@ -133,17 +140,36 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
+    check_device(&cli.global.device)?;
     let context = Context { ui: ui.clone(), settings };
-    let Some(command) = cli.command else { return Ok(ExitCode::from(2)) };
-    match command {
-        Command::Demo(args) => demo::run(&context, &args),
-        Command::Data(args) => data::run(&context, args),
-        Command::Models(args) => models::run(&context, args),
-        Command::Train(args) => train::run(&context, args),
-        Command::Run(args) => run::run(&context, args, &context.cancel_on_signals()?),
-        Command::Runs(args) => runs::run(&context, args),
-        Command::Arena(args) => arena::run(&context, args),
-        Command::Leaderboard(args) => leaderboard::run(&context, &args),
+    match cli.command {
+        None | Some(Command::Tui) => return tui::run(&context),
+        Some(Command::Demo(args)) => demo::run(&context, &args),
+        Some(Command::Data(args)) => data::run(&context, args),
+        Some(Command::Models(args)) => models::run(&context, args),
+        Some(Command::Train(args)) => train::run(&context, args),
+        Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
+        Some(Command::Runs(args)) => runs::run(&context, args),
+        Some(Command::Arena(args)) => arena::run(&context, args),
+        Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a device that this build cannot compute on.
+fn check_device(device: &str) -> Result<()> {
+    let is_cuda = device == "cuda" || device.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok());
+    match device {
+        "auto" | "cpu" => Ok(()),
+        _ if is_cuda => Err(Error::new(
+            Kind::Unsupported,
+            tr!("this build computes on the CPU only", "本程序目前只能在 CPU 上计算"),
+        )
+        .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu"))),
+        other => {
+            let other = other.escape_default();
+            Err(Error::new(Kind::InvalidInput, tr!("unknown device `{other}`", "未知的设备 `{other}`"))
+                .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")))
+        }
+    }
 }

@@ -145,7 +145,7 @@ impl App {
             }
         }
         // In text, Ctrl-C is no command of the view, and still it must always be the way out.
-        if keymap::keys_quit_everywhere(event) {
+        if keymap::is_way_out(event) {
             self.update(Action::Quit);
         }
     }
@@ -244,7 +244,11 @@ impl App {
             return;
         }
         self.confirm = Some(Confirm {
-            question: tr!("Stop {} and leave?", "停止 {} 并退出？", tr!("{} running job(s)", "{} 个运行中的任务", self.jobs.1)),
+            question: tr!(
+                "Stop {} and leave?",
+                "停止 {} 并退出？",
+                tr!("{} running job(s)", "{} 个运行中的任务", self.jobs.1)
+            ),
             detail: tr!(
                 "A training stops after its present step and leaves a checkpoint; `linly-bench train --resume RUN` goes on from there.",
                 "训练会在当前一步之后停止并留下检查点；`linly-bench train --resume RUN` 可以继续。"
@@ -271,7 +275,13 @@ impl App {
                 if let Some(job) = form.submit() {
                     self.started.push(job);
                     self.form = None;
-                    self.notice = Some((tr!("started; it appears in the list when its model is loaded", "已启动；模型载入后会出现在列表中"), Role::Good));
+                    self.notice = Some((
+                        tr!(
+                            "started; it appears in the list when its model is loaded",
+                            "已启动；模型载入后会出现在列表中"
+                        ),
+                        Role::Good,
+                    ));
                 }
             }
             _ => self.form = None,
@@ -319,7 +329,12 @@ impl App {
     pub fn tick(&mut self, now: i64) {
         self.now = now;
         self.ticks += 1;
-        self.poll(self.ticks.is_multiple_of(4));
+        // Counting the rows of all datasets and rating all battles cost more than a list of runs.
+        let pause = match self.screen {
+            ScreenId::Datasets | ScreenId::Leaderboard => 20,
+            ScreenId::Training | ScreenId::Evaluations | ScreenId::Arena => 4,
+        };
+        self.poll(self.ticks.is_multiple_of(pause));
     }
 
     /// How the jobs of this program stand: how many run, and what became of those that ended.
@@ -351,9 +366,6 @@ impl App {
         };
         let effects = self.screen_mut(screen).receive(&reply.query, reply.answer);
         self.apply(effects);
-        if screen == self.screen {
-            self.poll(false);
-        }
     }
 
     /// The questions to send.

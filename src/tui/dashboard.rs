@@ -40,7 +40,11 @@ impl Dashboard {
             JobEvent::Eval { step, val_loss, best } => {
                 self.val.push(step as f64, val_loss);
                 let mark = if best { tr!(", the best so far", "，目前最好") } else { String::new() };
-                self.note(tr!("step {step}: validation loss {}{mark}", "第 {step} 步：验证损失 {}{mark}", value(val_loss)));
+                self.note(tr!(
+                    "step {step}: validation loss {}{mark}",
+                    "第 {step} 步：验证损失 {}{mark}",
+                    value(val_loss)
+                ));
             }
             JobEvent::Log { message } => self.note(text::one_line(&message)),
             JobEvent::Progress { .. } => {}
@@ -78,7 +82,10 @@ impl Dashboard {
             let used = p.paragraph(body, &words, Role::Bad);
             let rest = Rect { y: body.y + used, height: body.height - used, ..body };
             let used = used + p.paragraph(rest, &hint, Role::Plain) + 1;
-            return self.curves(p, Rect { y: body.y + used.min(body.height), height: body.height.saturating_sub(used), ..body });
+            return self.curves(
+                p,
+                Rect { y: body.y + used.min(body.height), height: body.height.saturating_sub(used), ..body },
+            );
         }
         self.curves(p, body);
     }
@@ -93,7 +100,8 @@ impl Dashboard {
         }
         let done = self.last.as_ref().map_or(0, |m| m.step);
         let share = if self.total == 0 { 0.0 } else { (done as f64 / self.total as f64).min(1.0) };
-        let mut facts = tr!("step {} of {}  {}", "第 {} 步，共 {} 步  {}", count(done), count(self.total), percent(share));
+        let mut facts =
+            tr!("step {} of {}  {}", "第 {} 步，共 {} 步  {}", count(done), count(self.total), percent(share));
         if running && let Some(pace) = self.pace.recent_mean(32) {
             let left = duration(pace * self.total.saturating_sub(done) as f64);
             facts.push_str(&tr!("  {left} left", "  剩余 {left}"));
@@ -181,7 +189,11 @@ fn line(name: String, curve: &Curve, marker: Marker, role: Role, format: fn(f64)
 /// Why a run failed, and the way out.
 fn failure(record: &RunRecord) -> Option<(String, String)> {
     let part = |key: &str| record.error.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
-    let resume = tr!("`linly-bench train --resume {}` goes on from its last checkpoint.", "`linly-bench train --resume {}` 可从最近的检查点继续。", record.id);
+    let resume = tr!(
+        "`linly-bench train --resume {}` goes on from its last checkpoint.",
+        "`linly-bench train --resume {}` 可从最近的检查点继续。",
+        record.id
+    );
     match record.status {
         RunStatus::Failed => Some((tr!("error: {}", "错误：{}", part("message")), part("hint"))),
         RunStatus::Cancelled => Some((tr!("It was stopped.", "它被停止了。"), resume)),

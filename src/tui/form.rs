@@ -181,7 +181,13 @@ impl Form {
             }
             let focus = i == self.focus;
             p.text(inside.x, y, labels, label, if focus { Role::Accent } else { Role::Dim });
-            p.text(inside.x + labels + 1, y, 1, if focus { "▸" } else { ":" }, if focus { Role::Accent } else { Role::Dim });
+            p.text(
+                inside.x + labels + 1,
+                y,
+                1,
+                if focus { "▸" } else { ":" },
+                if focus { Role::Accent } else { Role::Dim },
+            );
             let x = inside.x + labels + 3;
             input.draw(p, Rect { x, y, width: inside.right().saturating_sub(x), height: 1 }, focus);
         }
@@ -189,7 +195,10 @@ impl Form {
         match &self.complaint {
             Some(complaint) => p.text(note.x, note.y, note.width, complaint, Role::Bad),
             None => {
-                let note_text = tr!("The job runs here; leaving the program stops it at a step.", "任务在本程序中运行；退出程序会让它在一步之后停下。");
+                let note_text = tr!(
+                    "The job runs here; leaving the program stops it at a step.",
+                    "任务在本程序中运行；退出程序会让它在一步之后停下。"
+                );
                 p.text(note.x, note.y, note.width, &note_text, Role::Dim)
             }
         };

@@ -34,28 +34,23 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
     let place = app.current().place().iter().map(|s| text::one_line(s)).collect::<Vec<_>>().join("  /  ");
     p.rule(Rect { y: area.y + 1, height: 1, ..area }, &place);
     let margin = u16::from(area.width >= 60);
-    let body = Rect {
-        x: area.x + margin,
-        y: area.y + 2,
-        width: area.width - 2 * margin,
-        height: area.height - 4,
-    };
+    let body = Rect { x: area.x + margin, y: area.y + 2, width: area.width - 2 * margin, height: area.height - 4 };
     app.current().draw(&mut p, body, app.now);
     notice(app, &mut p, Rect { y: area.bottom() - 2, height: 1, ..area });
     hints(app, &mut p, Rect { y: area.bottom() - 1, height: 1, ..area });
     if let Some(help) = &app.help {
-        let inside = popup(&mut p, area, 64, area.height - 2, &tr!("Keys", "按键"));
+        let inside = popup(&mut p, body, 64, body.height, &tr!("Keys", "按键"));
         help.draw(&mut p, inside, &help_text(app.current().view(), app.mouse));
     }
     if let Some(form) = &app.form {
         form.draw(&mut p, body);
     }
     if let Some(confirm) = &app.confirm {
-        let width = 60.min(area.width - 2);
+        let width = 60.min(body.width);
         let inner = usize::from(width.saturating_sub(4));
         let lines = |s: &str| text::wrap(&text::clean(s), inner).len();
         let height = u16::try_from(lines(&confirm.question) + lines(&confirm.detail) + 7).unwrap_or(u16::MAX);
-        let inside = popup(&mut p, area, width, height, &tr!("Please confirm", "请确认"));
+        let inside = popup(&mut p, body, width, height, &tr!("Please confirm", "请确认"));
         let mut rest = below(inside, 1);
         rest = below(rest, p.paragraph(rest, &confirm.question, Role::Title) + 1);
         rest = below(rest, p.paragraph(rest, &confirm.detail, Role::Plain) + 1);
@@ -135,7 +130,12 @@ fn hints(app: &App, p: &mut Paint<'_>, area: Rect) {
         let needed: usize = always.iter().map(|&a| hint_width(a) + 2).sum();
         let needed = u16::try_from(needed).unwrap_or(0);
         width = area.width.saturating_sub(needed);
-        list_keys(p, Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area }, always.into_iter(), &|_| false);
+        list_keys(
+            p,
+            Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area },
+            always.into_iter(),
+            &|_| false,
+        );
     }
     let [own, motion, _] = groups(view);
     let shown = own.iter().chain(motion.iter().take(2)).copied();

@@ -103,8 +103,7 @@ fn own(view: View) -> &'static [Action] {
     }
 }
 
-const MOTION: &[Action] =
-    &[Action::Down, Action::Up, Action::PageDown, Action::PageUp, Action::First, Action::Last];
+const MOTION: &[Action] = &[Action::Down, Action::Up, Action::PageDown, Action::PageUp, Action::First, Action::Last];
 
 const GLOBAL: &[Action] = &[
     Action::NextScreen,
@@ -138,6 +137,13 @@ pub fn commands(view: View) -> impl Iterator<Item = Action> {
 pub struct Key {
     code: KeyCode,
     ctrl: bool,
+}
+
+impl Key {
+    /// The event of pressing it.
+    pub fn event(self) -> KeyEvent {
+        KeyEvent::new(self.code, if self.ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE })
+    }
 }
 
 const fn key(code: KeyCode) -> Key {
@@ -213,6 +219,11 @@ pub fn key_name(key: Key) -> String {
         other => format!("{other:?}"),
     };
     if key.ctrl { format!("Ctrl-{name}") } else { name }
+}
+
+/// Whether this is Ctrl-C: the way out of every view, of text fields too.
+pub fn is_way_out(event: KeyEvent) -> bool {
+    event.code == KeyCode::Char('c') && event.modifiers.contains(KeyModifiers::CONTROL)
 }
 
 /// The command of `view` that `event` asks for.

@@ -26,8 +26,8 @@ pub use keymap::{Key, View, commands, find, groups, key_name, keys};
 pub use launcher::Launcher;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
-    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView, Source,
-    Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
+    Source, Standing, SubjectView, Vote,
 };
 pub use terminal::Session;
 pub use theme::{Role, Theme};
@@ -80,7 +80,10 @@ fn drive(session: &mut Session, app: &mut App, worker: &Worker, jobs: &mut Jobs)
         for query in app.take_queries() {
             if !worker.ask(query) {
                 let why = terminal::take_panic().unwrap_or_default();
-                return Err(Error::internal(tr!("the thread that reads the database is gone {why}", "读取数据库的线程已退出 {why}")));
+                return Err(Error::internal(tr!(
+                    "the thread that reads the database is gone {why}",
+                    "读取数据库的线程已退出 {why}"
+                )));
             }
         }
         if std::mem::take(&mut stale) {

@@ -73,7 +73,9 @@ mod tests {
     #[test]
     fn without_colour_no_role_has_one() {
         let theme = Theme::new(false);
-        for role in [Role::Plain, Role::Dim, Role::Accent, Role::Key, Role::Good, Role::Bad, Role::Warn, Role::FirstLine] {
+        for role in
+            [Role::Plain, Role::Dim, Role::Accent, Role::Key, Role::Good, Role::Bad, Role::Warn, Role::FirstLine]
+        {
             assert_eq!(theme.style(role).fg, None, "{role:?}");
             assert_eq!(theme.style(role).bg, None, "{role:?}");
         }

@@ -210,7 +210,12 @@ fn import(bench: &Workbench, narrator: &dyn Narrator, cancel: &CancelToken) -> R
         // The rows of an earlier program version: the demo's dataset is the demo's own to replace.
         Err(e) if bench.store.find_dataset(DATASET)?.is_some_and(|d| d.source == request.source) => {
             let _ = e;
-            data::import(bench, &data::ImportRequest { existing: Existing::Replace, ..request }, narrator.sink(), cancel)?;
+            data::import(
+                bench,
+                &data::ImportRequest { existing: Existing::Replace, ..request },
+                narrator.sink(),
+                cancel,
+            )?;
             false
         }
         Err(e) => return Err(e),
@@ -327,9 +332,8 @@ fn trained(
     let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let version = bench.store.dataset(DATASET)?.version;
     let runs = bench.store.runs(Some("train"))?;
-    let same = |run: &&RunRecord| {
-        run.config == config && run.model_hash == model.hash && run.dataset_version == version
-    };
+    let same =
+        |run: &&RunRecord| run.config == config && run.model_hash == model.hash && run.dataset_version == version;
     let finished = runs.iter().filter(same).find(|run| run.status == RunStatus::Done && is_current(bench, run));
     let (trained, reused) = match finished {
         Some(run) => {

@@ -11,7 +11,13 @@ use rand_chacha::ChaCha8Rng;
 ///
 /// # Errors
 /// Those of the fit.
-pub(super) fn intervals(centre: &Centre, pairs: &[Pair], rounds: usize, level: f64, seed: u64) -> Result<Vec<[f64; 2]>> {
+pub(super) fn intervals(
+    centre: &Centre,
+    pairs: &[Pair],
+    rounds: usize,
+    level: f64,
+    seed: u64,
+) -> Result<Vec<[f64; 2]>> {
     // Battles with the same pair and outcome are alike, so a resample is a draw of how many there are of each kind.
     let mut upper = Vec::with_capacity(pairs.len() * 3);
     let mut total = 0u64;

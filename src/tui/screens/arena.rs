@@ -83,10 +83,16 @@ impl Arena {
         let empty = Empty {
             title: tr!("No arena yet.", "还没有竞技场。"),
             steps: vec![
-                (tr!("Make one, with questions of its own:", "创建一个，自带题目："), "linly-bench arena new finance"),
                 (
-                    tr!("Let two models answer the same questions, then vote here without seeing their names:", "让两个模型回答同样的问题，然后在这里匿名投票："),
-                    "linly-bench arena battle finance --help",
+                    tr!("Make one from a file of questions:", "用一份题目文件创建："),
+                    "linly-bench arena new NAME --questions FILE",
+                ),
+                (
+                    tr!(
+                        "Let two models answer the same questions, then vote here without seeing their names:",
+                        "让两个模型回答同样的问题，然后在这里匿名投票："
+                    ),
+                    "linly-bench arena battle NAME --model MODEL --against MODEL+ADAPTER",
                 ),
             ],
         };
@@ -112,7 +118,10 @@ fn draw_battle(p: &mut Paint<'_>, area: Rect, open: &Open) {
                 title: tr!("Every battle here has its vote.", "这里的对战都已投票。"),
                 steps: vec![
                     (tr!("Rate the models:", "给模型评级："), "linly-bench arena rate"),
-                    (tr!("Play more battles:", "再打几场："), "linly-bench arena battle --help"),
+                    (
+                        tr!("Play more battles:", "再打几场："),
+                        "linly-bench arena battle NAME --model MODEL --against MODEL+ADAPTER",
+                    ),
                 ],
             };
             return empty.draw(p, area);
@@ -151,10 +160,24 @@ fn draw_battle(p: &mut Paint<'_>, area: Rect, open: &Open) {
         pager.draw(p, down(area, 1), &[Block::new("", answer.trim())]);
     }
     match (open.vote, names) {
-        (None, _) => p.text(status.x, status.y, status.width, &tr!("Which answer is better? The names appear after your vote.", "哪个回答更好？投票后显示模型名称。"), Role::Accent),
-        (Some(_), None) => p.text(status.x, status.y, status.width, &tr!("Recording the vote", "正在记录投票"), Role::Dim),
+        (None, _) => p.text(
+            status.x,
+            status.y,
+            status.width,
+            &tr!("Which answer is better? The names appear after your vote.", "哪个回答更好？投票后显示模型名称。"),
+            Role::Accent,
+        ),
+        (Some(_), None) => {
+            p.text(status.x, status.y, status.width, &tr!("Recording the vote", "正在记录投票"), Role::Dim)
+        }
         (Some(vote), Some(names)) => {
-            let told = tr!("You voted: {}.  A is {}, B is {}.", "你的投票：{}。A 是 {}，B 是 {}。", vote_words(vote), names.a, names.b);
+            let told = tr!(
+                "You voted: {}.  A is {}, B is {}.",
+                "你的投票：{}。A 是 {}，B 是 {}。",
+                vote_words(vote),
+                names.a,
+                names.b
+            );
             p.text(status.x, status.y, status.width, &told, Role::Good)
         }
     };

@@ -140,7 +140,8 @@ impl Datasets {
             Column::new(tr!("imported", "导入"), 14, 3),
         ];
         let row = |d: &DatasetView| {
-            let zh = if d.rows() == 0 { String::new() } else { format!("{:.0}%", d.zh as f64 / d.rows() as f64 * 100.0) };
+            let zh =
+                if d.rows() == 0 { String::new() } else { format!("{:.0}%", d.zh as f64 / d.rows() as f64 * 100.0) };
             vec![
                 d.name.as_str().into(),
                 count(d.rows()).into(),
@@ -155,13 +156,13 @@ impl Datasets {
             title: tr!("No dataset yet.", "还没有数据集。"),
             steps: vec![
                 (
-                    tr!("Import a file of instructions (JSON, JSONL, CSV, Parquet):", "导入一份指令数据（JSON、JSONL、CSV、Parquet）："),
+                    tr!(
+                        "Import a file of instructions (JSON, JSONL, CSV, Parquet):",
+                        "导入一份指令数据（JSON、JSONL、CSV、Parquet）："
+                    ),
                     "linly-bench data import FILE --name NAME",
                 ),
-                (
-                    tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："),
-                    "linly-bench demo",
-                ),
+                (tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："), "linly-bench demo"),
             ],
         };
         self.list.draw(p, area, &columns, &row, &empty);
@@ -175,7 +176,11 @@ impl Datasets {
                 let note = if rows.search.is_empty() {
                     tr!("This dataset has no rows.", "这个数据集没有数据。")
                 } else {
-                    tr!("No row contains `{}`. Esc clears the search.", "没有包含 `{}` 的行。按 Esc 清除搜索。", rows.search.text())
+                    tr!(
+                        "No row contains `{}`. Esc clears the search.",
+                        "没有包含 `{}` 的行。按 Esc 清除搜索。",
+                        rows.search.text()
+                    )
                 };
                 p.paragraph(super::down(area, 1), &note, Role::Dim);
                 return;
@@ -191,7 +196,8 @@ impl Datasets {
         ];
         let row = |i: usize| match rows.get(i) {
             Some(r) => {
-                let asked = if r.input.is_empty() { r.instruction.clone() } else { format!("{} {}", r.instruction, r.input) };
+                let asked =
+                    if r.input.is_empty() { r.instruction.clone() } else { format!("{} {}", r.instruction, r.input) };
                 vec![
                     Text(r.row.to_string(), Role::Dim),
                     Text(part(r.split), Role::Dim),
@@ -282,12 +288,10 @@ impl Screen for Datasets {
                     return vec![Effect::Confirm(Confirm {
                         question: tr!("Delete the dataset {}?", "删除数据集 {}？", d.name),
                         detail: tr!(
-                            "{} rows are removed from lists and trainings. Adapters and runs made with it stay. \
-                             `linly-bench data restore {}` brings it back.",
-                            "其 {} 行数据将不再列出，也不能用于训练。用它训练出的适配器和运行记录保留。\
-                             `linly-bench data restore {}` 可以恢复。",
-                            count(d.rows()),
-                            d.name
+                            "Its {} rows are removed for good; importing its file again brings them back. \
+                             Adapters and runs made with it stay.",
+                            "其 {} 行数据将被永久移除；重新导入原文件可以找回。用它训练出的适配器和运行记录保留。",
+                            count(d.rows())
                         ),
                         then: Some(Query::DeleteDataset { name: d.name.clone() }),
                     })];
@@ -337,10 +341,12 @@ impl Screen for Datasets {
                         Err(error) => rows.receive(search, *offset, Err(error)),
                         _ => {}
                     }
+                    // The search was typed on, or the selection moved on, in the meantime.
+                    return rows.want().into_iter().map(Effect::Ask).collect();
                 }
             }
             (Query::DeleteDataset { name }, Ok(_)) => {
-                let told = tr!("{name} is deleted; `linly-bench data restore {name}` brings it back", "已删除 {name}；`linly-bench data restore {name}` 可以恢复");
+                let told = tr!("{name} is deleted", "已删除 {name}");
                 return vec![Effect::Notice(told, Role::Good), Effect::Ask(Query::Datasets)];
             }
             (Query::DeleteDataset { .. }, Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],

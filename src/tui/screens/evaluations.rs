@@ -156,7 +156,10 @@ impl Evaluations {
                     tr!("Score a model on the built-in finance benchmark:", "用内置的金融评测集给模型打分："),
                     "linly-bench run finance --model smollm2-135m",
                 ),
-                (tr!("With an adapter of your own:", "带上你自己的适配器："), "linly-bench run finance --model smollm2-135m --adapter NAME"),
+                (
+                    tr!("With an adapter of your own:", "带上你自己的适配器："),
+                    "linly-bench run finance --model smollm2-135m --adapter NAME",
+                ),
             ],
         };
         self.runs.draw(p, area, &columns, &row, &empty);
@@ -176,11 +179,8 @@ impl Evaluations {
         let row = |s: &SubjectView| {
             let share = |s: &SubjectView| if s.n == 0 { 0.0 } else { s.correct as f64 / s.n as f64 };
             let acc = share(s);
-            let mut cells = vec![
-                s.subject.as_str().into(),
-                Text(count(s.n), Role::Dim),
-                Text(percent(acc), Role::Title),
-            ];
+            let mut cells =
+                vec![s.subject.as_str().into(), Text(count(s.n), Role::Dim), Text(percent(acc), Role::Title)];
             if let Some(beside) = &open.beside {
                 let other = beside.subjects.get(&s.subject).map(share);
                 cells.push(other.map_or_else(String::new, percent).into());
@@ -191,7 +191,10 @@ impl Evaluations {
         };
         let empty = Empty {
             title: tr!("No item of this run is stored yet.", "这次运行还没有保存任何题目。"),
-            steps: vec![(tr!("If it was interrupted, go on with:", "如果它被中断，可以继续："), "linly-bench run BENCHMARK --model M --resume RUN")],
+            steps: vec![(
+                tr!("If it was interrupted, go on with:", "如果它被中断，可以继续："),
+                "linly-bench run --resume RUN",
+            )],
         };
         open.subjects.draw(p, area, &columns, &row, &empty);
     }

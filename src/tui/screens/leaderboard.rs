@@ -150,7 +150,10 @@ impl Screen for Leaderboard {
             title: tr!("Nothing is measured yet.", "还没有任何测量结果。"),
             steps: vec![
                 (tr!("Score a model:", "给模型打分："), "linly-bench run finance --model smollm2-135m"),
-                (tr!("Let models fight:", "让模型对战："), "linly-bench arena battle --help"),
+                (
+                    tr!("Let models fight:", "让模型对战："),
+                    "linly-bench arena battle NAME --model MODEL --against MODEL+ADAPTER",
+                ),
             ],
         };
         let sources = self.sources();

@@ -60,7 +60,7 @@ pub trait Screen {
     fn obstacle(&self, action: Action) -> Option<String>;
     /// Does a command of the current view.
     fn update(&mut self, action: Action) -> Vec<Effect>;
-    /// What should be asked now. `slow` is set on about every fourth call, for what changes rarely.
+    /// What should be asked now. `slow` is set every second or few, for what changes rarely.
     fn poll(&mut self, slow: bool) -> Vec<Query>;
     /// Takes an answer.
     fn receive(&mut self, query: &Query, answer: Result<Answer>) -> Vec<Effect>;

@@ -98,12 +98,6 @@ impl<T> Roster<T> {
         self.cursor.selected
     }
 
-    /// Selects by place.
-    pub fn select(&mut self, place: usize) {
-        self.cursor.selected = place;
-        self.cursor.clamp(self.shown.len());
-    }
-
     /// Moves the selection. False when `action` is no movement.
     pub fn update(&mut self, action: Action) -> bool {
         self.cursor.update(action, self.shown.len())
@@ -114,7 +108,14 @@ impl<T> Roster<T> {
     }
 
     /// Draws the list, or why there is none.
-    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, columns: &[Column], row: &dyn Fn(&T) -> Vec<Text>, empty: &Empty) {
+    pub fn draw(
+        &self,
+        p: &mut Paint<'_>,
+        area: Rect,
+        columns: &[Column],
+        row: &dyn Fn(&T) -> Vec<Text>,
+        empty: &Empty,
+    ) {
         match &self.items {
             Fetched::Loading => draw_loading(p, area),
             Fetched::Failed(error) => draw_error(p, area, error),
@@ -123,7 +124,11 @@ impl<T> Roster<T> {
                 let note = if self.filter.is_empty() {
                     tr!("Nothing here passes this view's condition.", "没有符合条件的条目。")
                 } else {
-                    tr!("Nothing matches `{}`. Esc clears the filter.", "没有与 `{}` 匹配的条目。按 Esc 清除筛选。", self.filter.text())
+                    tr!(
+                        "Nothing matches `{}`. Esc clears the filter.",
+                        "没有与 `{}` 匹配的条目。按 Esc 清除筛选。",
+                        self.filter.text()
+                    )
                 };
                 p.paragraph(super::down(area, 1), &note, Role::Dim);
             }

@@ -96,13 +96,13 @@ impl Training {
             title: tr!("No training yet.", "还没有训练。"),
             steps: vec![
                 (
-                    tr!("Train an adapter on a dataset. It can run in another window; its curve appears here.", "在数据集上训练一个适配器。可以在另一个窗口运行，曲线会显示在这里。"),
+                    tr!(
+                        "Train an adapter on a dataset. It can run in another window; its curve appears here.",
+                        "在数据集上训练一个适配器。可以在另一个窗口运行，曲线会显示在这里。"
+                    ),
                     "linly-bench train --model smollm2-135m --data NAME --adapter NAME",
                 ),
-                (
-                    tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："),
-                    "linly-bench demo",
-                ),
+                (tr!("Or let the demo do the whole job once:", "或者让演示把整个流程走一遍："), "linly-bench demo"),
             ],
         };
         self.list.draw(p, area, &columns, &row, &empty);

@@ -74,12 +74,8 @@ impl Chart<'_> {
         };
         let (high, low) = ((self.format)(ys.high), (self.format)(ys.low));
         let margin = u16::try_from(text::width(&high).max(text::width(&low))).unwrap_or(0).min(area.width / 2);
-        let plot = Rect {
-            x: area.x + margin + 2,
-            y: area.y + 1,
-            width: area.width - margin - 2,
-            height: area.height - 2,
-        };
+        let plot =
+            Rect { x: area.x + margin + 2, y: area.y + 1, width: area.width - margin - 2, height: area.height - 2 };
         p.split(Rect { x: area.x + margin, width: 1, ..plot });
         p.text(area.x, plot.top(), margin, &text::pad_left(&high, margin.into()), Role::Dim);
         p.text(area.x, plot.bottom() - 1, margin, &text::pad_left(&low, margin.into()), Role::Dim);

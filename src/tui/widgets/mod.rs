@@ -5,8 +5,8 @@
 mod chart;
 mod cursor;
 mod input;
-mod paint;
 mod pager;
+mod paint;
 mod popup;
 mod table;
 
@@ -16,4 +16,4 @@ pub use input::Input;
 pub use pager::{Block, Pager};
 pub use paint::{Paint, SPLIT};
 pub use popup::popup;
-pub use table::{Align, Column, Table, Text};
+pub use table::{Column, Table, Text};

@@ -34,15 +34,6 @@ impl Paint<'_> {
         self.buf.set_stringn(x, y, line, columns.into(), self.theme.style(role)).0
     }
 
-    /// Draws pieces one after another on the first line of `area`, and gives the column after the last.
-    pub fn pieces(&mut self, area: Rect, pieces: &[(&str, Role)]) -> u16 {
-        let mut x = area.x;
-        for (text, role) in pieces {
-            x = self.text(x, area.y, area.right().saturating_sub(x), text, *role);
-        }
-        x
-    }
-
     /// Draws lines from the top of `area`; what does not fit is left out.
     pub fn lines(&mut self, area: Rect, lines: &[String], role: Role) {
         for (y, line) in (area.top()..area.bottom()).zip(lines) {

@@ -31,12 +31,7 @@ pub fn popup(p: &mut Paint<'_>, area: Rect, width: u16, height: u16, title: &str
         p.text(window.left(), row, 1, SPLIT, Role::Dim);
         p.text(window.right().saturating_sub(1), row, 1, SPLIT, Role::Dim);
     }
-    Rect {
-        x: x + 2.min(width),
-        y: y + 1.min(height),
-        width: width.saturating_sub(4),
-        height: height.saturating_sub(2),
-    }
+    Rect { x: x + 2.min(width), y: y + 1.min(height), width: width.saturating_sub(4), height: height.saturating_sub(2) }
 }
 
 #[cfg(test)]

@@ -134,9 +134,8 @@ impl Table<'_> {
                 None => natural.max(12),
             }));
         }
-        let total = |widths: &[Option<usize>]| {
-            widths.iter().flatten().map(|w| w + GAP).sum::<usize>().saturating_sub(GAP)
-        };
+        let total =
+            |widths: &[Option<usize>]| widths.iter().flatten().map(|w| w + GAP).sum::<usize>().saturating_sub(GAP);
         while total(&widths) > available {
             let weakest = (0..widths.len())
                 .rev()

@@ -1,0 +1,166 @@
+//! The screens' data from an open [`Workbench`].
+
+use super::source::{
+    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
+    Source, Standing, SubjectView, Vote,
+};
+use crate::arena::{Battle, Winner};
+use crate::error::Result;
+use crate::job::JobEvent;
+use crate::store::{RowQuery, RunRecord, StoredRow};
+use crate::workbench::{Workbench, arena, leaderboard};
+
+/// A [`Source`] over the database.
+pub struct WorkbenchSource {
+    workbench: Workbench,
+}
+
+impl WorkbenchSource {
+    /// Takes over `workbench`.
+    pub fn new(workbench: Workbench) -> WorkbenchSource {
+        WorkbenchSource { workbench }
+    }
+}
+
+impl Source for WorkbenchSource {
+    fn datasets(&mut self) -> Result<Vec<DatasetView>> {
+        let records = self.workbench.store.datasets()?;
+        let view = |d: crate::store::DatasetRecord| DatasetView {
+            name: d.name,
+            version: d.version,
+            train: d.train,
+            val: d.val,
+            zh: d.zh,
+            source: d.source,
+            licence: d.licence,
+            created: d.created_at,
+        };
+        Ok(records.into_iter().map(view).collect())
+    }
+
+    fn rows(&mut self, dataset: &str, search: &str, offset: u64, limit: u64) -> Result<RowPage> {
+        let query = RowQuery { split: None, search, offset, limit: Some(limit) };
+        let total = self.workbench.store.count_rows(dataset, &query)?;
+        let rows = self.workbench.store.rows(dataset, &query)?;
+        Ok(RowPage { total, rows: rows.into_iter().map(row_view).collect() })
+    }
+
+    fn delete_dataset(&mut self, name: &str) -> Result<()> {
+        self.workbench.store.delete_dataset(name)
+    }
+
+    fn runs(&mut self, kind: &str) -> Result<Vec<RunRecord>> {
+        self.workbench.store.runs(Some(kind))
+    }
+
+    fn events(&mut self, run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
+        self.workbench.store.events(run, after)
+    }
+
+    fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
+        let mut subjects: Vec<SubjectView> = Vec::new();
+        for outcome in self.workbench.store.outcomes(run)? {
+            if subjects.last().is_none_or(|s| s.subject != outcome.subject) {
+                subjects.push(SubjectView { subject: outcome.subject, ..SubjectView::default() });
+            }
+            if let Some(subject) = subjects.last_mut() {
+                subject.n += 1;
+                subject.correct += u64::from(outcome.correct);
+            }
+        }
+        Ok(subjects)
+    }
+
+    fn outcomes(&mut self, run: &str, subject: &str) -> Result<Vec<OutcomeView>> {
+        let outcomes = self.workbench.store.outcomes(run)?.into_iter().filter(|o| o.subject == subject);
+        let view = |o: crate::eval::ItemOutcome| OutcomeView {
+            item: o.id,
+            prompt: o.prompt,
+            choices: o.choices,
+            loglikelihoods: o.loglikelihoods,
+            pred: o.pred,
+            gold: o.gold,
+            correct: o.correct,
+        };
+        let mut outcomes: Vec<OutcomeView> = outcomes.map(view).collect();
+        // The database orders ids as text; people expect 2 before 10.
+        outcomes.sort_by_key(|o| o.item.parse::<u64>().unwrap_or(u64::MAX));
+        Ok(outcomes)
+    }
+
+    fn arenas(&mut self) -> Result<Vec<ArenaView>> {
+        let view = |a: crate::store::ArenaRecord| ArenaView {
+            name: a.name,
+            battles: a.battles.unsigned_abs(),
+            pending: a.pending.unsigned_abs(),
+            created: a.created_at,
+        };
+        Ok(self.workbench.store.arenas()?.into_iter().map(view).collect())
+    }
+
+    fn next_battle(&mut self, arena: &str, after: i64) -> Result<Option<BlindBattle>> {
+        let mut pending = arena::pending(&self.workbench, arena)?;
+        pending.sort_by_key(|b| (b.id <= after, b.id));
+        Ok(pending.into_iter().next().map(blind))
+    }
+
+    fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names> {
+        let winner = match vote {
+            Vote::A => Winner::A,
+            Vote::B => Winner::B,
+            Vote::Tie => Winner::Tie,
+            Vote::BothBad => Winner::BothBad,
+        };
+        let battle = arena::vote(&self.workbench, arena, battle, winner)?;
+        Ok(Names { a: battle.model_a, b: battle.model_b })
+    }
+
+    fn leaderboard(&mut self) -> Result<LeaderboardView> {
+        let board = leaderboard::leaderboard(&self.workbench)?;
+        let mut columns: Vec<(String, Measure)> = Vec::new();
+        columns.extend(board.benchmarks.iter().map(|b| (b.title(), Measure::Accuracy)));
+        columns.extend(board.arenas.iter().map(|a| (a.clone(), Measure::Rating)));
+        columns.extend(board.losses.iter().map(|l| (crate::tr!("loss {}", "损失 {}", l.dataset), Measure::Loss)));
+        let standing = |row: crate::leaderboard::Row| {
+            let scores = row
+                .scores
+                .into_iter()
+                .map(|s| s.map(|s| Figure { value: s.value, stderr: s.stderr, interval: None, n: s.n, origin: s.run }));
+            let ratings = row.ratings.into_iter().map(|r| {
+                r.map(|r| Figure {
+                    value: r.rating,
+                    stderr: None,
+                    interval: Some(r.ci95),
+                    n: Some(r.battles as u64),
+                    origin: r.arena,
+                })
+            });
+            let losses = row
+                .losses
+                .into_iter()
+                .map(|l| l.map(|l| Figure { value: l.value, origin: l.run, ..Figure::default() }));
+            Standing { model: row.name, figures: scores.chain(ratings).chain(losses).collect() }
+        };
+        Ok(LeaderboardView { columns, standings: board.rows.into_iter().map(standing).collect() })
+    }
+}
+
+fn row_view(stored: StoredRow) -> RowView {
+    let e = stored.example;
+    RowView {
+        row: stored.row,
+        split: e.split,
+        lang: e.lang,
+        system: e.system,
+        history: e.history,
+        instruction: e.instruction,
+        input: e.input,
+        output: e.output,
+        origin: format!("{}:{}", stored.file, stored.line),
+    }
+}
+
+/// What a voter may see. The conversation of a battle that was imported counts as its answer.
+fn blind(battle: Battle) -> BlindBattle {
+    BlindBattle { id: battle.id, question: battle.question, answer_a: battle.answer_a, answer_b: battle.answer_b }
+}

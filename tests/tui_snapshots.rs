@@ -1,0 +1,118 @@
+//! Pictures of every screen, in three sizes and two languages.
+
+mod tui_support;
+
+use linly_bench::lang::Lang;
+use linly_bench::tui::View;
+use tui_support::*;
+use unicode_width::UnicodeWidthStr;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (40, 12)];
+
+/// One picture per size and language of what is reached by `keys`.
+fn album(source: fn() -> Fake, keys: &str) -> String {
+    let mut pages = String::new();
+    for lang in [Lang::En, Lang::Zh] {
+        let _turn = speak(lang);
+        for (width, height) in SIZES {
+            let mut d = Driver::new(source());
+            // Paging depends on the size that was drawn last.
+            d.screen(width, height);
+            d.press(keys).wait();
+            pages.push_str(&format!("== {lang:?} {width} x {height}\n{}\n", d.screen(width, height)));
+        }
+    }
+    pages
+}
+
+fn broken() -> Fake {
+    Fake { broken: true, ..filled() }
+}
+
+macro_rules! pictures {
+    ($($name:ident: $source:expr, $keys:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            insta::assert_snapshot!(album($source, $keys));
+        })*
+    };
+}
+
+pictures! {
+    datasets: filled, "1";
+    datasets_empty: Fake::default, "1";
+    datasets_error: broken, "1";
+    datasets_filtered: filled, "/ z h";
+    rows: filled, "<enter>";
+    row_with_everything: filled, "<enter> j j j j <enter>";
+    delete: filled, "j d";
+    trainings: filled, "2";
+    trainings_empty: Fake::default, "2";
+    training_running: filled, "2 <enter>";
+    training_failed: filled, "2 j j <enter>";
+    scores: filled, "3";
+    scores_empty: Fake::default, "3";
+    subjects_compared: filled, "3 j m k <enter>";
+    items_compared: filled, "3 j m k <enter> <enter>";
+    item_compared: filled, "3 j m k <enter> <enter> j <enter>";
+    arenas: filled, "4";
+    arenas_empty: Fake::default, "4";
+    battle: filled, "4 <enter>";
+    battle_voted: filled, "4 <enter> a";
+    leaderboard: filled, "5";
+    leaderboard_empty: Fake::default, "5";
+    help: filled, "4 <enter> ?";
+}
+
+#[test]
+fn too_small_a_terminal_is_told_so() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::new(filled());
+    for (width, height) in [(39, 24), (80, 11), (1, 1), (10, 3)] {
+        let screen = d.screen(width, height);
+        assert!(width < 20 || screen.contains("too small"), "{screen}");
+    }
+    assert!(!d.screen(40, 12).contains("too small"));
+}
+
+/// Box lines, arrows, dots and quotes of "ambiguous" width are two columns wide in some East Asian
+/// terminals and would shift everything after them.
+#[test]
+fn frames_use_no_character_of_ambiguous_width() {
+    for lang in [Lang::En, Lang::Zh] {
+        let _turn = speak(lang);
+        for keys in ["1", "? ", "2", "3", "4", "5", "d"] {
+            for source in [Fake::default as fn() -> Fake, filled] {
+                let mut d = Driver::new(source());
+                d.press(keys.trim()).wait();
+                let screen = d.screen(120, 40);
+                for symbol in screen.chars().map(String::from) {
+                    // Full-width punctuation is wide in both measures.
+                    assert_eq!(symbol.width(), symbol.width_cjk(), "{symbol:?} in {keys}: {screen}");
+                }
+            }
+        }
+        let mut d = Driver::new(filled());
+        d.press("2 <enter>").wait();
+        assert_eq!(d.app.view(), View::Dashboard);
+        let screen = d.screen(120, 40);
+        assert!(screen.chars().map(String::from).all(|s| s.width() == s.width_cjk()), "{screen}");
+    }
+}
+
+#[test]
+fn every_size_draws_without_harm() {
+    let _turn = speak(Lang::Zh);
+    let walks = [
+        "1", "<enter>", "<enter>", "2", "<enter>", "3", "<enter>", "<enter>", "<enter>", "4", "<enter>", "a", "5", "?",
+    ];
+    let mut d = Driver::new(filled());
+    for keys in walks {
+        d.press(keys).wait();
+        for width in (1..130).step_by(7) {
+            for height in (1..45).step_by(5) {
+                d.screen(width, height);
+            }
+        }
+    }
+}

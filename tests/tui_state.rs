@@ -1,0 +1,312 @@
+//! What the interface does with keys and answers, without a terminal.
+
+mod tui_support;
+
+use linly_bench::job::JobEvent;
+use linly_bench::lang::Lang;
+use linly_bench::store::RunStatus;
+use linly_bench::tui::*;
+use ratatui::crossterm::event::{MouseButton, MouseEvent, MouseEventKind};
+use tui_support::*;
+
+fn driver() -> Driver {
+    Driver::new(filled())
+}
+
+#[test]
+fn screens_are_reached_by_number_and_by_tab() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    let views = [View::Datasets, View::Trainings, View::Scores, View::Arenas, View::Leaderboard];
+    for (number, view) in ["1", "2", "3", "4", "5"].into_iter().zip(views) {
+        d.press(number);
+        assert_eq!(d.app.view(), view);
+    }
+    d.press("<tab>");
+    assert_eq!(d.app.view(), View::Datasets);
+    d.press("<backtab>");
+    assert_eq!(d.app.view(), View::Leaderboard);
+}
+
+#[test]
+fn datasets_open_down_to_a_row_and_back_up() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter>");
+    assert_eq!(d.app.view(), View::Rows);
+    d.press("j <enter>");
+    assert_eq!(d.app.view(), View::Row);
+    assert!(d.screen(80, 24).contains("What is a bond?"));
+    d.press("n");
+    assert!(d.screen(80, 24).contains("某上市公司"));
+    d.press("<esc> <esc>");
+    assert_eq!(d.app.view(), View::Datasets);
+    assert!(!d.app.is_over());
+}
+
+#[test]
+fn rows_far_away_are_fetched_when_they_are_reached() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter> G");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("第 1199 题"), "{screen}");
+    d.press("g");
+    assert!(d.screen(80, 24).contains("市盈率"));
+}
+
+#[test]
+fn a_search_narrows_the_rows_at_the_source() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter> / 6 6");
+    assert_eq!(d.app.view(), View::FilterLine);
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("第 66 题") && !screen.contains("第 67 题"), "{screen}");
+    d.press("<enter>");
+    assert_eq!(d.app.view(), View::Rows, "enter keeps the search");
+    assert!(d.screen(80, 24).contains("filter: 66"));
+    d.press("<esc>");
+    assert!(d.screen(80, 24).contains("什么是市盈率"), "esc clears it");
+    d.press("/ q");
+    assert!(!d.app.is_over(), "letters are text while a filter is typed");
+}
+
+#[test]
+fn deleting_asks_by_name_and_does_nothing_without_a_yes() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("d");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("Delete the dataset finance-zh?") && screen.contains("13,200 rows"), "{screen}");
+    d.press("<enter> q");
+    assert_eq!(d.app.view(), View::Confirm, "only y and Esc answer");
+    d.press("<esc>");
+    assert!(d.source.deleted.is_empty());
+    d.press("d y");
+    assert_eq!(d.source.deleted, ["finance-zh"]);
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("finance-zh is deleted"), "{screen}");
+    assert_eq!(screen.matches("finance-zh").count(), 1, "{screen}");
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::new(Fake::default());
+    assert!(d.app.obstacle(Action::Delete).is_some());
+    d.press("d");
+    assert_eq!(d.app.view(), View::Datasets);
+    assert!(d.screen(80, 24).contains("nothing is selected"));
+    d.press("2 n");
+    assert_eq!(d.app.view(), View::Trainings);
+    assert!(d.screen(120, 24).contains("linly-bench train"), "without a launcher no form opens");
+}
+
+#[test]
+fn names_are_hidden_until_the_vote_and_shown_after_it() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("4 <enter>");
+    let before = d.screen(120, 30);
+    assert!(before.contains("市盈率") && !before.contains("smollm2") && !before.contains("jubaopen"), "{before}");
+    d.press("a");
+    assert_eq!(d.source.votes, [(7, Vote::A)]);
+    let after = d.screen(120, 30);
+    assert!(after.contains("A is smollm2-135m + jubaopen"), "{after}");
+    d.press("b");
+    assert_eq!(d.source.votes.len(), 1, "one vote per battle");
+    d.press("n");
+    let next = d.screen(120, 30);
+    assert!(next.contains("What is a bond?") && !next.contains("smollm2"), "{next}");
+    d.press("x n");
+    assert_eq!(d.source.votes, [(7, Vote::A), (9, Vote::BothBad)]);
+    assert!(d.screen(120, 30).contains("Every battle here has its vote"));
+}
+
+#[test]
+fn a_vote_that_was_not_recorded_can_be_given_again() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("4 <enter>");
+    d.source.broken = true;
+    d.press("t");
+    assert!(d.screen(80, 24).contains("damaged"));
+    d.source.broken = false;
+    d.press("t");
+    assert_eq!(d.source.votes, [(7, Vote::Tie)]);
+}
+
+#[test]
+fn a_dashboard_follows_a_run_and_starts_over_when_it_is_resumed() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("2 <enter>");
+    assert_eq!(d.app.view(), View::Dashboard);
+    d.wait();
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("step 180 of 300") && screen.contains("60.0%") && screen.contains("left"), "{screen}");
+    let next = d.source.events.last().unwrap().0 + 1;
+    d.source.events.push((next, step(181, 300)));
+    d.wait();
+    assert!(d.screen(80, 24).contains("step 181 of 300"));
+    // Killed, then resumed from a checkpoint at 100: its later events are gone and written anew.
+    d.source.runs[0].status = RunStatus::Interrupted;
+    d.wait();
+    assert!(d.screen(80, 24).contains("--resume train-20261124-112000-cccc"));
+    d.source.runs[0].status = RunStatus::Running;
+    d.source.events = training(120, 300);
+    d.wait();
+    assert!(d.screen(80, 24).contains("step 120 of 300"));
+}
+
+#[test]
+fn a_hundred_thousand_steps_neither_grow_nor_slow_the_dashboard() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.source.events = training(100_000, 100_000);
+    d.source.events.push((200_000, JobEvent::Eval { step: 100_000, val_loss: f64::NAN, best: false }));
+    let started = std::time::Instant::now();
+    d.press("2 <enter>");
+    d.wait();
+    for _ in 0..20 {
+        assert!(d.screen(120, 40).contains("step 100,000 of 100,000"));
+    }
+    // Generous: it guards against work that grows with the number of events per frame.
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
+#[test]
+fn wrong_items_can_be_singled_out_and_compared_with_a_marked_run() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("3 j m k <enter>");
+    let subjects = d.screen(100, 24);
+    assert!(subjects.contains("51.7%") && subjects.contains("25.0%") && subjects.contains("+26.7"), "{subjects}");
+    d.press("<enter> w");
+    let items = d.screen(100, 24);
+    assert_eq!(items.matches("wrong").count(), 3, "one item, its counterpart, and the hint: {items}");
+    d.press("<enter>");
+    let item = d.screen(100, 40);
+    assert!(item.contains("answered A, right is B; the marked run answered D") && item.contains("-0.7500"), "{item}");
+}
+
+#[test]
+fn a_failing_source_is_told_with_its_hint_and_recovers() {
+    let _turn = speak(Lang::En);
+    let mut source = filled();
+    source.broken = true;
+    let mut d = Driver::new(source);
+    for screen in ["1", "2", "3", "4", "5"] {
+        d.press(screen);
+        let shown = d.screen(80, 24);
+        assert!(shown.contains("damaged") && shown.contains("--home DIR"), "{shown}");
+    }
+    d.source.broken = false;
+    d.wait();
+    assert!(d.screen(80, 24).contains("通义千问"));
+}
+
+#[test]
+fn the_way_out_works_everywhere() {
+    let _turn = speak(Lang::En);
+    for keys in ["q", "<ctrl-c>", "/ <ctrl-c>", "? <ctrl-c>", "d <ctrl-c>", "<enter> <enter> q"] {
+        let mut d = driver();
+        d.press(keys);
+        assert!(d.app.is_over(), "{keys}");
+    }
+    let mut d = driver();
+    d.press("? q");
+    assert!(!d.app.is_over(), "the help has no q of its own");
+}
+
+#[test]
+fn leaving_with_a_running_job_asks_first() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.app.jobs(1, vec![]);
+    d.press("q");
+    assert!(!d.app.is_over());
+    assert!(d.screen(80, 24).contains("1 running job"));
+    d.press("y");
+    assert!(d.app.is_over());
+}
+
+#[test]
+fn a_form_gives_its_job_and_takes_pasted_chinese() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver { app: App::new(Theme::new(false), true, NOW), source: filled() };
+    d.settle();
+    d.press("2 n <tab>");
+    assert_eq!(d.app.view(), View::Form);
+    d.app.paste("聚宝盆\n");
+    d.press("<enter>");
+    assert!(d.screen(80, 24).contains("adapter (a new name): fill this in"));
+    d.app.paste("jubaopen");
+    d.press("<enter>");
+    let jobs = d.app.take_jobs();
+    assert!(
+        matches!(&jobs[..], [Job::Train(form)] if form.dataset == "聚宝盆" && form.adapter == "jubaopen"),
+        "{jobs:?}"
+    );
+}
+
+#[test]
+fn the_mouse_switches_screens_and_selects() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    let screen = d.screen(80, 24);
+    let at = |needle: &str, text: &str| {
+        let (row, line) = text.lines().enumerate().find(|(_, l)| l.contains(needle)).unwrap();
+        (linly_bench::text::width(&line[..line.find(needle).unwrap()]) as u16, row as u16)
+    };
+    let click = |d: &mut Driver, (column, row): (u16, u16)| {
+        let kind = MouseEventKind::Down(MouseButton::Left);
+        let modifiers = ratatui::crossterm::event::KeyModifiers::NONE;
+        d.app.mouse_event(MouseEvent { kind, column, row, modifiers }, 80);
+        d.settle();
+    };
+    click(&mut d, at("alpaca-en", &screen));
+    d.press("d");
+    assert!(d.screen(80, 24).contains("Delete the dataset alpaca-en?"));
+    d.press("<esc>");
+    click(&mut d, at("Arena", &screen));
+    assert_eq!(d.app.view(), View::Arenas);
+}
+
+#[test]
+fn hostile_text_reaches_no_cell() {
+    let _turn = speak(Lang::En);
+    let evil = "\u{1b}[31mX\u{1b}]0;owned\u{7}\u{9b}2J\u{8}\r\n\t\u{202e}";
+    let mut source = filled();
+    source.datasets[0].name = format!("d{evil}");
+    source.runs[0].adapter = format!("a{evil}");
+    source.runs[0].id = format!("r{evil}");
+    source.events.push((9_999, JobEvent::Log { message: format!("log{evil}") }));
+    source.subjects[0].subject = format!("s{evil}");
+    source.outcomes[0].pred = format!("p{evil}");
+    source.outcomes[0].choices[0] = format!("c{evil}");
+    source.arenas[0].name = format!("n{evil}");
+    source.board.standings[0].model = format!("m{evil}");
+    source.battles[0].1.a = format!("b{evil}");
+    let mut d = Driver::new(source);
+    let walks = [
+        "1",
+        "<enter>",
+        "j j j <enter>",
+        "<esc> <esc> d",
+        "<esc> 2 <enter>",
+        "3 <enter>",
+        "<enter>",
+        "<enter>",
+        "4 <enter>",
+        "a",
+        "5",
+    ];
+    for keys in walks {
+        d.press(keys).wait();
+        let screen = d.screen(80, 24);
+        assert!(!screen.contains("owned") && !screen.contains("[31m"), "{screen}");
+        assert!(screen.chars().all(|c| c == '\n' || !(c.is_control() || c == '\u{202e}')), "{screen:?}");
+    }
+}

@@ -1,0 +1,211 @@
+//! The real program in a pseudo-terminal (tmux): it opens, draws, follows a run of another process, and
+//! gives the terminal back however it ends.
+
+mod tui_support;
+
+use linly_bench::job::{EventSink, JobEvent};
+use linly_bench::store::{NewRun, Store, StoreSink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linly-bench");
+
+/// A tmux server of its own with one window, gone when dropped.
+struct Window {
+    home: TempDir,
+    socket: String,
+}
+
+impl Window {
+    /// Runs `program` (a shell command) in a window of 100 by 30; none without tmux.
+    fn open(program: &str) -> Option<Window> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            eprintln!("skipped: there is no tmux on this machine");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("tmux").display().to_string();
+        let window = Window { home, socket };
+        // The shell notes the terminal's settings before and after, and the process id of the program.
+        let script = format!(
+            "cd '{home}'; stty -g > before; sh -c 'echo $$ > pid; exec {program}'; echo $? > code; stty -g > after; \
+             echo the-shell-is-back; cat",
+            home = window.home.path().display(),
+        );
+        let home = format!("LINLY_BENCH_HOME={}", window.home.path().join("home").display());
+        let open = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-s",
+            "w",
+            "-x",
+            "100",
+            "-y",
+            "30",
+            "-e",
+            &home,
+            "-e",
+            "LC_ALL=C.UTF-8",
+            &script,
+        ];
+        window.tmux(&open);
+        Some(window)
+    }
+
+    fn tmux(&self, args: &[&str]) -> String {
+        let out = Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    fn screen(&self) -> String {
+        self.tmux(&["capture-pane", "-p", "-t", "w"])
+    }
+
+    fn press(&self, key: &str) {
+        self.tmux(&["send-keys", "-t", "w", key]);
+    }
+
+    /// Looks again until `done` says so.
+    fn until(&self, what: &str, done: impl Fn(&str) -> bool) -> String {
+        let started = Instant::now();
+        loop {
+            let screen = self.screen();
+            if done(&screen) {
+                return screen;
+            }
+            assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for {what}:\n{screen}");
+            std::thread::sleep(Duration::from_millis(30));
+        }
+    }
+
+    fn until_shown(&self, text: &str) -> String {
+        self.until(text, |screen| screen.contains(text))
+    }
+
+    fn note(&self, file: &str) -> String {
+        std::fs::read_to_string(self.home.path().join(file)).unwrap_or_default().trim().to_owned()
+    }
+
+    /// Waits for the shell and checks that the terminal is as it was. Gives the exit code.
+    fn is_given_back(&self) -> i32 {
+        self.until_shown("the-shell-is-back");
+        let modes =
+            self.tmux(&["display-message", "-p", "-t", "w", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"]);
+        assert_eq!(modes.trim(), "0 0 1", "alternate screen, mouse, cursor");
+        assert!(!self.note("before").is_empty());
+        assert_eq!(self.note("before"), self.note("after"), "settings of the terminal");
+        self.note("code").parse().unwrap()
+    }
+
+    fn signal(&self, signal: i32) {
+        let pid: i32 = self.note("pid").parse().unwrap();
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
+
+#[test]
+fn it_opens_switches_screens_and_gives_the_terminal_back() {
+    let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
+    window.until_shown("No dataset yet.");
+    window.press("2");
+    window.until_shown("No training yet.");
+    window.press("Tab");
+    window.until_shown("No score yet.");
+    window.press("?");
+    window.until_shown("Everywhere");
+    window.press("Escape");
+    window.until("the help to close", |screen| !screen.contains("Everywhere"));
+    let modes = window.tmux(&["display-message", "-p", "-t", "w", "#{alternate_on} #{mouse_any_flag}"]);
+    assert_eq!(modes.trim(), "1 1");
+    window.press("q");
+    assert_eq!(window.is_given_back(), 0);
+}
+
+#[test]
+fn ctrl_c_leaves() {
+    let Some(window) = Window::open(&format!("{PROGRAM} tui --lang zh")) else { return };
+    window.until_shown("还没有数据集");
+    window.press("C-c");
+    assert_eq!(window.is_given_back(), 0);
+}
+
+#[test]
+fn signals_that_end_the_program_give_the_terminal_back() {
+    for signal in [libc::SIGTERM, libc::SIGHUP] {
+        let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
+        window.until_shown("No dataset yet.");
+        window.signal(signal);
+        assert_eq!(window.is_given_back(), 130, "signal {signal}");
+    }
+}
+
+#[test]
+fn it_follows_a_training_of_another_process() {
+    let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
+    window.until_shown("No dataset yet.");
+    let store = Store::open(&window.home.path().join("home")).unwrap();
+    let new = NewRun { kind: "train", model: "tiny".into(), adapter: "jubaopen".into(), ..NewRun::default() };
+    let (run, lease) = store.start_run(&new).unwrap();
+    let sink = StoreSink::new(&store, &run);
+    window.press("2");
+    window.until_shown("jubaopen");
+    window.press("Enter");
+    sink.emit(&JobEvent::Started { run: run.clone(), kind: "train".into(), total: 10 });
+    for step in 1..=5 {
+        sink.emit(&tui_support::step(step, 10));
+    }
+    let screen = window.until_shown("step 5 of 10");
+    assert!(screen.contains("running"), "{screen}");
+    sink.emit(&tui_support::step(6, 10));
+    window.until_shown("step 6 of 10");
+    drop(lease);
+    window.until_shown("--resume");
+    window.press("q");
+    assert_eq!(window.is_given_back(), 0);
+}
+
+#[test]
+fn without_a_terminal_it_prints_help_and_gives_code_2() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [&["--lang", "en"][..], &["tui"]] {
+        let out = Command::new(PROGRAM)
+            .args(args)
+            .env("LINLY_BENCH_HOME", home.path().join("h"))
+            .stdin(Stdio::null())
+            .output();
+        let out = out.unwrap();
+        assert_eq!(out.status.code(), Some(2));
+        let told = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+        assert!(told.contains("Usage:") && told.contains("tui"), "{told}");
+    }
+    assert!(!Path::new(&home.path().join("h")).exists(), "no trace is left");
+}
+
+/// What [`a_panic_gives_the_terminal_back`] runs in its window: no test of its own.
+#[test]
+#[ignore = "run by a_panic_gives_the_terminal_back"]
+fn panics_in_the_session() {
+    if std::env::var_os("TUI_PANIC").is_some() {
+        let _session = linly_bench::tui::Session::start().unwrap();
+        panic!("on purpose");
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    let me = std::env::current_exe().unwrap();
+    let me = format!("env TUI_PANIC=1 {} --exact panics_in_the_session --ignored --nocapture", me.display());
+    let Some(window) = Window::open(&me) else { return };
+    assert_eq!(window.is_given_back(), 101);
+    assert!(window.screen().contains("on purpose"), "the message is readable: {}", window.screen());
+}
