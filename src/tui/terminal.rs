@@ -36,7 +36,8 @@ impl Session {
         install_panic_hook();
         let ended = Arc::new(AtomicBool::new(false));
         let mut signals = Vec::new();
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        // A Ctrl-C that is typed arrives as a key; SIGINT here was sent by another program.
+        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
             signals.push(signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|e| terminal_error(&e))?);
         }
         if let Ok(mut drawing) = DRAWING.lock() {
@@ -56,7 +57,7 @@ impl Session {
         }
     }
 
-    /// Whether SIGTERM or SIGHUP asked the program to end.
+    /// Whether a signal (SIGTERM, SIGHUP, SIGINT) asked the program to end.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
