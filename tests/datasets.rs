@@ -21,6 +21,9 @@ struct Row {
     output: String,
 }
 
+/// What stands between language and part in the names of `evals/finance-qa/*.csv`: the first tier and the definitions.
+const TIERS: [&str; 2] = ["", "-define"];
+
 /// One line of `evals/finance-qa/*.csv`.
 struct Item {
     lang: &'static str,
@@ -28,6 +31,13 @@ struct Item {
     question: String,
     options: Vec<String>,
     answer: String,
+    topic: String,
+}
+
+impl Item {
+    fn right(&self) -> &str {
+        &self.options["ABCD".find(&self.answer).unwrap()]
+    }
 }
 
 fn read(path: &str) -> String {
@@ -94,10 +104,10 @@ fn csv(text: &str) -> Vec<Vec<String>> {
     records
 }
 
-fn items(part: &str) -> Vec<Item> {
+fn items(tier: &str, part: &str) -> Vec<Item> {
     let mut items = Vec::new();
     for lang in ["zh", "en"] {
-        let text = read(&format!("evals/finance-qa/{lang}_{part}.csv"));
+        let text = read(&format!("evals/finance-qa/{lang}{tier}_{part}.csv"));
         assert!(!text.starts_with('\u{feff}') && !text.contains('\r'), "UTF-8 without a mark, LF");
         let records = csv(&text);
         assert_eq!(records[0].join(","), "id,question,A,B,C,D,answer,topic");
@@ -107,6 +117,7 @@ fn items(part: &str) -> Vec<Item> {
             question: r[1].clone(),
             options: r[2..6].to_vec(),
             answer: r[6].clone(),
+            topic: r[7].clone(),
         }));
     }
     items
@@ -249,8 +260,8 @@ fn plain_products_and_quotients_are_right() {
 
 #[test]
 fn benchmark_items_are_well_formed_and_balanced() {
-    for (part, least) in [("dev", 5), ("test", 120)] {
-        let items = items(part);
+    for (tier, part, least) in [("", "dev", 5), ("", "test", 120), ("-define", "dev", 5), ("-define", "test", 70)] {
+        let items = items(tier, part);
         let ids: HashSet<_> = items.iter().map(|i| &i.id).collect();
         assert_eq!(ids.len(), items.len(), "ids are unique");
         for lang in ["zh", "en"] {
@@ -281,6 +292,47 @@ fn benchmark_items_are_well_formed_and_balanced() {
     }
 }
 
+#[test]
+fn a_definition_is_right_once_and_wrong_three_times() {
+    let rows = rows();
+    for lang in ["zh", "en"] {
+        let taught: HashSet<_> = rows
+            .iter()
+            .filter(|r| r.file == format!("terms-{lang}.jsonl") && r.split == "train")
+            .map(|r| r.group.as_str())
+            .collect();
+        let mut concepts = HashSet::new();
+        for (part, count) in [("dev", 5), ("test", 70)] {
+            let own: Vec<_> = items("-define", part).into_iter().filter(|i| i.lang == lang).collect();
+            assert_eq!(own.len(), count, "{lang} {part}");
+            let topics: HashMap<_, _> = own.iter().map(|i| (i.right(), &i.topic)).collect();
+            assert_eq!(topics.len(), count, "{lang} {part}: a definition is the right option once");
+            let mut wrong: HashMap<&str, usize> = HashMap::new();
+            for item in &own {
+                let concept = item.id.strip_prefix(&format!("{lang}-define-")).unwrap_or_else(|| panic!("{}", item.id));
+                assert!(taught.contains(concept), "{}: no training row explains it", item.id);
+                assert!(concepts.insert(concept.to_owned()), "{} is in both parts", item.id);
+                let right = item.right();
+                let quoted = |c: char| c == '"' || c == '“' || c == '”';
+                let term = item.question.split(quoted).nth(1).expect("a quoted term").to_lowercase();
+                assert!(!right.to_lowercase().contains(&term), "{}: the answer names the term", item.id);
+                let sizes = item.options.iter().map(|o| o.chars().count());
+                let (shortest, longest) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+                assert!(longest * 2 <= shortest * 3, "{}: lengths {shortest} to {longest}", item.id);
+                for other in item.options.iter().map(String::as_str).filter(|o| *o != right) {
+                    assert_ne!(topics[other], &item.topic, "{}: {other} is of the same topic", item.id);
+                    *wrong.entry(other).or_default() += 1;
+                }
+            }
+            assert!(wrong.len() == count && wrong.values().all(|n| *n == 3), "{lang} {part}: {wrong:?}");
+            for text in topics.keys() {
+                let size = if lang == "zh" { text.chars().count() } else { text.split_whitespace().count() };
+                assert!(size <= if lang == "zh" { 40 } else { 22 }, "{text} is too long: {size}");
+            }
+        }
+    }
+}
+
 /// Letters and digits in order: characters for Chinese, words for English.
 fn parts(text: &str, lang: &str) -> Vec<String> {
     let text = text.to_lowercase();
@@ -302,7 +354,8 @@ fn five_characters(text: &str) -> HashSet<String> {
 fn benchmark_and_arena_are_apart_from_the_training_rows() {
     let rows = rows();
     let mut texts: Vec<(String, String, Vec<String>)> = Vec::new();
-    for item in items("dev").into_iter().chain(items("test")) {
+    let own = TIERS.into_iter().flat_map(|tier| ["dev", "test"].map(|part| items(tier, part)));
+    for item in own.flatten() {
         let mut all = vec![item.question];
         all.extend(item.options);
         texts.push((item.lang.to_owned(), item.id, all));
@@ -360,7 +413,10 @@ fn forbidden_claims_are_absent() {
         "cannot lose",
     ];
     let mut paths: Vec<String> = index().iter().map(|f| format!("datasets/{}", f["path"].as_str().unwrap())).collect();
-    paths.extend(["zh_dev", "zh_test", "en_dev", "en_test"].map(|stem| format!("evals/finance-qa/{stem}.csv")));
+    for tier in TIERS {
+        paths.extend(["zh", "en"].map(|lang| format!("evals/finance-qa/{lang}{tier}_dev.csv")));
+        paths.extend(["zh", "en"].map(|lang| format!("evals/finance-qa/{lang}{tier}_test.csv")));
+    }
     paths.push("evals/finance-qa/arena-questions.jsonl".to_owned());
     for path in paths {
         let text = read(&path).to_lowercase();

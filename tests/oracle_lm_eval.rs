@@ -4,6 +4,8 @@
 //! log-likelihoods. C-Eval itself may not be part of this repository: without `LINLY_BENCH_DATA`
 //! these tests say so and check nothing.
 
+mod common;
+
 use linly_bench::eval::{Plan, PlanRequest, argmax, encode, find, load, plan};
 use linly_bench::infer::{Engine, LanguageModel};
 use linly_bench::job::CancelToken;
@@ -44,9 +46,12 @@ fn planned(data: &std::path::Path, shots: usize, expected: &[Expected]) -> Plan 
     let mut subjects: Vec<String> = expected.iter().map(|e| e.subject.clone()).collect();
     subjects.dedup();
     let benchmark = find("ceval", Some(data)).unwrap();
-    let mut plan =
-        plan(&benchmark, &PlanRequest { shots, preset: None, subjects: subjects.clone(), limit: Some(5) }, None)
-            .unwrap();
+    let mut plan = plan(
+        &benchmark,
+        &PlanRequest { shots, subjects: subjects.clone(), limit: Some(5), ..PlanRequest::default() },
+        None,
+    )
+    .unwrap();
     plan.subjects.sort_by_key(|part| subjects.iter().position(|s| *s == part.subject.handle));
     plan
 }
@@ -64,18 +69,14 @@ fn prompts_are_the_harness_s_to_the_byte() {
             assert_eq!((subject, &item.id), (&e.subject, &e.id.to_string()));
             assert_eq!(hash, e.prompt_sha256, "{subject}/{} at {shots} shots", item.id);
             assert_eq!(item.prompt.continuations, [" A", " B", " C", " D"]);
-            assert_eq!(plan.label(item.gold), e.gold);
+            assert_eq!(plan.label(item.gold.unwrap()), e.gold);
         }
     }
 }
 
-/// SmolLM2-135M-Instruct, the fixture's model: the file or folder that `LINLY_BENCH_SMOLLM2` names.
+/// SmolLM2-135M-Instruct, the fixture's model.
 fn engine() -> Option<(Engine, Tokenizer)> {
-    // LEAD: or the model pulled into the home.
-    let Some(path) = std::env::var_os("LINLY_BENCH_SMOLLM2").map(PathBuf::from) else {
-        eprintln!("skipped: LINLY_BENCH_SMOLLM2 names no SmolLM2-135M-Instruct (Q4_1 GGUF, or a folder made from it)");
-        return None;
-    };
+    let path = common::test_gguf()?;
     let files = open(&path).unwrap();
     let decoder = Decoder::load(&files.config, &*files.weights).unwrap();
     Some((Engine::new(Arc::new(decoder), None, Vec::new()), Tokenizer::open(&path).unwrap()))
@@ -128,6 +129,9 @@ fn every_item_of_the_real_benchmarks_is_read() {
                 .map(|loaded| loaded.items.len())
                 .sum()
         };
+        if name == "ceval" {
+            assert_eq!(count("test"), 12_342, "the split without answers");
+        }
         assert_eq!((all.len(), count("dev"), count(&benchmark.definition.split)), (subjects, dev, scored), "{name}");
     }
 }

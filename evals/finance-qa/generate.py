@@ -22,6 +22,7 @@ DATASETS = HERE.parents[1] / "datasets"
 sys.path[:0] = [str(HERE / "source"), str(DATASETS / "source")]
 
 from computed import ITEMS  # noqa: E402
+from definitions import definition_findings, definition_items  # noqa: E402
 from exact import Picker, rounded, show  # noqa: E402
 from overlap import Corpus  # noqa: E402
 
@@ -44,7 +45,7 @@ def amounts(values, unit, lang):
 
 
 def items():
-    """(id, topic, part, {lang: [question, right, wrong, wrong, wrong]}) of all items."""
+    """(id, topic, part, {lang: [question, right, wrong, wrong, wrong]}) of the first tier's items."""
     out = []
     for stem in ("concepts", "scenarios"):
         table = tomllib.loads((HERE / "source" / f"{stem}.toml").read_text(encoding="utf-8"))
@@ -56,22 +57,27 @@ def items():
     return out
 
 
+# What stands between language and part in a file's name, and what makes the tier's items.
+TIERS = {"": items, "-define": definition_items}
+
+
 def tables():
-    """CSV rows by (language, part)."""
-    out = {(lang, part): [] for lang in LANGS for part in ("dev", "test")}
+    """CSV rows by (language, tier, part)."""
+    out = {(lang, tier, part): [] for tier in TIERS for lang in LANGS for part in ("dev", "test")}
     blocks = {}
-    for name, topic, part, texts in items():
-        # Each block of four items of a part holds every letter once: a uniform spread in any stretch.
-        block, count = blocks.get(part, ([], 0))
-        if not block:
-            block, count = Picker(f"finance-qa/{part}/{count}").shuffled(LETTERS), count + 1
-        letter = block.pop()
-        blocks[part] = (block, count)
-        order = Picker(f"finance-qa/{name}").shuffled([2, 3, 4])
-        order.insert(LETTERS.index(letter), 1)
-        for lang in LANGS:
-            row = [f"{lang}-{name}", texts[lang][0], *(texts[lang][i] for i in order), letter, topic]
-            out[lang, part].append(row)
+    for tier, entries in TIERS.items():
+        for name, topic, part, texts in entries():
+            # Each block of four items of a part holds every letter once: a uniform spread in any stretch.
+            block, count = blocks.get((tier, part), ([], 0))
+            if not block:
+                block, count = Picker(f"finance-qa{tier}/{part}/{count}").shuffled(LETTERS), count + 1
+            letter = block.pop()
+            blocks[tier, part] = (block, count)
+            order = Picker(f"finance-qa/{name}").shuffled([2, 3, 4])
+            order.insert(LETTERS.index(letter), 1)
+            for lang in LANGS:
+                row = [f"{lang}-{name}", texts[lang][0], *(texts[lang][i] for i in order), letter, topic]
+                out[lang, tier, part].append(row)
     return out
 
 
@@ -95,24 +101,31 @@ def check(out):
     arena = json_lines(HERE / "arena-questions.jsonl")
     for lang in LANGS:
         rows = [r for kind in ("terms", "computed", "choice") for r in json_lines(DATASETS / f"{kind}-{lang}.jsonl")]
+        found += definition_findings([r for r in rows if r["id"].startswith("terms-")], lang)
         corpus = Corpus(rows, lang)
         figures = {}
         for r in rows:
             numbers = tuple(sorted(re.findall(r"\d[\d,.]*\d|\d", r["instruction"].split("\nA. ")[0])))
             figures.setdefault((r["topic"], numbers), r["id"])
-        for part in ("dev", "test"):
+        names, questions = set(), set()
+        for tier, part in ((tier, part) for tier in TIERS for part in ("dev", "test")):
             longest = 0
-            for name, question, *rest in out[lang, part]:
+            for name, question, *rest in out[lang, tier, part]:
                 options, letter, topic = rest[:4], rest[4], rest[5]
                 if len(set(options)) != 4:
                     found.append(f"{name}: two options are equal: {options}")
+                if name in names or question in questions:
+                    found.append(f"{name}: the id or the question is used twice")
+                names.add(name)
+                questions.add(question)
                 found += corpus.findings(name, question, options)
                 numbers = tuple(sorted(re.findall(r"\d[\d,.]*\d|\d", question)))
                 if len(numbers) > 1 and (topic, numbers) in figures:
                     found.append(f"{name}: the same numbers as {figures[topic, numbers]}")
                 right = len(options[LETTERS.index(letter)])
                 longest += all(right > len(o) for i, o in enumerate(options) if i != LETTERS.index(letter))
-            print(f"{lang} {part}: {len(out[lang, part])} items, the right option is the longest in {longest}")
+            count = len(out[lang, tier, part])
+            print(f"{lang}{tier} {part}: {count} items, the right option is the longest in {longest}")
         for question in arena:
             if question["lang"] == lang:
                 found += corpus.findings(question["id"], question["question"])
@@ -122,8 +135,8 @@ def check(out):
 def main():
     out = tables()
     found = check(out) if "--check" in sys.argv else []
-    for (lang, part), rows in out.items():
-        path = HERE / f"{lang}_{part}.csv"
+    for (lang, tier, part), rows in out.items():
+        path = HERE / f"{lang}{tier}_{part}.csv"
         if "--check" not in sys.argv:
             path.write_text(csv_text(rows), encoding="utf-8", newline="\n")
         elif not path.exists() or path.read_bytes() != csv_text(rows).encode():

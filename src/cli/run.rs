@@ -58,8 +58,14 @@ pub struct Args {
     /// Write every prompt and answer to FILE (JSON lines)
     #[arg(long, value_name = "FILE")]
     log_samples: Option<PathBuf>,
+    /// Score this split instead of the benchmark's usual one
+    #[arg(long, value_name = "SPLIT")]
+    split: Option<String>,
+    /// Write the predictions to FILE as C-Eval's submission.json wants them; the split is then `test` if there is one
+    #[arg(long, value_name = "FILE")]
+    submission: Option<PathBuf>,
     /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template", "split"])]
     resume: Option<String>,
 }
 
@@ -117,13 +123,23 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         return resume(context, &workbench, &args, id, cancel);
     }
     let mut requests = Vec::new();
-    for benchmark in eval::resolve(&args.benchmarks, context.settings().data_dir.as_deref())? {
+    let benchmarks = eval::resolve(&args.benchmarks, context.settings().data_dir.as_deref())?;
+    if args.submission.is_some() && benchmarks.len() > 1 {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("--submission is for one benchmark", "--submission 只用于一个基准"),
+        )
+        .hint(tr!("run the benchmarks one by one", "请逐个运行基准")));
+    }
+    for benchmark in benchmarks {
+        let withheld = args.submission.is_some() && benchmark.definition.files.contains_key("test");
         let mut request = ScoreRequest {
             benchmark: benchmark.reference,
             shots: args.shots,
             preset: args.preset.clone(),
             subjects: args.subjects.clone(),
             limit: args.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+            split: args.split.clone().or_else(|| withheld.then(|| "test".to_owned())),
             template: String::new(),
         };
         let preset = workbench::check_score(&workbench, &request)?;
@@ -142,7 +158,7 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         let report = scored(context, &loaded, &request.template, |who, sink| {
             workbench::score(&workbench, request, who, sink, cancel)
         })?;
-        show(context, &report, samples.as_mut())?;
+        show(context, &report, samples.as_mut(), args.submission.as_deref())?;
     }
     Ok(())
 }
@@ -158,7 +174,7 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let report = scored(context, &loaded, &request.template, |who, sink| {
         workbench::resume_score(workbench, &record, who, sink, cancel)
     })?;
-    show(context, &report, samples.as_mut())
+    show(context, &report, samples.as_mut(), args.submission.as_deref())
 }
 
 fn scored(
@@ -225,9 +241,30 @@ impl Samples {
     }
 }
 
-fn show(context: &Context, report: &ScoreReport, samples: Option<&mut Samples>) -> Result<()> {
+/// Writes `{"<subject>": {"<id>": "A", …}, …}`.
+fn write_submission(path: &Path, outcomes: &[ItemOutcome]) -> Result<()> {
+    let mut subjects = serde_json::Map::new();
+    for outcome in outcomes {
+        let subject = subjects.entry(outcome.subject.clone()).or_insert_with(|| serde_json::json!({}));
+        if let Some(answers) = subject.as_object_mut() {
+            answers.insert(outcome.id.clone(), outcome.pred.clone().into());
+        }
+    }
+    let text = serde_json::to_string_pretty(&subjects).map_err(|e| Error::internal(e.to_string()))?;
+    std::fs::write(path, text + "\n").map_err(|e| Error::io(path, &e))
+}
+
+fn show(
+    context: &Context,
+    report: &ScoreReport,
+    samples: Option<&mut Samples>,
+    submission: Option<&Path>,
+) -> Result<()> {
     if let Some(samples) = samples {
         samples.write(&report.outcomes)?;
+    }
+    if let Some(path) = submission {
+        write_submission(path, &report.outcomes)?;
     }
     for skipped in &report.report.skipped {
         context.ui.warn(&one_line(&tr!(
@@ -261,6 +298,14 @@ fn render(score: &ScoreReport) -> Vec<String> {
         one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
         String::new(),
     ];
+    if report.acc.is_nan() {
+        lines.push(tr!(
+            "{} predictions; this split has no answers to score them by",
+            "{} 个预测；该划分没有答案，无法评分",
+            report.n
+        ));
+        return lines;
+    }
     let header = [tr!("subject", "科目"), String::new(), "acc %".to_owned(), "stderr".to_owned(), "n".to_owned()];
     let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
     let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();

@@ -17,11 +17,15 @@ const BUILT_IN: [(&str, &str); 6] = [
 ];
 
 /// Tables that come with the program, so that the project's own benchmark works without a download.
-const EMBEDDED: [(&str, &str); 4] = [
+const EMBEDDED: [(&str, &str); 8] = [
     ("finance-qa/zh_dev.csv", include_str!("../../evals/finance-qa/zh_dev.csv")),
     ("finance-qa/zh_test.csv", include_str!("../../evals/finance-qa/zh_test.csv")),
     ("finance-qa/en_dev.csv", include_str!("../../evals/finance-qa/en_dev.csv")),
     ("finance-qa/en_test.csv", include_str!("../../evals/finance-qa/en_test.csv")),
+    ("finance-qa/zh-define_dev.csv", include_str!("../../evals/finance-qa/zh-define_dev.csv")),
+    ("finance-qa/zh-define_test.csv", include_str!("../../evals/finance-qa/zh-define_test.csv")),
+    ("finance-qa/en-define_dev.csv", include_str!("../../evals/finance-qa/en-define_dev.csv")),
+    ("finance-qa/en-define_test.csv", include_str!("../../evals/finance-qa/en-define_test.csv")),
 ];
 
 /// Groups that stand for several benchmarks on the command line.
@@ -99,7 +103,13 @@ pub fn find(name: &str, data_dir: Option<&Path>) -> Result<Benchmark> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") || path.components().count() > 1 {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Error::io(path, &e).hint(tr!(
+                "give the path of a definition file (.toml), or one of {}",
+                "请给出定义文件（.toml）的路径，或使用 {}",
+                names().join(", ")
+            ))
+        })?;
         let definition = Definition::parse(&text, name)?;
         let path = path.canonicalize().map_err(|e| Error::io(path, &e))?;
         let beside = path.parent().map(Path::to_owned).unwrap_or_default().join(&definition.folder);
@@ -111,13 +121,16 @@ pub fn find(name: &str, data_dir: Option<&Path>) -> Result<Benchmark> {
         };
         return Ok(Benchmark { definition, reference: path.to_string_lossy().into_owned(), data });
     }
-    let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     Err(Error::new(Kind::NotFound, tr!("there is no benchmark `{name}`", "没有名为 `{name}` 的基准")).hint(tr!(
         "there are {}; the groups {}; or give the path of a definition file (.toml)",
         "现有 {}；组 {}；也可以给出定义文件（.toml）的路径",
-        known.join(", "),
+        names().join(", "),
         GROUPS.join(", ")
     )))
+}
+
+fn names() -> Vec<&'static str> {
+    BUILT_IN.iter().map(|(name, _)| *name).collect()
 }
 
 fn data_hint() -> String {

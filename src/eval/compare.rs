@@ -77,7 +77,7 @@ pub fn compare_outcomes(a: &[ItemOutcome], b: &[ItemOutcome], seed: u64) -> Resu
     let pairs: Vec<(&ItemOutcome, &ItemOutcome)> = a
         .iter()
         .filter_map(|o| Some((o, *second.get(&(o.subject.as_str(), o.id.as_str()))?)))
-        .filter(|(x, y)| x.gold == y.gold)
+        .filter(|(x, y)| x.gold == y.gold && !x.gold.is_empty())
         .collect();
     let right_a: Vec<bool> = pairs.iter().map(|(x, _)| x.correct).collect();
     let right_b: Vec<bool> = pairs.iter().map(|(_, y)| y.correct).collect();

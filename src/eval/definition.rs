@@ -218,6 +218,20 @@ impl Definition {
         })
     }
 
+    /// The split that is scored: `name`, or the one the definition says.
+    ///
+    /// # Errors
+    /// `InvalidInput` listing the splits there are.
+    pub fn scored_split<'a>(&'a self, name: Option<&'a str>) -> Result<&'a str> {
+        let split = name.unwrap_or(&self.split);
+        if self.files.contains_key(split) {
+            return Ok(split);
+        }
+        let known: Vec<&str> = self.files.keys().map(String::as_str).collect();
+        Err(Error::new(Kind::InvalidInput, tr!("{} has no split `{split}`", "{} 没有划分 `{split}`", self.name))
+            .hint(tr!("it has: {}", "可用的有：{}", known.join(", "))))
+    }
+
     /// Whether it belongs to the group `group`: `all`, its language, or one of its tags.
     pub fn is_in(&self, group: &str) -> bool {
         let lang = matches!(group, "zh" | "en") && (self.lang == group || self.lang == "mixed");

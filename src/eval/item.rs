@@ -15,8 +15,8 @@ pub struct Item {
     pub id: String,
     /// The texts of the choices.
     pub choices: Vec<String>,
-    /// Index of the right choice.
-    pub gold: usize,
+    /// Index of the right choice; `None` in a split whose answers its authors keep.
+    pub gold: Option<usize>,
     /// The category it counts for; empty for none.
     pub category: String,
     /// The whole row, for the prompt's template.
@@ -43,7 +43,8 @@ pub struct Items {
     pub skipped: Vec<Skipped>,
 }
 
-/// Reads the table of `split` for `subject`.
+/// Reads the table of `split` for `subject`. Only the splits that the definition scores or takes
+/// few-shots from must have answers.
 ///
 /// # Errors
 /// Those of [`Benchmark::read`] and [`table::read`]; `InvalidInput` for a missing column (with the
@@ -57,7 +58,8 @@ pub fn load(benchmark: &Benchmark, subject: &Subject, split: &str) -> Result<Ite
         .replace("{subject}", &subject.handle);
     let (bytes, place) = benchmark.read(&file)?;
     let rows = table::read(&bytes, definition.format, &place)?;
-    if let Some((row, name)) = rows.first().and_then(|row| Some((row, missing_column(definition, row)?))) {
+    let labelled = split == definition.split || definition.fewshot_split.as_deref() == Some(split);
+    if let Some((row, name)) = rows.first().and_then(|row| Some((row, missing_column(definition, row, labelled)?))) {
         return Err(no_column(name, row, &place));
     }
     let mut out = Items::default();
@@ -77,7 +79,7 @@ pub fn load(benchmark: &Benchmark, subject: &Subject, split: &str) -> Result<Ite
                 "请让每道题有自己的编号，或在定义中去掉 `columns.id` 以按行编号"
             )));
         }
-        match read_item(definition, subject, row, &id) {
+        match read_item(definition, subject, row, &id, labelled) {
             Ok(item) => out.items.push(item),
             Err(reason) => out.skipped.push(Skipped { subject: subject.handle.clone(), id, reason }),
         }
@@ -86,9 +88,9 @@ pub fn load(benchmark: &Benchmark, subject: &Subject, split: &str) -> Result<Ite
 }
 
 /// A row as an item, or why it cannot be one.
-fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str) -> Result<Item, String> {
+fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, labelled: bool) -> Result<Item, String> {
     let columns = &definition.columns;
-    if let Some(name) = missing_column(definition, &row) {
+    if let Some(name) = missing_column(definition, &row, labelled) {
         return Err(tr!("no `{name}`", "没有 `{name}`"));
     }
     let choices: Vec<String> = match &columns.choices {
@@ -101,10 +103,15 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str) -> 
     if choices.len() < 2 {
         return Err(tr!("fewer than two choices", "选项少于两个"));
     }
-    let written = text(&row, &columns.answer);
-    let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < choices.len()).ok_or_else(|| {
-        tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len())
-    })?;
+    let gold = if labelled || cell(&row, &columns.answer).is_some() {
+        let written = text(&row, &columns.answer);
+        let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < choices.len()).ok_or_else(|| {
+            tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len())
+        })?;
+        Some(gold)
+    } else {
+        None
+    };
     let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
     Ok(Item { id: id.to_owned(), choices, gold, category, row })
 }
@@ -128,13 +135,18 @@ fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
 }
 
 /// The first column that the definition names and `row` does not have.
-fn missing_column<'a>(definition: &'a Definition, row: &Row) -> Option<&'a str> {
+fn missing_column<'a>(definition: &'a Definition, row: &Row, labelled: bool) -> Option<&'a str> {
     let columns = &definition.columns;
     let choices = match &columns.choices {
         ChoiceColumns::Each(names) => names.as_slice(),
         ChoiceColumns::List(name) => std::slice::from_ref(name),
     };
-    let others = columns.id.iter().chain([&columns.question, &columns.answer]).chain(&columns.category);
+    let others = columns
+        .id
+        .iter()
+        .chain([&columns.question])
+        .chain(labelled.then_some(&columns.answer))
+        .chain(&columns.category);
     others.chain(choices).map(String::as_str).find(|name| cell(row, name).is_none())
 }
 

@@ -20,6 +20,8 @@ pub struct PlanRequest {
     pub subjects: Vec<String>,
     /// At most this many items per subject.
     pub limit: Option<usize>,
+    /// The split that is scored; the definition's without.
+    pub split: Option<String>,
 }
 
 /// A benchmark's prompts, ready to be scored.
@@ -59,8 +61,8 @@ pub struct PlannedItem {
     pub prompt: Prompt,
     /// [`Prompt::hash`].
     pub hash: String,
-    /// Index of the right choice.
-    pub gold: usize,
+    /// Index of the right choice, where it is known.
+    pub gold: Option<usize>,
     /// Characters of each scored answer without its delimiter, for `acc_norm`.
     pub lengths: Vec<usize>,
 }
@@ -100,6 +102,7 @@ impl Plan {
 pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRenderer<'_>>) -> Result<Plan> {
     let definition = &benchmark.definition;
     let preset = definition.preset(request.preset.as_deref())?;
+    let split = definition.scored_split(request.split.as_deref())?;
     let mut plan = Plan {
         task: definition.name.clone(),
         preset: preset.clone(),
@@ -111,7 +114,7 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
     for subject in benchmark.subjects(&request.subjects)? {
         let shots = shots(benchmark, &subject, request.shots)?;
         let prompter = Prompter::new(&preset, &subject, &shots, chat)?;
-        let loaded = item::load(benchmark, &subject, &definition.split)?;
+        let loaded = item::load(benchmark, &subject, split)?;
         plan.skipped.extend(loaded.skipped);
         let mut items = Vec::with_capacity(loaded.items.len());
         for item in loaded.items.into_iter().take(request.limit.unwrap_or(usize::MAX)) {

@@ -86,7 +86,7 @@ impl<'a> Prompter<'a> {
         for shot in shots {
             let body = prompter.body(shot)?;
             let answers = prompter.answers(shot)?;
-            let answer = answers.get(shot.gold).cloned().unwrap_or_default();
+            let answer = shot.gold.and_then(|gold| answers.get(gold)).cloned().unwrap_or_default();
             for part in [&body, &preset.target_delimiter, &answer, &preset.fewshot_delimiter] {
                 prompter.opening.push_str(part);
             }

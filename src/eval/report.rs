@@ -16,9 +16,10 @@ pub struct Report {
     pub preset: String,
     /// Few-shots per prompt.
     pub shots: usize,
-    /// Items scored.
+    /// Items asked.
     pub n: usize,
-    /// Micro average: right items ÷ items (lm-evaluation-harness's).
+    /// Micro average: right items ÷ items (lm-evaluation-harness's). Not a number (`null` in JSON), as
+    /// all averages, in a split without answers.
     pub acc: f64,
     /// Its standard error, pooled over the subjects; `None` without freedom.
     pub acc_stderr: Option<f64>,
@@ -126,7 +127,7 @@ impl Tally {
     }
 
     fn acc_macro(&self) -> f64 {
-        self.parts.iter().map(|(_, right, n)| ratio(*right, *n)).sum::<f64>() / self.parts.len().max(1) as f64
+        self.parts.iter().map(|(_, right, n)| ratio(*right, *n)).sum::<f64>() / self.parts.len() as f64
     }
 
     /// A single subject has its own standard error; several are pooled.
@@ -151,7 +152,7 @@ impl Tally {
 }
 
 fn ratio(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
+    part as f64 / whole as f64
 }
 
 /// Sums up what `scored` holds for `plan`.
@@ -165,7 +166,8 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
         let handle = &part.subject.handle;
         let mut own = Tally::default();
         let mut own_normed = Tally::default();
-        for (item, outcome) in part.items.iter().zip(outcomes.by_ref()) {
+        let answered = part.items.iter().zip(outcomes.by_ref()).filter(|(item, _)| item.gold.is_some());
+        for (item, outcome) in answered {
             let by_length = correct_by_length(item, &outcome.loglikelihoods);
             for tally in [&mut all, &mut own] {
                 tally.add(handle, outcome.correct);
@@ -207,7 +209,7 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
         task: plan.task.clone(),
         preset: plan.preset.name.clone(),
         shots: plan.shots,
-        n: all.counts().1,
+        n: scored.outcomes.len(),
         acc: all.acc(),
         acc_stderr: all.stderr(),
         acc_macro: all.acc_macro(),
@@ -226,7 +228,7 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
 /// Whether the answer with the largest log-likelihood per character is the right one.
 fn correct_by_length(item: &PlannedItem, lls: &[f64]) -> bool {
     let per_character: Vec<f64> = lls.iter().zip(&item.lengths).map(|(ll, n)| ll / (*n).max(1) as f64).collect();
-    argmax(&per_character) == Some(item.gold)
+    item.gold.is_some() && argmax(&per_character) == item.gold
 }
 
 #[cfg(test)]

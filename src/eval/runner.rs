@@ -31,7 +31,7 @@ pub struct ItemOutcome {
     pub loglikelihoods: Vec<f64>,
     /// Label of the likeliest.
     pub pred: String,
-    /// Label of the right one.
+    /// Label of the right one; empty where it is not known.
     pub gold: String,
     /// Whether they are the same.
     pub correct: bool,
@@ -167,8 +167,8 @@ fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, lls: &[f64]) -> Resul
         choices: item.prompt.continuations.clone(),
         loglikelihoods: lls.to_vec(),
         pred: plan.label(pred),
-        gold: plan.label(item.gold),
-        correct: pred == item.gold,
+        gold: item.gold.map(|gold| plan.label(gold)).unwrap_or_default(),
+        correct: item.gold == Some(pred),
         prompt_hash: item.hash.clone(),
     })
 }

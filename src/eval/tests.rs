@@ -156,8 +156,8 @@ fn the_own_benchmark_needs_no_download() {
     for preset in benchmark.definition.presets.keys() {
         let request = PlanRequest { shots: 5, preset: Some(preset.clone()), ..PlanRequest::default() };
         let plan = plan(&benchmark, &request, None).unwrap();
-        assert_eq!(plan.subjects.len(), 2);
-        assert!(plan.total() >= 100);
+        assert_eq!(plan.subjects.len(), 4, "two tiers in two languages");
+        assert_eq!(plan.total(), 2 * (145 + 70));
         assert!(plan.skipped.is_empty());
     }
 }
@@ -168,10 +168,11 @@ fn prompts_are_laid_out_as_the_definition_says() {
     let first = &plan.subjects[0].items[0].prompt;
     assert_eq!(first.text, "About first part.\n\none\nA. x\nB. y\nAnswer:");
     assert_eq!(first.continuations, [" A", " B"]);
-    let golds: Vec<usize> = plan.subjects.iter().flat_map(|s| s.items.iter().map(|i| i.gold)).collect();
+    let golds: Vec<usize> = plan.subjects.iter().flat_map(|s| s.items.iter().filter_map(|i| i.gold)).collect();
     assert_eq!(golds, [0, 1, 0, 1, 0]);
 
-    let request = PlanRequest { shots: 1, subjects: vec!["first_part".into()], limit: Some(2), preset: None };
+    let request =
+        PlanRequest { shots: 1, subjects: vec!["first_part".into()], limit: Some(2), ..PlanRequest::default() };
     let plan = planned(DEFINITION, &request).unwrap();
     assert_eq!(plan.total(), 2);
     let shot = "About first part.\n\nshot?\nA. yes\nB. no\nAnswer: B\n\none\n";
@@ -302,10 +303,27 @@ fn json_lines_with_a_list_of_choices_and_odd_answers() {
     let request = PlanRequest { subjects: vec!["third".into()], ..PlanRequest::default() };
     let plan = plan(&open(&dir).unwrap(), &request, None).unwrap();
     let kept: Vec<(&str, usize)> = plan.subjects[0].items.iter().map(|i| (i.id.as_str(), i.gold)).collect();
-    assert_eq!(kept, [("k1", 1), ("2", 2)]);
+    assert_eq!(kept, [("k1", Some(1)), ("2", Some(2))]);
     let left: Vec<&str> = plan.skipped.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(left, ["3", "4", "5", "6"], "none is dropped in silence");
     assert!(plan.skipped.iter().all(|s| !s.reason.is_empty()));
+}
+
+#[test]
+fn a_split_without_answers_gives_predictions_and_no_accuracy() {
+    let definition = DEFINITION.replace("[columns]", "hidden = \"{subject}_hidden.csv\"\n[columns]");
+    let dir = tiny(&definition);
+    std::fs::write(dir.path().join("data/third_hidden.csv"), "question,A,B\nq,x,y\nr,x,y\n").unwrap();
+    let benchmark = open(&dir).unwrap();
+    let request =
+        PlanRequest { subjects: vec!["third".into()], split: Some("hidden".into()), ..PlanRequest::default() };
+    let hidden = plan(&benchmark, &request, None).unwrap();
+    let report = score(&hidden, &[-2.0, -1.0]).unwrap();
+    assert_eq!(report.n, 2);
+    assert!(report.acc.is_nan() && report.acc_macro.is_nan() && report.subjects.0.is_empty());
+    assert!(serde_json::to_value(&report).unwrap()["acc"].is_null());
+    let error = plan(&benchmark, &PlanRequest { split: Some("val".into()), ..request }, None).unwrap_err();
+    assert!(error.hint.unwrap().contains("dev, hidden, test"));
 }
 
 /// The message and the hint of a definition or table that must be refused.

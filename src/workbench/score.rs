@@ -23,6 +23,9 @@ pub struct ScoreRequest {
     pub subjects: Vec<String>,
     /// At most this many items per subject.
     pub limit: Option<usize>,
+    /// The split that is scored; the definition's without.
+    #[serde(default)]
+    pub split: Option<String>,
     /// Name of the template that makes a conversation of the prompt; empty for plain text.
     pub template: String,
 }
@@ -191,6 +194,7 @@ pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
 pub fn check_score(workbench: &Workbench, request: &ScoreRequest) -> Result<eval::Preset> {
     let benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
     benchmark.subjects(&request.subjects)?;
+    benchmark.definition.scored_split(request.split.as_deref())?;
     benchmark.definition.preset(request.preset.as_deref())
 }
 
@@ -209,6 +213,7 @@ fn planned(
             preset: request.preset.clone(),
             subjects: request.subjects.clone(),
             limit: request.limit,
+            split: request.split.clone(),
         },
         chat,
     )?;

@@ -4,8 +4,13 @@
 pub mod gguf;
 pub mod http;
 
+use linly_bench::config::Settings;
+use linly_bench::job::CancelToken;
+use linly_bench::model::hub::Sources;
+use linly_bench::workbench::{Workbench, models};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 fn present(variable: &str, what: &str) -> Option<PathBuf> {
     match std::env::var_os(variable).map(PathBuf::from) {
@@ -21,15 +26,48 @@ fn present(variable: &str, what: &str) -> Option<PathBuf> {
     }
 }
 
-/// The real GGUF to test with, or a printed reason why there is none.
+/// The real GGUF to test with: the one that `LINLY_BENCH_TEST_GGUF` names, the one in the user's home, or one that
+/// is pulled once into the build folder. Without any: a printed reason, and a failure where `CI` is set.
 pub fn test_gguf() -> Option<PathBuf> {
-    let pulled = linly_bench::config::default_home()
-        .ok()
-        .map(|home| home.join("models/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf"));
-    if let Some(path) = pulled.filter(|p| p.is_file() && std::env::var_os("LINLY_BENCH_TEST_GGUF").is_none()) {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(find_gguf).clone()
+}
+
+fn find_gguf() -> Option<PathBuf> {
+    if std::env::var_os("LINLY_BENCH_TEST_GGUF").is_some() {
+        return present("LINLY_BENCH_TEST_GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf");
+    }
+    const FILE: &str = "models/smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf";
+    if let Some(path) = linly_bench::config::default_home().ok().map(|h| h.join(FILE)).filter(|p| p.is_file()) {
         return Some(path);
     }
-    present("LINLY_BENCH_TEST_GGUF", "SmolLM2-135M-Instruct.Q4_1.gguf, or pull smollm2-135m")
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("home");
+    let settings = Settings { home, data_dir: None, seed: 0 };
+    let pulled = Workbench::open(settings).and_then(|bench| {
+        models::pull(&bench, "smollm2-135m", &Sources::from_env(), &mut |_| (), &CancelToken::default())
+    });
+    match pulled {
+        Ok(pulled) => Some(pulled.path),
+        Err(error) => {
+            let hint = error.hint.as_deref().unwrap_or_default();
+            eprintln!("skipped: smollm2-135m could not be pulled: {error} ({hint})");
+            assert!(std::env::var_os("CI").is_none(), "CI must run the tests that need the model");
+            None
+        }
+    }
+}
+
+/// A fresh home that has the model (a link, not a copy), or a printed reason why not.
+pub fn home_with_model() -> Option<tempfile::TempDir> {
+    let gguf = test_gguf()?;
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("models/smollm2-135m");
+    std::fs::create_dir_all(&folder).unwrap();
+    let target = folder.join(gguf.file_name().unwrap());
+    if std::fs::hard_link(&gguf, &target).is_err() {
+        std::fs::copy(&gguf, &target).unwrap();
+    }
+    Some(home)
 }
 
 /// The Hugging Face copy of that GGUF, or a printed reason why there is none.
