@@ -55,8 +55,23 @@ fn home() -> Option<tempfile::TempDir> {
 }
 
 const TRAIN: [&str; 17] = [
-    "train", "--json", "--model", "smollm2-135m", "--data", "sums", "--template", "linly", "--steps", "6",
-    "--batch-size", "2", "--save-every", "1", "--eval-every", "3", "--adapter",
+    "train",
+    "--json",
+    "--model",
+    "smollm2-135m",
+    "--data",
+    "sums",
+    "--template",
+    "linly",
+    "--steps",
+    "6",
+    "--batch-size",
+    "2",
+    "--save-every",
+    "1",
+    "--eval-every",
+    "3",
+    "--adapter",
 ];
 
 #[test]
@@ -92,7 +107,8 @@ fn a_killed_training_reads_interrupted_and_resumes_to_the_same_adapter() {
     for key in ["steps", "final_loss", "best_val_loss", "base_val_loss"] {
         assert_eq!(resumed[key], straight[key], "{key}");
     }
-    let weights = |name: &str| std::fs::read(home.join("adapters").join(name).join("adapter_model.safetensors")).unwrap();
+    let weights =
+        |name: &str| std::fs::read(home.join("adapters").join(name).join("adapter_model.safetensors")).unwrap();
     assert_eq!(weights("killed"), weights("straight"));
     let message = fail(home, &["train", "--resume", &run_id]);
     assert!(message.contains("no unfinished training"), "{message}");
@@ -109,13 +125,19 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     assert!(fail(home, &train(&["--data", "sums", "--target", "z_proj"])).contains("z_proj"));
     assert!(fail(home, &train(&["--data", "sums", "--val", "0.999"])).contains("0.999"));
     assert!(fail(home, &train(&["--data", "sums", "--max-len", "2"])).contains("no row"));
-    assert!(fail(home, &["train", "--data", "sums", "--adapter", "x", "--model", "no-such-model"]).contains("no-such-model"));
+    assert!(
+        fail(home, &["train", "--data", "sums", "--adapter", "x", "--model", "no-such-model"])
+            .contains("no-such-model")
+    );
     assert!(fail(home, &["train", "--data", "sums", "--adapter", "../x", "--model", "smollm2-135m"]).contains("../x"));
     assert!(!home.join("adapters").exists(), "a refused training left an adapter");
 
     // An adapter of another model, by its shapes.
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tiny/llama/adapter");
-    let message = fail(home, &["run", "finance-qa", "--limit", "1", "--adapter", other.to_str().unwrap(), "--model", "smollm2-135m"]);
+    let message = fail(
+        home,
+        &["run", "finance-qa", "--limit", "1", "--adapter", other.to_str().unwrap(), "--model", "smollm2-135m"],
+    );
     assert!(message.contains("belongs to another base model"), "{message}");
     assert!(fail(home, &["run", "finance-qa", "--adapter", "nobody", "--model", "smollm2-135m"]).contains("nobody"));
 

@@ -141,7 +141,7 @@ fn ctrl_c_leaves() {
 
 #[test]
 fn signals_that_end_the_program_give_the_terminal_back() {
-    for signal in [libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
         window.until_shown("No dataset yet.");
         window.signal(signal);

@@ -59,7 +59,7 @@ impl Session {
         }
     }
 
-    /// Whether SIGTERM or SIGHUP asked the program to end.
+    /// Whether a signal (SIGTERM, SIGHUP, SIGINT) asked the program to end.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
