@@ -1,5 +1,7 @@
 //! The arena and the leaderboard from outside: import → rate → vote → export → leaderboard by the binary.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use linly_bench::arena::{Contestant, Question};
 use linly_bench::config::Settings;
 use linly_bench::error::Result;

@@ -1,4 +1,5 @@
 //! Who may import whom (ARCHITECTURE.md). The map below is the rule; this test reads the sources.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,24 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     // The store knows the plain records of the engines; none of them knows the store.
     ("store", &["arena", "data", "eval"]),
     ("leaderboard", &["store"]),
-    (
-        "workbench",
-        &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "store", "train"],
-    ),
+    ("workbench", &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "store", "train"]),
     // Both front ends call the workbench and show its records. Only the command line may open the other one.
     (
         "cli",
-        &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "store", "train", "tui", "workbench"],
+        &[
+            "arena",
+            "batch",
+            "data",
+            "eval",
+            "infer",
+            "leaderboard",
+            "model",
+            "prompt",
+            "store",
+            "train",
+            "tui",
+            "workbench",
+        ],
     ),
     (
         "tui",
@@ -56,7 +67,10 @@ fn sources() -> Vec<(String, PathBuf, String)> {
         let first = path.strip_prefix(&root).unwrap().components().next().unwrap();
         first.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned()
     };
-    found.into_iter().map(|path| (name(&path), path.clone(), code_of(&std::fs::read_to_string(path).unwrap()))).collect()
+    found
+        .into_iter()
+        .map(|path| (name(&path), path.clone(), code_of(&std::fs::read_to_string(path).unwrap())))
+        .collect()
 }
 
 /// The source without comments and without its test module: the rule is about the program.
@@ -69,7 +83,8 @@ fn code_of(source: &str) -> String {
 fn names(code: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     code.match_indices(word).any(|(at, _)| {
-        !code[..at].chars().next_back().is_some_and(is_part) && !code[at + word.len()..].chars().next().is_some_and(is_part)
+        !code[..at].chars().next_back().is_some_and(is_part)
+            && !code[at + word.len()..].chars().next().is_some_and(is_part)
     })
 }
 

@@ -1,6 +1,8 @@
 //! Our ratings against arena-rank's (`tests/oracle/ratings.json`, made by `scripts/oracle-ratings.sh`): ratings within
 //! 0.01 points, interval bounds within 0.05.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use linly_bench::arena::Winner;
 use linly_bench::arena::ratings::{Method, rate};
 use serde_json::Value;

@@ -1,4 +1,5 @@
 //! Pictures of every screen, in three sizes and two languages.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod tui_support;
 
@@ -15,7 +16,7 @@ fn album(source: fn() -> Fake, keys: &str) -> String {
     for lang in [Lang::En, Lang::Zh] {
         let _turn = speak(lang);
         for (width, height) in SIZES {
-            let mut d = Driver::new(source());
+            let mut d = Driver::launching(source(), keys.ends_with('n'));
             // Paging depends on the size that was drawn last.
             d.screen(width, height);
             d.press(keys).wait();
@@ -49,6 +50,7 @@ pictures! {
     trainings: filled, "2";
     trainings_empty: Fake::default, "2";
     training_running: filled, "2 <enter>";
+    training_form: filled, "2 n";
     training_failed: filled, "2 j j <enter>";
     scores: filled, "3";
     scores_empty: Fake::default, "3";

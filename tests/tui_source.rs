@@ -1,4 +1,5 @@
 //! The screens' data from a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::arena::Battle;
 use linly_bench::config::Settings;

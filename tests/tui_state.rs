@@ -1,4 +1,5 @@
 //! What the interface does with keys and answers, without a terminal.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod tui_support;
 
@@ -218,6 +219,8 @@ fn the_way_out_works_everywhere() {
     let mut d = driver();
     d.press("? q");
     assert!(!d.app.is_over(), "the help has no q of its own");
+    d.press("?");
+    assert_eq!(d.app.view(), View::Datasets, "? closes what it opened");
 }
 
 #[test]
@@ -235,8 +238,7 @@ fn leaving_with_a_running_job_asks_first() {
 #[test]
 fn a_form_gives_its_job_and_takes_pasted_chinese() {
     let _turn = speak(Lang::En);
-    let mut d = Driver { app: App::new(Theme::new(false), true, NOW), source: filled() };
-    d.settle();
+    let mut d = Driver::launching(filled(), true);
     d.press("2 n <tab>");
     assert_eq!(d.app.view(), View::Form);
     d.app.paste("聚宝盆\n");

@@ -1,5 +1,6 @@
 //! The real program in a pseudo-terminal (tmux): it opens, draws, follows a run of another process, and
 //! gives the terminal back however it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod tui_support;
 
@@ -141,7 +142,7 @@ fn ctrl_c_leaves() {
 
 #[test]
 fn signals_that_end_the_program_give_the_terminal_back() {
-    for signal in [libc::SIGTERM, libc::SIGHUP] {
+    for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
         window.until_shown("No dataset yet.");
         window.signal(signal);

@@ -240,6 +240,7 @@ fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
         ..Sampling::default()
     };
     let specs: Vec<&str> = specs.map(String::as_str).collect();
+    // Only here: a vote that waits for a line must end at the first Ctrl-C.
     let cancel = context.cancel_on_signals()?;
     let mut contestants = bench.contestants(&specs, &sampling, &cancel)?;
     let config = json!({

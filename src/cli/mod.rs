@@ -20,6 +20,7 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
+use crate::tr;
 use crate::workbench::Workbench;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -139,6 +140,7 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
+    check_device(&cli.global.device)?;
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
         None | Some(Command::Tui) => return tui::run(&context),
@@ -152,4 +154,22 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a device that this build cannot compute on.
+fn check_device(device: &str) -> Result<()> {
+    let is_cuda = device == "cuda" || device.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok());
+    match device {
+        "auto" | "cpu" => Ok(()),
+        _ if is_cuda => Err(Error::new(
+            Kind::Unsupported,
+            tr!("this build computes on the CPU only", "本程序目前只能在 CPU 上计算"),
+        )
+        .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu"))),
+        other => {
+            let other = other.escape_default();
+            Err(Error::new(Kind::InvalidInput, tr!("unknown device `{other}`", "未知的设备 `{other}`"))
+                .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")))
+        }
+    }
 }

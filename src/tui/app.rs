@@ -204,7 +204,7 @@ impl App {
         }
         match action {
             Action::Quit => self.leave(),
-            Action::Help => self.help = Some(Pager::default()),
+            Action::Help => self.help = if self.help.is_some() { None } else { Some(Pager::default()) },
             Action::Mouse => {
                 self.mouse = !self.mouse;
                 let words = if self.mouse {

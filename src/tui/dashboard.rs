@@ -133,9 +133,9 @@ impl Dashboard {
             pairs.push((tr!("best", "最好"), format!("{} @{step:.0}", value(best))));
         }
         pairs.push((tr!("lr", "学习率"), tiny(m.lr)));
-        pairs.push((tr!("grad norm", "梯度范数"), value(m.grad_norm)));
+        pairs.push((tr!("grad", "梯度"), value(m.grad_norm)));
         let speed = self.speed.recent_mean(16).unwrap_or(m.tokens_per_second);
-        pairs.push((tr!("tokens/s", "词元/秒"), count(speed.max(0.0).round() as u64)));
+        pairs.push((tr!("tok/s", "词元/秒"), count(speed.max(0.0).round() as u64)));
         let mut x = area.x;
         for (name, figure) in &pairs {
             let needed = text::width(name) + 1 + text::width(figure);
@@ -143,7 +143,7 @@ impl Dashboard {
                 break;
             }
             x = p.text(x, area.y, area.width, name, Role::Dim) + 1;
-            x = p.text(x, area.y, area.width, figure, Role::Title) + 3;
+            x = p.text(x, area.y, area.width, figure, Role::Title) + 2;
         }
     }
 

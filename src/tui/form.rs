@@ -84,7 +84,7 @@ impl Form {
         Form::new(
             Purpose::Score,
             vec![
-                (tr!("benchmark", "评测集"), "finance"),
+                (tr!("benchmark", "评测集"), "finance-qa"),
                 (tr!("model", "模型"), "smollm2-135m"),
                 (tr!("adapter (empty: none)", "适配器（可留空）"), ""),
                 (tr!("few-shot examples", "少样本示例数"), "0"),
@@ -174,11 +174,11 @@ impl Form {
         let inside = popup(p, area, 72, height, &title);
         let labels = self.fields.iter().map(|(label, _)| text::width(label)).max().unwrap_or(0);
         let labels = u16::try_from(labels).unwrap_or(20).min(inside.width / 2);
-        for (i, (label, input)) in self.fields.iter().enumerate() {
-            let y = inside.y + 1 + i as u16;
-            if y + 2 >= inside.bottom() {
-                break;
-            }
+        // In a low frame the fields around the focus are shown.
+        let room = usize::from(inside.height.saturating_sub(3)).max(1);
+        let first = (self.focus + 1).saturating_sub(room);
+        for (i, (label, input)) in self.fields.iter().enumerate().skip(first).take(room) {
+            let y = inside.y + 1 + (i - first) as u16;
             let focus = i == self.focus;
             p.text(inside.x, y, labels, label, if focus { Role::Accent } else { Role::Dim });
             p.text(

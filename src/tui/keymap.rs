@@ -96,7 +96,7 @@ fn own(view: View) -> &'static [Action] {
             Back,
         ],
         View::Leaderboard => &[Filter, Left, Action::Right, Back],
-        View::Help => &[Back],
+        View::Help => &[Back, Action::Help],
         View::Confirm => &[Confirm, Cancel],
         View::Form => &[Action::Submit, NextField, Action::PreviousField, Cancel],
         View::FilterLine => &[Action::Submit, Cancel],

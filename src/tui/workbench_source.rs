@@ -119,7 +119,7 @@ impl Source for WorkbenchSource {
         let board = leaderboard::leaderboard(&self.workbench)?;
         let mut columns: Vec<(String, Measure)> = Vec::new();
         columns.extend(board.benchmarks.iter().map(|b| (b.title(), Measure::Accuracy)));
-        columns.extend(board.arenas.iter().map(|a| (a.clone(), Measure::Rating)));
+        columns.extend(board.arenas.iter().map(|a| (crate::tr!("arena {a}", "竞技场 {a}"), Measure::Rating)));
         columns.extend(board.losses.iter().map(|l| (crate::tr!("loss {}", "损失 {}", l.dataset), Measure::Loss)));
         let standing = |row: crate::leaderboard::Row| {
             let scores = row

@@ -58,7 +58,7 @@ pub struct DemoSize {
     pub steps: u64,
     /// Held-out rows that the loss is measured on; 0 is all.
     pub held_out: usize,
-    /// Benchmark items per language; `None` is all.
+    /// Benchmark items per subject; `None` is all.
     pub items: Option<usize>,
     /// Arena questions.
     pub questions: usize,
@@ -68,7 +68,7 @@ impl DemoSize {
     /// About eight minutes on two cores.
     pub const FULL: DemoSize = DemoSize { steps: 90, held_out: 0, items: None, questions: 24 };
     /// About two minutes on two cores.
-    pub const QUICK: DemoSize = DemoSize { steps: 24, held_out: 48, items: Some(60), questions: 8 };
+    pub const QUICK: DemoSize = DemoSize { steps: 24, held_out: 48, items: Some(40), questions: 8 };
 }
 
 /// Hears how the demo goes on.
@@ -248,7 +248,7 @@ fn scored(
     let request = ScoreRequest {
         benchmark: BENCHMARK.to_owned(),
         shots: 0,
-        preset: Some("chat".to_owned()),
+        preset: Some("chat-cloze".to_owned()),
         split: None,
         subjects: Vec::new(),
         limit: size.items,

@@ -232,7 +232,7 @@ pub fn filled() -> Fake {
         item: item.into(),
         prompt: format!("以下是关于会计的单项选择题。\n\n{LONG}\nA. 收入\nB. 成本\nC. 费用\nD. 利润\n答案："),
         choices: [" A", " B", " C", " D"].map(String::from).to_vec(),
-        loglikelihoods: vec![-1.25, -0.75, -2.5, -3.125],
+        loglikelihoods: vec![if correct { -1.25 } else { -0.5 }, -0.75, -2.5, -3.125],
         pred: pred.into(),
         gold: "B".into(),
         correct,
@@ -298,7 +298,7 @@ pub fn filled() -> Fake {
             columns: vec![
                 ("finance 0-shot".into(), Measure::Accuracy),
                 ("ceval 5-shot".into(), Measure::Accuracy),
-                ("finance".into(), Measure::Rating),
+                ("arena finance".into(), Measure::Rating),
                 ("loss finance-zh".into(), Measure::Loss),
             ],
             standings: vec![
@@ -329,7 +329,12 @@ pub struct Driver {
 
 impl Driver {
     pub fn new(source: Fake) -> Driver {
-        let mut driver = Driver { app: App::new(Theme::new(true), false, NOW), source };
+        Driver::launching(source, false)
+    }
+
+    /// With a say in whether jobs can be started.
+    pub fn launching(source: Fake, launches: bool) -> Driver {
+        let mut driver = Driver { app: App::new(Theme::new(true), launches, NOW), source };
         driver.settle();
         driver
     }

@@ -28,6 +28,7 @@ struct Open {
     vote: Option<Vote>,
     names: Option<Names>,
     votes: u64,
+    question: Pager,
     left: Pager,
     right: Pager,
 }
@@ -46,6 +47,7 @@ impl Open {
             vote: None,
             names: None,
             votes: 0,
+            question: Pager::default(),
             left: Pager::default(),
             right: Pager::default(),
         }
@@ -66,7 +68,7 @@ impl Open {
 impl Arena {
     fn draw_list(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
         let columns = [
-            Column::rest(tr!("arena", "竞技场"), 9),
+            Column::rest(tr!("arena", "竞技场"), 20, 9),
             Column::number(tr!("waiting for a vote", "待投票"), 8),
             Column::number(tr!("battles", "对战"), 6),
             Column::new(tr!("made", "创建"), 14, 3),
@@ -128,16 +130,15 @@ fn draw_battle(p: &mut Paint<'_>, area: Rect, open: &Open) {
         }
         Fetched::Ready(Some(battle)) => battle,
     };
-    let question = text::wrap(&text::clean(battle.question.trim()), area.width.into());
-    let room = usize::from(area.height / 4).max(2);
-    let shown = question.len().min(room);
-    p.lines(Rect { height: shown as u16, ..area }, &question, Role::Title);
-    if question.len() > room {
-        p.text(area.right().saturating_sub(1), area.y + shown as u16 - 1, 1, text::ELLIPSIS, Role::Dim);
-    }
-    let rest = down(area, shown as u16 + 1);
+    // In a low frame, lines are worth more than the blanks between its parts.
+    let gap = u16::from(area.height >= 12);
+    let lines = text::wrap(&text::clean(battle.question.trim()), area.width.into()).len();
+    let height = u16::try_from(lines).unwrap_or(u16::MAX).min((area.height / 4).max(2));
+    let question = Block { role: Role::Title, ..Block::new("", battle.question.trim()) };
+    open.question.draw(p, Rect { height, ..area }, &[question]);
+    let rest = down(area, height + gap);
     let status = Rect { y: rest.bottom().saturating_sub(1), height: 1, ..rest };
-    let panes = Rect { height: rest.height.saturating_sub(2), ..rest };
+    let panes = Rect { height: rest.height.saturating_sub(1 + gap), ..rest };
     let title = |side: &str, name: Option<&String>| match name {
         Some(name) => format!("{side}  {}", text::one_line(name)),
         None => side.to_owned(),
@@ -240,6 +241,7 @@ impl Screen for Arena {
                 }
             }
             (_, Some(open)) => {
+                open.question.update(action);
                 open.left.update(action);
                 open.right.update(action);
             }
@@ -265,6 +267,7 @@ impl Screen for Arena {
                     Ok(_) => return vec![],
                 };
                 (open.vote, open.names) = (None, None);
+                open.question.reset();
                 open.left.reset();
                 open.right.reset();
             }

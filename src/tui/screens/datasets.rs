@@ -131,7 +131,7 @@ impl Datasets {
 
     fn draw_list(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
         let columns = [
-            Column::rest(tr!("name", "名称"), 9),
+            Column::rest(tr!("name", "名称"), 30, 9),
             Column::number(tr!("rows", "行数"), 8),
             Column::number(tr!("held out", "留出"), 4),
             Column::number(tr!("Chinese", "中文"), 5),
@@ -191,8 +191,8 @@ impl Datasets {
             Column::number(tr!("row", "行"), 8),
             Column::new(tr!("part", "划分"), 8, 2),
             Column::new(tr!("lang", "语言"), 4, 1),
-            Column::rest(tr!("instruction", "指令"), 9),
-            Column::rest(tr!("output", "回答"), 3),
+            Column::rest(tr!("instruction", "指令"), 12, 9),
+            Column::rest(tr!("output", "回答"), 12, 3),
         ];
         let row = |i: usize| match rows.get(i) {
             Some(r) => {

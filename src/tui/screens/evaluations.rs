@@ -5,7 +5,7 @@ use super::item::draw_item;
 use super::roster::Roster;
 use super::{Effect, Empty, Screen, at_top, contestant, nothing_selected, status};
 use crate::error::Result;
-use crate::store::RunRecord;
+use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::figures::{ago, count, percent};
@@ -121,7 +121,7 @@ impl Evaluations {
     fn draw_runs(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
         let columns = [
             Column::new(String::new(), 2, 9),
-            Column::rest(tr!("model", "模型"), 9),
+            Column::rest(tr!("model", "模型"), 30, 9),
             Column::new(tr!("benchmark", "评测集"), 20, 8),
             Column::number("acc".into(), 8),
             Column::number(tr!("items", "题数"), 4),
@@ -167,7 +167,7 @@ impl Evaluations {
 
     fn draw_subjects(p: &mut Paint<'_>, area: Rect, open: &Open) {
         let mut columns = vec![
-            Column::rest(tr!("subject", "科目"), 9),
+            Column::rest(tr!("subject", "科目"), 24, 9),
             Column::number(tr!("items", "题数"), 4),
             Column::number("acc".into(), 8),
         ];
@@ -209,7 +209,7 @@ impl Evaluations {
         if open.beside.is_some() {
             columns.push(Column::new(tr!("marked run", "对照作答"), 12, 7));
         }
-        columns.push(Column::rest(tr!("question", "题目"), 3));
+        columns.push(Column::rest(tr!("question", "题目"), 12, 3));
         let row = |o: &OutcomeView| {
             let mut cells = vec![
                 o.item.as_str().into(),
@@ -347,7 +347,17 @@ impl Screen for Evaluations {
     }
 
     fn poll(&mut self, slow: bool) -> Vec<Query> {
-        if slow && self.open.is_none() { vec![Query::Runs { kind: KIND }] } else { vec![] }
+        if !slow {
+            return vec![];
+        }
+        let mut queries = vec![Query::Runs { kind: KIND }];
+        // A run that is being scored grows under the reader's eyes.
+        if let Some(Open { subject: None, run, .. }) = &self.open
+            && self.runs.all().iter().any(|r| r.id == *run && r.status == RunStatus::Running)
+        {
+            queries.push(Query::Subjects { run: run.clone() });
+        }
+        queries
     }
 
     fn receive(&mut self, query: &Query, answer: Result<Answer>) -> Vec<Effect> {

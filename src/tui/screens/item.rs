@@ -24,10 +24,15 @@ pub fn draw_item(p: &mut Paint<'_>, area: Rect, pager: &Pager, item: &OutcomeVie
     pager.draw(p, area, &blocks);
 }
 
-/// One line per choice: log-likelihood, the marked run's, the choice, which is chosen and which is right.
+/// One line per choice: log-likelihood, the marked run's, whether it is chosen or right, the choice.
 fn choices(item: &OutcomeView, beside: Option<&OutcomeView>) -> String {
     let number = |o: &OutcomeView, i: usize| o.loglikelihoods.get(i).map_or_else(String::new, |v| format!("{v:.4}"));
     let best = best(&item.loglikelihoods);
+    let right = right(item, best);
+    let (chosen_word, right_word) = (tr!("chosen", "所选"), tr!("right", "正解"));
+    let both = format!("{chosen_word}, {right_word}");
+    let widest =
+        if best == right { text::width(&both) } else { text::width(&chosen_word).max(text::width(&right_word)) };
     let mut head = text::pad_left(&tr!("this run", "本次"), 10);
     if beside.is_some() {
         head.push_str(&text::pad_left(&tr!("marked", "对照"), 12));
@@ -38,17 +43,31 @@ fn choices(item: &OutcomeView, beside: Option<&OutcomeView>) -> String {
         if let Some(other) = beside {
             line.push_str(&text::pad_left(&number(other, i), 12));
         }
+        let mark = match (best == Some(i), right == Some(i)) {
+            (true, true) => both.as_str(),
+            (true, false) => chosen_word.as_str(),
+            (false, true) => right_word.as_str(),
+            (false, false) => "",
+        };
         // A continuation may begin with a blank that matters: quoted, it can be seen.
-        line.push_str(&format!("   \"{}\"", text::clean(choice).replace('\n', " ")));
-        if best == Some(i) {
-            line.push_str(&tr!("   chosen", "   所选"));
-        }
-        if choice.trim() == item.gold.trim() {
-            line.push_str(&tr!("   right", "   正解"));
-        }
+        let choice = text::clean(choice).replace('\n', " ");
+        line.push_str(&format!("  {}  \"{choice}\"", text::pad(mark, widest)));
         lines.push(line);
     }
     lines.join("\n")
+}
+
+/// Which choice is the right one. Results name it by its text or by its letter.
+fn right(item: &OutcomeView, best: Option<usize>) -> Option<usize> {
+    if item.correct {
+        return best;
+    }
+    let gold = item.gold.trim();
+    let by_letter = || match gold.as_bytes() {
+        [letter @ b'A'..=b'Z'] => Some(usize::from(letter - b'A')),
+        _ => None,
+    };
+    item.choices.iter().position(|choice| choice.trim() == gold).or_else(by_letter)
 }
 
 /// The first of the largest.

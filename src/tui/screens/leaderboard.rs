@@ -132,7 +132,7 @@ impl Screen for Leaderboard {
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, _now: i64) {
-        let mut columns = vec![Column::rest(tr!("model", "模型"), 9)];
+        let mut columns = vec![Column::rest(tr!("model", "模型"), 24, 9)];
         for (i, (title, _)) in self.columns.iter().skip(self.first).enumerate() {
             // The columns on the right give way first.
             columns.push(Column::number(title.clone(), 8u8.saturating_sub(u8::try_from(i).unwrap_or(8))));

@@ -73,9 +73,9 @@ impl Training {
         let columns = [
             Column::new(tr!("run", "运行"), 27, 5),
             Column::new(tr!("status", "状态"), 11, 8),
-            Column::rest(tr!("adapter", "适配器"), 9),
-            Column::new(tr!("model", "模型"), 24, 4),
-            Column::new(tr!("dataset", "数据集"), 20, 3),
+            Column::rest(tr!("adapter", "适配器"), 24, 9),
+            Column::new(tr!("model", "模型"), 24, 3),
+            Column::new(tr!("dataset", "数据集"), 20, 4),
             Column::number(tr!("val loss", "验证损失"), 6),
             Column::new(tr!("started", "开始"), 14, 7),
         ];

@@ -77,16 +77,19 @@ impl Chart<'_> {
         let plot =
             Rect { x: area.x + margin + 2, y: area.y + 1, width: area.width - margin - 2, height: area.height - 2 };
         p.split(Rect { x: area.x + margin, width: 1, ..plot });
-        p.text(area.x, plot.top(), margin, &text::pad_left(&high, margin.into()), Role::Dim);
-        p.text(area.x, plot.bottom() - 1, margin, &text::pad_left(&low, margin.into()), Role::Dim);
-        if plot.height >= 7 {
+        // A level line has one value, in the middle.
+        let level = ys.high <= ys.low;
+        if !level {
+            p.text(area.x, plot.top(), margin, &text::pad_left(&high, margin.into()), Role::Dim);
+            p.text(area.x, plot.bottom() - 1, margin, &text::pad_left(&low, margin.into()), Role::Dim);
+        }
+        if level || plot.height >= 7 {
             let middle = (self.format)((ys.high + ys.low) / 2.0);
             p.text(area.x, plot.y + plot.height / 2, margin, &text::pad_left(&middle, margin.into()), Role::Dim);
         }
         p.text(area.x + margin, area.bottom() - 1, 1, SPLIT, Role::Dim);
         let first = format!("{:.0}", xs.low);
         let last = crate::tr!("step {:.0}", "第 {:.0} 步", xs.high);
-        p.text(plot.x, area.bottom() - 1, plot.width, &first, Role::Dim);
         p.text(plot.x, area.bottom() - 1, plot.width, &text::pad_left(&last, plot.width.into()), Role::Dim);
         p.text(plot.x, area.bottom() - 1, plot.width, &first, Role::Dim);
         for line in self.lines {
@@ -167,10 +170,10 @@ mod tests {
         let points = (0..50).map(|i| (f64::from(i), 50.0 - f64::from(i))).collect();
         let rows = drawn(&[Line { label: "loss".into(), marker: Marker::Dots, role: Role::Plain, points }]);
         assert!(rows[0].starts_with("⠒⠒ loss"), "{rows:?}");
-        assert!(rows[1].starts_with("50.0╎ ") && rows[1].contains('⢄') || rows[1].contains('⠢'), "{rows:?}");
-        assert!(rows[4].starts_with(" 1.0╎"), "{rows:?}");
-        assert_eq!(rows[1].chars().nth(23), Some(' '), "{rows:?}");
-        assert_ne!(rows[4].chars().nth(23), Some(' '), "{rows:?}");
+        assert!(rows[1].starts_with("50.0╎ ") && rows[4].starts_with(" 1.0╎ "), "{rows:?}");
+        let blank = |row: usize, column| rows[row].chars().nth(column) == Some(' ');
+        assert!(!blank(1, 6) && blank(1, 23), "high at the left: {rows:?}");
+        assert!(blank(4, 6) && !blank(4, 23), "low at the right: {rows:?}");
     }
 
     #[test]

@@ -73,8 +73,9 @@ impl Pager {
             lines.extend(text::wrap(body.trim_end(), columns).into_iter().map(|l| (l, block.role, indent)));
         }
         let mut height = usize::from(area.height);
-        let more = lines.len() > height;
-        if more {
+        // In a few lines, text is worth more than the note.
+        let noted = lines.len() > height && height >= 4;
+        if noted {
             height = height.saturating_sub(1);
         }
         self.extent.set((lines.len(), height));
@@ -82,7 +83,7 @@ impl Pager {
         for (y, (line, role, indent)) in (area.top()..).zip(lines.iter().skip(top).take(height)) {
             p.text(area.x + indent, y, area.width.saturating_sub(*indent), line, *role);
         }
-        if more {
+        if noted {
             let shown = (top + height).min(lines.len());
             let note = crate::tr!("line {shown} of {}", "第 {shown} 行，共 {} 行", lines.len());
             p.text(area.x, area.bottom().saturating_sub(1), area.width, &note, Role::Dim);

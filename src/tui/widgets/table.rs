@@ -28,6 +28,8 @@ pub struct Column {
     align: Align,
     /// Widest it may become; what is left over goes to the columns without a bound.
     max: Option<usize>,
+    /// Narrowest that is worth having, for a column without a bound.
+    least: usize,
     /// When space is short, columns with the lowest rank go first; rank 9 always stays.
     rank: u8,
 }
@@ -35,17 +37,17 @@ pub struct Column {
 impl Column {
     /// A column of words as wide as its content, up to `max` columns.
     pub fn new(title: String, max: usize, rank: u8) -> Column {
-        Column { title, align: Align::Left, max: Some(max), rank }
+        Column { title, align: Align::Left, max: Some(max), least: 0, rank }
     }
 
     /// A column of numbers.
     pub fn number(title: String, rank: u8) -> Column {
-        Column { title, align: Align::Right, max: Some(24), rank }
+        Column { title, align: Align::Right, max: Some(24), least: 0, rank }
     }
 
-    /// A column that takes the space that is left.
-    pub fn rest(title: String, rank: u8) -> Column {
-        Column { title, align: Align::Left, max: None, rank }
+    /// A column that takes the space that is left; others give way until it has `least` columns.
+    pub fn rest(title: String, least: usize, rank: u8) -> Column {
+        Column { title, align: Align::Left, max: None, least, rank }
     }
 }
 
@@ -121,21 +123,16 @@ impl Table<'_> {
         let mut natural: Vec<usize> = self.columns.iter().map(|c| text::width(&c.title)).collect();
         for i in rows {
             for (c, Text(content, _)) in (self.row)(i).iter().enumerate().take(natural.len()) {
-                if self.columns[c].max.is_some() {
-                    natural[c] = natural[c].max(text::width(&text::one_line(content)));
-                }
+                let (max, least) = (self.columns[c].max, self.columns[c].least);
+                let content = text::one_line(content);
+                natural[c] = natural[c].max(text::width(&content).min(max.unwrap_or(least)));
             }
         }
-        let mut widths: Vec<Option<usize>> = Vec::with_capacity(natural.len());
-        for (column, natural) in self.columns.iter().zip(natural) {
-            widths.push(Some(match column.max {
-                Some(max) => natural.min(max),
-                // Less than this is not worth reading.
-                None => natural.max(12),
-            }));
-        }
+        let bounded = |(column, natural): (&Column, usize)| Some(natural.min(column.max.unwrap_or(natural)));
+        let mut widths: Vec<Option<usize>> = self.columns.iter().zip(natural).map(bounded).collect();
         let total =
             |widths: &[Option<usize>]| widths.iter().flatten().map(|w| w + GAP).sum::<usize>().saturating_sub(GAP);
+        let natural = widths.clone();
         while total(&widths) > available {
             let weakest = (0..widths.len())
                 .rev()
@@ -144,6 +141,14 @@ impl Table<'_> {
             match weakest {
                 Some(c) => widths[c] = None,
                 None => break,
+            }
+        }
+        // A wide column that went may have made room for a narrow one that went before it.
+        let mut gone: Vec<usize> = (0..widths.len()).filter(|&c| widths[c].is_none()).collect();
+        gone.sort_by_key(|&c| std::cmp::Reverse(self.columns[c].rank));
+        for c in gone {
+            if total(&widths) + GAP + natural[c].unwrap_or(0) <= available {
+                widths[c] = natural[c];
             }
         }
         let over = total(&widths).saturating_sub(available);
@@ -173,13 +178,13 @@ mod tests {
             Column::new("name".into(), 20, 9),
             Column::number("n".into(), 5),
             Column::new("licence".into(), 10, 1),
-            Column::rest("text".into(), 3),
+            Column::rest("text".into(), 12, 3),
         ]
     }
 
     fn widths(available: usize) -> Vec<Option<usize>> {
         let columns = columns();
-        let row = |_| vec!["聚宝盆".into(), "12,345".into(), "Apache-2.0 and more".into(), "…".into()];
+        let row = |_| vec!["聚宝盆".into(), "12,345".into(), "Apache-2.0 and more".into(), "a rather long text".into()];
         Table { columns: &columns, len: 3, row: &row }.widths(available, 0..3)
     }
 
