@@ -5,7 +5,7 @@ use super::columns::{Align, columns_cutting, model_label};
 use crate::error::{Error, Kind, Result};
 use crate::eval::Comparison;
 use crate::store::RunRecord;
-use crate::text::one_line;
+use crate::text::{one_line, wrap};
 use crate::tr;
 use crate::workbench;
 use clap::Subcommand;
@@ -164,8 +164,8 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
     };
     let mut lines = columns_cutting(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
     let [low, high] = c.ci95;
-    lines.push(String::new());
-    lines.push(tr!(
+    let mut remarks = Vec::new();
+    remarks.push(tr!(
         "B - A: {:+.2} points, 95% interval [{:+.2}, {:+.2}], McNemar p = {:.4}, n = {}",
         "B - A：{:+.2} 个百分点，95% 区间 [{:+.2}, {:+.2}]，McNemar p = {:.4}，n = {}",
         c.difference * 100.0,
@@ -175,7 +175,7 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
         c.n
     ));
     if c.is_indistinct() {
-        lines.push(match c.items_needed {
+        remarks.push(match c.items_needed {
             Some(n) => tr!(
                 "not distinguishable at this n: a difference of this size needs about {n} items",
                 "在此题数下无法区分：这样大小的差异约需 {n} 题"
@@ -184,7 +184,7 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
         });
     }
     if c.prompts_differ > 0 {
-        lines.push(tr!(
+        remarks.push(tr!(
             "{} of {} items were asked in different words (shots, preset or template): not the model alone differs",
             "{} / {} 题的提示不同（示例数、预设或模板不同）：差异不只来自模型",
             c.prompts_differ,
@@ -192,12 +192,14 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
         ));
     }
     if c.left_out > 0 {
-        lines.push(tr!(
+        remarks.push(tr!(
             "{} answers have no partner in the other run and are left out",
             "有 {} 个回答在另一次运行中没有对应题目，未计入",
             c.left_out
         ));
     }
+    lines.push(String::new());
+    lines.extend(remarks.iter().flat_map(|remark| wrap(remark, 80)));
     lines.push(String::new());
     lines.push(tr!(
         "flips: {} gained (only B right), {} lost (only A right)",
