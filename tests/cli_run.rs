@@ -312,7 +312,7 @@ fn runs_are_listed_shown_compared_and_reported() {
     assert_eq!(compared, bench.json(&["runs", "compare", &one.run, &two.run]), "seeded");
 
     let text = bench.text(&["runs", "compare", &one.run, &three.run]);
-    assert!(text.contains("n = 20") && text.contains("different words"), "{text}");
+    assert!(text.contains(&format!("n = {}\n", three.report.n)) && text.contains("different words"), "{text}");
     let text = bench.text(&["runs", "compare", &one.run, &two.run]);
     assert!(!text.contains('\u{1b}'), "{text:?}");
     assert!(text.contains("gained (only B right)") && text.contains("McNemar"), "{text}");

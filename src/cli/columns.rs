@@ -1,6 +1,6 @@
 //! Plain tables for people: columns as wide as their widest cell, in terminal columns.
 
-use crate::text::{pad, pad_left, width};
+use crate::text::{one_line, pad, pad_left, width};
 
 /// How a column is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,18 @@ pub enum Align {
 }
 
 /// The lines of a table under `header`. Cells must be free of control characters (`text::one_line`).
-/// The first column gives way (is cut) when the table would be wider than `limit`.
+/// The first column is cut when the table would be wider than `limit`.
 pub fn columns(header: &[(String, Align)], rows: &[Vec<String>], limit: usize) -> Vec<String> {
+    columns_cutting(header, rows, limit, 0)
+}
+
+/// [`columns`] where the column `gives_way` is the one that is cut.
+pub fn columns_cutting(
+    header: &[(String, Align)],
+    rows: &[Vec<String>],
+    limit: usize,
+    gives_way: usize,
+) -> Vec<String> {
     let mut widths: Vec<usize> = header.iter().map(|(name, _)| width(name)).collect();
     for row in rows {
         for (w, cell) in widths.iter_mut().zip(row) {
@@ -21,8 +31,8 @@ pub fn columns(header: &[(String, Align)], rows: &[Vec<String>], limit: usize) -
         }
     }
     let total: usize = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
-    if let Some(first) = widths.first_mut() {
-        *first = first.saturating_sub(total.saturating_sub(limit)).max(8);
+    if let Some(w) = widths.get_mut(gives_way).filter(|_| total > limit) {
+        *w = w.saturating_sub(total - limit).max(8);
     }
     let line = |cells: &mut dyn Iterator<Item = &String>| {
         let parts: Vec<String> = cells
@@ -34,4 +44,35 @@ pub fn columns(header: &[(String, Align)], rows: &[Vec<String>], limit: usize) -
     std::iter::once(line(&mut header.iter().map(|(name, _)| name)))
         .chain(rows.iter().map(|row| line(&mut row.iter())))
         .collect()
+}
+
+/// A model with its adapter for people: of a path only the last part, cleaned.
+pub fn model_label(model: &str, adapter: &str) -> String {
+    let last = |path: &str| path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
+    let label = if adapter.is_empty() { last(model) } else { format!("{} + {}", last(model), last(adapter)) };
+    one_line(&label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_column_gives_way_and_wide_text_stays_aligned() {
+        let header =
+            [("运行".to_owned(), Align::Left), ("model".to_owned(), Align::Left), ("n".to_owned(), Align::Right)];
+        let row = |a: &str, b: &str, n: &str| vec![a.to_owned(), b.to_owned(), n.to_owned()];
+        let rows = [row("eval-1", "一个名字很长的模型", "7"), row("eval-22", "m", "1234")];
+        let lines = columns_cutting(&header, &rows, 28, 1);
+        assert!(lines.iter().all(|l| width(l) == 28), "{lines:#?}");
+        assert!(lines[2].contains("eval-22"), "{lines:#?}");
+        assert!(columns(&header, &rows, 80)[1].contains("一个名字很长的模型"));
+    }
+
+    #[test]
+    fn a_path_is_shown_by_its_last_part() {
+        assert_eq!(model_label("/a/b/model.gguf", ""), "model.gguf");
+        assert_eq!(model_label("smollm2-135m", "runs/jubaopen/"), "smollm2-135m + jubaopen");
+        assert_eq!(model_label("a\u{1b}[31mb", ""), "ab");
+    }
 }

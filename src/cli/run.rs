@@ -1,7 +1,7 @@
 //! `linly-bench run`: score a model on benchmarks.
 
 use super::Context;
-use super::columns::{Align, columns};
+use super::columns::{Align, columns, model_label};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, CategoryScore, ItemOutcome, Report, SubjectScore};
 use crate::job::{CancelToken, EventSink, JobEvent};
@@ -290,8 +290,7 @@ const BAR: usize = 20;
 /// The score for people, at most 80 columns wide.
 fn render(score: &ScoreReport) -> Vec<String> {
     let report = &score.report;
-    let who =
-        if score.adapter.is_empty() { score.model.clone() } else { format!("{} + {}", score.model, score.adapter) };
+    let who = model_label(&score.model, &score.adapter);
     let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),

@@ -1,7 +1,7 @@
 //! `linly-bench runs`: what was done, and two scores side by side.
 
 use super::Context;
-use super::columns::{Align, columns};
+use super::columns::{Align, columns_cutting, model_label};
 use crate::error::{Error, Kind, Result};
 use crate::eval::Comparison;
 use crate::store::RunRecord;
@@ -87,7 +87,7 @@ fn list(context: &Context, kind: Option<&str>) -> Result<()> {
         ("acc %".to_owned(), Align::Right),
     ];
     let rows: Vec<Vec<String>> = runs.iter().map(list_row).collect();
-    columns(&header, &rows, 100).iter().for_each(|line| context.ui.line(line));
+    columns_cutting(&header, &rows, 80, 2).iter().for_each(|line| context.ui.line(line));
     Ok(())
 }
 
@@ -100,14 +100,10 @@ fn list_row(run: &RunRecord) -> Vec<String> {
     vec![
         run.id.clone(),
         run.status.as_str().to_owned(),
-        one_line(&who(run)),
+        model_label(&run.model, &run.adapter),
         one_line(what),
         acc.map_or_else(String::new, |acc| format!("{:.2}", acc * 100.0)),
     ]
-}
-
-fn who(run: &RunRecord) -> String {
-    if run.adapter.is_empty() { run.model.clone() } else { format!("{} + {}", run.model, run.adapter) }
 }
 
 fn show(context: &Context, id: &str) -> Result<()> {
@@ -163,9 +159,10 @@ fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
     let percent = |v: f64| format!("{:.2}", v * 100.0);
     let header =
         [(one_line(&a.task), Align::Left), (tr!("model", "模型"), Align::Left), ("acc %".to_owned(), Align::Right)];
-    let side =
-        |mark: &str, run: &RunRecord, acc: f64| vec![format!("{mark} {}", run.id), one_line(&who(run)), percent(acc)];
-    let mut lines = columns(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80);
+    let side = |mark: &str, run: &RunRecord, acc: f64| {
+        vec![format!("{mark} {}", run.id), model_label(&run.model, &run.adapter), percent(acc)]
+    };
+    let mut lines = columns_cutting(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
     let [low, high] = c.ci95;
     lines.push(String::new());
     lines.push(tr!(

@@ -158,9 +158,11 @@ impl Flags {
             })
         };
         check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
+        let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
-            (epochs, None) => Length::Epochs(epochs.unwrap_or(1.0)),
+            (Some(epochs), None) => Length::Epochs(epochs),
+            (None, None) => default.length,
         };
         let held_out = match self.val {
             None => HeldOut::Own,
@@ -175,26 +177,26 @@ impl Flags {
             held_out_limit: self.val_limit.unwrap_or(0),
             config: TrainConfig {
                 lora: LoraConfig {
-                    rank: self.rank.unwrap_or(8),
-                    alpha: self.alpha.unwrap_or(16.0),
-                    dropout: self.dropout.unwrap_or(0.05),
-                    targets: Projection::parse_targets(self.target.as_deref().unwrap_or("q_proj,v_proj"))?,
-                    rslora: self.rslora.unwrap_or(false),
+                    rank: self.rank.unwrap_or(default.lora.rank),
+                    alpha: self.alpha.unwrap_or(default.lora.alpha),
+                    dropout: self.dropout.unwrap_or(default.lora.dropout),
+                    targets: self.target.map_or(Ok(default.lora.targets), |t| Projection::parse_targets(&t))?,
+                    rslora: self.rslora.unwrap_or(default.lora.rslora),
                 },
-                lr: self.lr.unwrap_or(2e-4),
-                schedule: Schedule::parse(self.schedule.as_deref().unwrap_or("cosine"))?,
-                warmup: self.warmup.unwrap_or(0.1),
+                lr: self.lr.unwrap_or(default.lr),
+                schedule: self.schedule.map_or(Ok(default.schedule), |s| Schedule::parse(&s))?,
+                warmup: self.warmup.unwrap_or(default.warmup),
                 length,
                 shape: Shape {
-                    batch_size: self.batch_size.unwrap_or(4),
-                    max_len: self.max_len.unwrap_or(512),
-                    packing: on_or_off(self.packing.as_deref().unwrap_or("off"))?,
+                    batch_size: self.batch_size.unwrap_or(default.shape.batch_size),
+                    max_len: self.max_len.unwrap_or(default.shape.max_len),
+                    packing: self.packing.map_or(Ok(default.shape.packing), |p| on_or_off(&p))?,
                 },
-                accum: self.accum.unwrap_or(1),
-                weight_decay: self.weight_decay.unwrap_or(0.0),
-                clip: self.clip.unwrap_or(1.0),
-                eval_every: self.eval_every.unwrap_or(0),
-                save_every: self.save_every.unwrap_or(20),
+                accum: self.accum.unwrap_or(default.accum),
+                weight_decay: self.weight_decay.unwrap_or(default.weight_decay),
+                clip: self.clip.unwrap_or(default.clip),
+                eval_every: self.eval_every.unwrap_or(default.eval_every),
+                save_every: self.save_every.unwrap_or(default.save_every),
                 seed: context.settings().seed,
             },
         })

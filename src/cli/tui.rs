@@ -2,10 +2,11 @@
 
 use super::Context;
 use crate::error::Result;
-use crate::tui::{self, WorkbenchSource};
+use crate::tui::{self, WorkbenchLauncher, WorkbenchSource};
 use clap::CommandFactory;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Opens the interface; without a terminal prints the help and gives exit code 2.
 pub fn run(context: &Context) -> Result<ExitCode> {
@@ -13,6 +14,7 @@ pub fn run(context: &Context) -> Result<ExitCode> {
         context.ui.note(&super::Cli::command().render_help().to_string());
         return Ok(ExitCode::from(2));
     }
-    tui::run(Box::new(WorkbenchSource::new(context.workbench()?)), None)?;
+    let launcher = WorkbenchLauncher::new(context.settings().clone());
+    tui::run(Box::new(WorkbenchSource::new(context.workbench()?)), Some(Arc::new(launcher)))?;
     Ok(ExitCode::SUCCESS)
 }

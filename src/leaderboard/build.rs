@@ -189,6 +189,9 @@ fn benchmark(run: &RunRecord) -> Benchmark {
     if !mode.is_empty() && mode != "loglikelihood" {
         variant.push(mode);
     }
+    if let Some(split) = run.config.get("split").and_then(Value::as_str) {
+        variant.push(split.to_owned());
+    }
     let subjects = match run.config.get("subjects") {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
         Some(Value::String(list)) => list.clone(),

@@ -33,7 +33,7 @@ pub struct Benchmark {
     pub shots: Option<u64>,
     /// The preset: prompt, scoring and aggregation.
     pub preset: String,
-    /// What else sets these runs apart (`limit 10`, a chat template, `cot`, a choice of subjects); empty for a plain run.
+    /// What else sets these runs apart (`limit 10`, a chat template, `cot`, another split, a choice of subjects); empty for a plain run.
     pub variant: String,
 }
 

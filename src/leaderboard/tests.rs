@@ -68,18 +68,26 @@ fn the_newest_finished_run_of_each_kind_counts() {
 fn what_cannot_be_compared_has_its_own_column() {
     let plain = eval("r1", "m", "", "", "ceval", 5, 0.1);
     let limited = RunRecord { id: "r2".into(), config: json!({"limit": 10}), ..plain.clone() };
+    let test = RunRecord { id: "r6".into(), config: json!({"split": "test"}), ..plain.clone() };
     let few = RunRecord { id: "r3".into(), config: json!({"subjects": ["law", "accountant"]}), ..plain.clone() };
     let other = RunRecord {
         id: "r4".into(),
         result: json!({"acc": 0.2, "preset": "ceval-official", "shots": 5}),
         ..plain.clone()
     };
-    let null = RunRecord { id: "r5".into(), config: json!({"limit": null, "subjects": null}), ..plain.clone() };
-    let board = build(&[other, few, limited, null, plain], &[], &[]);
+    let null =
+        RunRecord { id: "r5".into(), config: json!({"limit": null, "subjects": [], "split": null}), ..plain.clone() };
+    let board = build(&[test, other, few, limited, null, plain], &[], &[]);
     let titles: Vec<_> = board.benchmarks.iter().map(Benchmark::title).collect();
     assert_eq!(
         titles,
-        ["ceval 5-shot ceval-official", "ceval 5-shot", "ceval 5-shot law,accountant", "ceval 5-shot limit 10"]
+        [
+            "ceval 5-shot ceval-official",
+            "ceval 5-shot",
+            "ceval 5-shot law,accountant",
+            "ceval 5-shot limit 10",
+            "ceval 5-shot test"
+        ]
     );
     assert_eq!(board.rows.len(), 1);
     assert_eq!(board.rows[0].scores[1].as_ref().unwrap().run, "r5");

@@ -3,7 +3,7 @@
 use super::schedule::Schedule;
 use crate::batch::Shape;
 use crate::error::{Error, Kind, Result};
-use crate::model::LoraConfig;
+use crate::model::{LoraConfig, Projection};
 use crate::tr;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,32 @@ pub struct TrainConfig {
     pub save_every: u64,
     /// Seed of the factors, the order and dropout.
     pub seed: u64,
+}
+
+impl Default for TrainConfig {
+    /// The settings that no flag changes: those of 聚宝盆 (r = 8 on q and v, 2e-4), one epoch.
+    fn default() -> Self {
+        TrainConfig {
+            lora: LoraConfig {
+                rank: 8,
+                alpha: 16.0,
+                dropout: 0.05,
+                targets: vec![Projection::Q, Projection::V],
+                rslora: false,
+            },
+            lr: 2e-4,
+            schedule: Schedule::Cosine,
+            warmup: 0.1,
+            length: Length::Epochs(1.0),
+            shape: Shape { batch_size: 4, max_len: 512, packing: false },
+            accum: 1,
+            weight_decay: 0.0,
+            clip: 1.0,
+            eval_every: 0,
+            save_every: 20,
+            seed: 42,
+        }
+    }
 }
 
 impl TrainConfig {

@@ -84,7 +84,7 @@ impl Form {
         Form::new(
             Purpose::Score,
             vec![
-                (tr!("benchmark", "评测集"), "finance"),
+                (tr!("benchmark", "评测集"), "finance-qa"),
                 (tr!("model", "模型"), "smollm2-135m"),
                 (tr!("adapter (empty: none)", "适配器（可留空）"), ""),
                 (tr!("few-shot examples", "少样本示例数"), "0"),

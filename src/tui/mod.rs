@@ -16,6 +16,7 @@ mod source;
 mod terminal;
 mod theme;
 mod widgets;
+mod workbench_launcher;
 mod workbench_source;
 
 pub use action::{Action, ScreenId};
@@ -32,6 +33,7 @@ pub use source::{
 pub use terminal::Session;
 pub use theme::{Role, Theme};
 pub use widgets::Block;
+pub use workbench_launcher::WorkbenchLauncher;
 pub use workbench_source::WorkbenchSource;
 
 use crate::error::{Error, Kind, Result};

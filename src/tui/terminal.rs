@@ -11,8 +11,10 @@ use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use std::io::{Stdout, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::thread::ThreadId;
+use std::time::Duration;
 
 /// The thread that draws, while there is one. A panic there ends the session; on any other thread
 /// the session goes on and tells what happened.
@@ -24,7 +26,9 @@ pub struct Session {
     /// Where frames are drawn.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
     ended: Arc<AtomicBool>,
-    signals: Vec<signal_hook::SigId>,
+    signals: signal_hook::iterator::Handle,
+    /// Dropped when the session is over: the thread that watches signals waits for that.
+    _over: Sender<()>,
 }
 
 impl Session {
@@ -35,11 +39,8 @@ impl Session {
     pub fn start() -> Result<Session> {
         install_panic_hook();
         let ended = Arc::new(AtomicBool::new(false));
-        let mut signals = Vec::new();
-        // A Ctrl-C that is typed arrives as a key; SIGINT here was sent by another program.
-        for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP, signal_hook::consts::SIGINT] {
-            signals.push(signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|e| terminal_error(&e))?);
-        }
+        let (over, is_over) = channel();
+        let signals = watch_signals(Arc::clone(&ended), is_over).map_err(|e| terminal_error(&e))?;
         if let Ok(mut drawing) = DRAWING.lock() {
             *drawing = Some(std::thread::current().id());
         }
@@ -49,9 +50,10 @@ impl Session {
             Terminal::new(CrosstermBackend::new(stdout()))
         })();
         match terminal {
-            Ok(terminal) => Ok(Session { terminal, ended, signals }),
+            Ok(terminal) => Ok(Session { terminal, ended, signals, _over: over }),
             Err(e) => {
                 give_back();
+                signals.close();
                 Err(terminal_error(&e))
             }
         }
@@ -72,10 +74,29 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         give_back();
-        for id in self.signals.drain(..) {
-            signal_hook::low_level::unregister(id);
-        }
+        self.signals.close();
     }
+}
+
+/// How long the drawing thread may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Sets `ended` on SIGTERM and SIGHUP. When the terminal itself is gone, reading keys never returns (the end of file is
+/// read again and again), so the flag alone would leave a process that spins for ever: after [`GRACE`] this thread
+/// ends the process in its place. A training that runs in it goes on from its last checkpoint.
+fn watch_signals(ended: Arc<AtomicBool>, is_over: Receiver<()>) -> std::io::Result<signal_hook::iterator::Handle> {
+    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP])?;
+    let handle = signals.handle();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            ended.store(true, Ordering::Relaxed);
+            if let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(GRACE) {
+                give_back();
+                std::process::exit(130);
+            }
+        }
+    })?;
+    Ok(handle)
 }
 
 /// What a thread other than the drawing one last panicked with.

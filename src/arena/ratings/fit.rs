@@ -8,6 +8,7 @@
 use super::linear::Matrix;
 use super::tally::{Pair, Structure};
 use crate::error::{Error, Result};
+use std::collections::BTreeSet;
 
 /// A diagonal term of this size per battle keeps H invertible. H is singular along a shift of a whole group, where G
 /// is zero, so it changes an interval only in its fifth digit. The value is that of arena-rank.
@@ -164,8 +165,9 @@ impl Centre {
 
 /// The covariance of centred θ by the sandwich H⁻¹·G·H⁻¹: H is the Laplacian of n·p(1−p), G that of the squared residuals Σ(y − p)², over the pairs.
 ///
-/// The residuals of a pair that was only ever won by one side are next to nothing and would claim a certainty that
-/// nobody has; such a pair enters G with its model variance n·p(1−p) instead.
+/// Where the residuals vanish for want of evidence they would claim a certainty that nobody has: in a pair that was only
+/// ever won by one side, and in a group whose battles are all ties. Such a pair enters G with its model variance
+/// n·p(1−p) instead. (arena-rank gives intervals of next to no width in both cases.)
 ///
 /// # Errors
 /// `Internal` when H cannot be inverted.
@@ -173,12 +175,15 @@ pub(super) fn covariance(theta: &[f64], pairs: &[Pair], structure: &Structure) -
     let n = theta.len();
     let (mut hessian, mut spread) = (Matrix::zero(n), Matrix::zero(n));
     let mut battles = 0.0;
+    let decided: BTreeSet<usize> =
+        pairs.iter().filter(|p| p.wins_i + p.wins_j > 0.0).map(|p| structure.group[p.i]).collect();
     for p in pairs {
         let chance = sigmoid(theta[p.i] - theta[p.j]);
         let model = p.total() * chance * (1.0 - chance);
         let residuals = p.wins_i * (1.0 - chance).powi(2) + p.wins_j * chance.powi(2) + p.ties * (0.5 - chance).powi(2);
         hessian.add_edge(p.i, p.j, model);
-        spread.add_edge(p.i, p.j, if structure.is_one_way(p) { model } else { residuals });
+        let blank = structure.is_one_way(p) || !decided.contains(&structure.group[p.i]);
+        spread.add_edge(p.i, p.j, if blank { model } else { residuals });
         battles += p.total();
     }
     for i in 0..n {

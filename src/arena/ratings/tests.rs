@@ -121,6 +121,16 @@ fn equal_models_are_never_told_apart() {
 }
 
 #[test]
+fn ties_alone_are_no_certainty() {
+    let ratings = of(&[("a", "b", Winner::Tie, 2), ("b", "c", Winner::BothBad, 4)]);
+    // Two battles between a and b: a standard error of 347/√2.
+    let comparison = ratings.compare(0, 1).unwrap();
+    assert_eq!((comparison.better.as_str(), comparison.worse.as_str()), ("a", "b"));
+    assert!((comparison.ci95[1] - 1.96 * 347.4 / 2f64.sqrt()).abs() < 0.5, "{comparison:?}");
+    assert!(ratings.rows.iter().all(|r| r.rating == CENTRE && r.bounded && r.rank == 1));
+}
+
+#[test]
 fn the_bootstrap_agrees_with_the_sandwich_on_many_battles() {
     let votes: Vec<_> = textbook().into_iter().map(|(a, b, w, n)| (a, b, w, n * 40)).collect();
     let sandwich = of(&votes);
