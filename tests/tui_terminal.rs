@@ -1,6 +1,8 @@
 //! The real program in a pseudo-terminal (tmux): it opens, draws, follows a run of another process, and
 //! gives the terminal back however it ends.
 
+#![allow(clippy::unwrap_used)] // A failure in a helper is a failed test.
+
 mod tui_support;
 
 use linly_bench::job::{EventSink, JobEvent};
