@@ -201,7 +201,7 @@ impl Evaluations {
 
     fn draw_items(p: &mut Paint<'_>, area: Rect, open: &Open, subject: &Subject) {
         let mut columns = vec![
-            Column::new(tr!("item", "题号"), 12, 9),
+            Column::new(tr!("item", "题号"), 28, 9),
             Column::new(tr!("verdict", "判定"), 8, 8),
             Column::new(tr!("answer", "作答"), 10, 7),
             Column::new(tr!("gold", "正解"), 10, 6),
