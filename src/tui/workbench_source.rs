@@ -1,5 +1,6 @@
 //! The screens' data from an open [`Workbench`].
 
+use super::screens::contestant;
 use super::source::{
     ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
     Source, Standing, SubjectView, Vote,
@@ -122,6 +123,8 @@ impl Source for WorkbenchSource {
         columns.extend(board.arenas.iter().map(|a| (crate::tr!("arena {a}", "竞技场 {a}"), Measure::Rating)));
         columns.extend(board.losses.iter().map(|l| (crate::tr!("loss {}", "损失 {}", l.dataset), Measure::Loss)));
         let standing = |row: crate::leaderboard::Row| {
+            // A contestant of an imported arena has a name only.
+            let model = if row.model.is_empty() { row.name } else { contestant(&row.model, &row.adapter) };
             let scores = row
                 .scores
                 .into_iter()
@@ -139,7 +142,7 @@ impl Source for WorkbenchSource {
                 .losses
                 .into_iter()
                 .map(|l| l.map(|l| Figure { value: l.value, origin: l.run, ..Figure::default() }));
-            Standing { model: row.name, figures: scores.chain(ratings).chain(losses).collect() }
+            Standing { model, figures: scores.chain(ratings).chain(losses).collect() }
         };
         Ok(LeaderboardView { columns, standings: board.rows.into_iter().map(standing).collect() })
     }

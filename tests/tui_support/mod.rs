@@ -1,5 +1,6 @@
 //! A made-up source, and an interface that is driven without a terminal.
 #![allow(dead_code)] // Each test file uses a part of it.
+#![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
 use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};

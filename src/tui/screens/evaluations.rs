@@ -121,9 +121,9 @@ impl Evaluations {
     fn draw_runs(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
         let columns = [
             Column::new(String::new(), 2, 9),
-            Column::rest(tr!("model", "模型"), 30, 9),
+            Column::rest(tr!("model", "模型"), 24, 9),
             Column::new(tr!("benchmark", "评测集"), 20, 8),
-            Column::number("acc".into(), 8),
+            Column::number("acc".into(), 9),
             Column::number(tr!("items", "题数"), 4),
             Column::new(tr!("status", "状态"), 11, 6),
             Column::new(tr!("started", "开始"), 14, 5),
@@ -201,7 +201,7 @@ impl Evaluations {
 
     fn draw_items(p: &mut Paint<'_>, area: Rect, open: &Open, subject: &Subject) {
         let mut columns = vec![
-            Column::new(tr!("item", "题号"), 12, 9),
+            Column::new(tr!("item", "题号"), 28, 9),
             Column::new(tr!("verdict", "判定"), 8, 8),
             Column::new(tr!("answer", "作答"), 10, 7),
             Column::new(tr!("gold", "正解"), 10, 6),

@@ -135,7 +135,7 @@ pub fn status(status: RunStatus) -> (String, Role) {
 }
 
 /// A model with its adapter, as one name.
-fn contestant(model: &str, adapter: &str) -> String {
+pub fn contestant(model: &str, adapter: &str) -> String {
     // Paths are told apart by their ends.
     let short = |name: &str| name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).to_owned();
     if adapter.is_empty() { short(model) } else { format!("{} + {}", short(model), short(adapter)) }
