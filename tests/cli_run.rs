@@ -1,4 +1,5 @@
 //! `linly-bench run` and `runs` from outside, and the verbs behind them with a model that costs nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};

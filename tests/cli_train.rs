@@ -1,4 +1,5 @@
 //! `train` as a user meets it, with a real model: killed and resumed, and refusing what cannot work.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -3,6 +3,7 @@
 //! The fixture (`scripts/oracle-lm-eval.sh` makes it) holds hashes of the harness's prompts and its
 //! log-likelihoods. C-Eval itself may not be part of this repository: without `LINLY_BENCH_DATA`
 //! these tests say so and check nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A training that was stopped at any step and resumed gives bit for bit what it would have given.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::batch::Shape;
 use linly_bench::job::{CancelToken, EventSink, JobEvent};

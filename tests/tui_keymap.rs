@@ -1,4 +1,5 @@
 //! The table of keys: every command can be pressed, is in the help, and no key means two things.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod tui_support;
 

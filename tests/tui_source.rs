@@ -1,4 +1,5 @@
 //! The screens' data from a real database.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #![allow(clippy::unwrap_used)] // A failure in a helper is a failed test.
 

@@ -1,4 +1,5 @@
 //! What the interface does with keys and answers, without a terminal.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod tui_support;
 

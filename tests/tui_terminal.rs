@@ -1,5 +1,6 @@
 //! The real program in a pseudo-terminal (tmux): it opens, draws, follows a run of another process, and
 //! gives the terminal back however it ends.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 #![allow(clippy::unwrap_used)] // A failure in a helper is a failed test.
 

@@ -302,7 +302,7 @@ fn json_lines_with_a_list_of_choices_and_odd_answers() {
     std::fs::write(dir.path().join("data/third.csv"), rows.join("\n")).unwrap();
     let request = PlanRequest { subjects: vec!["third".into()], ..PlanRequest::default() };
     let plan = plan(&open(&dir).unwrap(), &request, None).unwrap();
-    let kept: Vec<(&str, usize)> = plan.subjects[0].items.iter().map(|i| (i.id.as_str(), i.gold)).collect();
+    let kept: Vec<(&str, Option<usize>)> = plan.subjects[0].items.iter().map(|i| (i.id.as_str(), i.gold)).collect();
     assert_eq!(kept, [("k1", Some(1)), ("2", Some(2))]);
     let left: Vec<&str> = plan.skipped.iter().map(|s| s.id.as_str()).collect();
     assert_eq!(left, ["3", "4", "5", "6"], "none is dropped in silence");

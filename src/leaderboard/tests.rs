@@ -114,7 +114,7 @@ fn held_out_losses_stand_with_the_model_they_were_measured_on() {
         run_id: "t1".into(),
         created_at: String::new(),
     };
-    let board = build(&[scored.clone(), train.clone()], &[record.clone()], &[]);
+    let board = build(&[scored.clone(), train.clone()], std::slice::from_ref(&record), &[]);
     let loss = |name: &str| board.rows.iter().find(|r| r.name == name).unwrap().losses[0].as_ref().map(|l| l.value);
     assert_eq!((loss("m+a"), loss("m")), (Some(1.5), Some(2.25)));
     assert_eq!(board.rows.len(), 2, "the trained adapter is the one that was scored");

@@ -65,8 +65,8 @@ pub struct DemoSize {
 }
 
 impl DemoSize {
-    /// About eight minutes on two cores.
-    pub const FULL: DemoSize = DemoSize { steps: 90, held_out: 0, items: None, questions: 24 };
+    /// About seven minutes on two cores.
+    pub const FULL: DemoSize = DemoSize { steps: 150, held_out: 0, items: None, questions: 24 };
     /// About two minutes on two cores.
     pub const QUICK: DemoSize = DemoSize { steps: 24, held_out: 48, items: Some(40), questions: 8 };
 }
