@@ -1,8 +1,6 @@
 //! The screens' data from a real database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#![allow(clippy::unwrap_used)] // A failure in a helper is a failed test.
-
 use linly_bench::arena::Battle;
 use linly_bench::config::Settings;
 use linly_bench::eval::ItemOutcome;

@@ -2,8 +2,6 @@
 //! gives the terminal back however it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#![allow(clippy::unwrap_used)] // A failure in a helper is a failed test.
-
 mod tui_support;
 
 use linly_bench::job::{EventSink, JobEvent};

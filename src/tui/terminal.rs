@@ -81,11 +81,12 @@ impl Drop for Session {
 /// How long the drawing thread may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Sets `ended` on SIGTERM and SIGHUP. When the terminal itself is gone, reading keys never returns (the end of file is
+/// Sets `ended` on SIGTERM, SIGHUP and SIGINT (a Ctrl-C that is typed arrives as a key). When the terminal itself is gone, reading keys never returns (the end of file is
 /// read again and again), so the flag alone would leave a process that spins for ever: after [`GRACE`] this thread
 /// ends the process in its place. A training that runs in it goes on from its last checkpoint.
 fn watch_signals(ended: Arc<AtomicBool>, is_over: Receiver<()>) -> std::io::Result<signal_hook::iterator::Handle> {
-    let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP])?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT])?;
     let handle = signals.handle();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
