@@ -119,8 +119,9 @@ fn a_killed_training_reads_interrupted_and_resumes_to_the_same_adapter() {
 fn what_cannot_work_is_refused_with_a_way_out() {
     let Some(home) = home() else { return };
     let home = home.path();
-    let model = ["--model", "smollm2-135m"];
-    let train = |more: &[&str]| [&["train", "--adapter", "x"], &model[..], more].concat();
+    fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+        [&["train", "--adapter", "x", "--model", "smollm2-135m"], more].concat()
+    }
     assert!(fail(home, &train(&["--data", "sums", "--template", "nonsense"])).contains("nonsense"));
     assert!(fail(home, &train(&["--data", "nowhere"])).contains("nowhere"));
     assert!(fail(home, &train(&["--data", "sums", "--target", "z_proj"])).contains("z_proj"));
