@@ -253,9 +253,7 @@ fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
     progress.bar.finish_and_clear();
     let played = played?;
     if context.ui.json {
-        let mut last = serde_json::to_value(&played).map_err(|e| Error::internal(e.to_string()))?;
-        last["event"] = json!("finished");
-        context.ui.json_line(&last);
+        context.ui.finished(&played);
         return Ok(());
     }
     let (n, flagged, pending, name) = (played.battles, played.flagged, played.pending, &played.arena);

@@ -1,6 +1,7 @@
 //! The command line: one file per command, all on top of [`crate::workbench`].
 
 mod arena;
+mod bench;
 mod columns;
 mod data;
 mod data_view;
@@ -81,6 +82,7 @@ enum Command {
     Runs(runs::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
+    Bench(bench::BenchArgs),
     /// Open the terminal interface (as does no command at all)
     #[command(after_help = "Example:\n  linly-bench tui")]
     Tui,
@@ -152,6 +154,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Runs(args)) => runs::run(&context, args),
         Some(Command::Arena(args)) => arena::run(&context, args),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
+        Some(Command::Bench(args)) => bench::run(&context, args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

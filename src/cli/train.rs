@@ -338,13 +338,7 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     let losses = printer.finish();
     let report = report?;
     if context.ui.json {
-        let mut object = serde_json::json!({"event": "finished"});
-        if let (Some(object), Ok(serde_json::Value::Object(report))) =
-            (object.as_object_mut(), serde_json::to_value(&report))
-        {
-            object.extend(report);
-        }
-        context.ui.json_line(&object);
+        context.ui.finished(&report);
     } else {
         print_report(context, &report, &losses);
     }

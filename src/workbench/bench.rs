@@ -1,0 +1,118 @@
+//! Throughput of this machine, on work that other programs can be given too.
+
+use super::LoadedModel;
+use crate::batch::collate;
+use crate::error::{Error, Kind, Result};
+use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::machine::peak_rss_mb;
+use crate::model::{Lora, LoraConfig, Projection, Tape};
+use crate::prompt::Rendered;
+use crate::tr;
+use crate::train::AdamW;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What `bench train` is asked to do.
+#[derive(Clone, Debug)]
+pub struct TrainBench {
+    /// Tokens of a row.
+    pub seq_len: usize,
+    /// Rows of a step.
+    pub batch: usize,
+    /// Steps that are timed, after one that is not.
+    pub steps: usize,
+    /// Adapted projections.
+    pub targets: Vec<Projection>,
+    /// Share of each row, at its end, that carries loss.
+    pub supervised: f64,
+    /// Seed of tokens and factors.
+    pub seed: u64,
+}
+
+/// What it measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct BenchReport {
+    /// Tokens per second over the timed steps.
+    pub tokens_per_second: f64,
+    /// Mean time of a step in milliseconds.
+    pub step_ms: f64,
+    /// Most memory held, in MiB.
+    pub peak_rss_mb: f64,
+    /// Arithmetic.
+    pub dtype: String,
+    /// Device.
+    pub device: String,
+    /// Threads.
+    pub threads: usize,
+    /// Model.
+    pub model: String,
+}
+
+/// Times whole training steps (forward, backward, optimiser) on seeded random tokens.
+///
+/// # Errors
+/// `InvalidInput` for a shape that cannot train, `Interrupted`.
+pub fn bench_train(
+    model: &LoadedModel,
+    bench: &TrainBench,
+    sink: &dyn EventSink,
+    cancel: &CancelToken,
+) -> Result<BenchReport> {
+    if bench.seq_len < 2 || bench.batch == 0 || bench.steps == 0 || !(0.0..=1.0).contains(&bench.supervised) {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("the shape of the benchmark cannot train", "该基准的形状无法训练"),
+        )
+        .hint(tr!(
+            "--seq-len ≥ 2, --batch ≥ 1, --steps ≥ 1, --supervised between 0 and 1",
+            "需要 --seq-len ≥ 2、--batch ≥ 1、--steps ≥ 1，--supervised 在 0 与 1 之间"
+        )));
+    }
+    let config = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: bench.targets.clone(), rslora: false };
+    let mut lora = Lora::new(config, model.decoder.config(), bench.seed);
+    let mut gradients = lora.zero_gradients();
+    let sizes: Vec<usize> = lora.tensors().iter().map(|(_, _, data)| data.len()).collect();
+    let mut optimizer = AdamW::new(sizes.into_iter(), 0.0);
+    let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
+    let vocabulary = model.decoder.config().vocab_size as u32;
+    let first = ((bench.seq_len as f64 * (1.0 - bench.supervised)).round() as usize).min(bench.seq_len - 1);
+    let mut tape = Tape::default();
+    let mut seconds = 0.0;
+    let total = bench.steps as u64;
+    for step in 0..=bench.steps {
+        if cancel.is_cancelled() {
+            return Err(Error::new(Kind::Interrupted, tr!("interrupted", "已中断")));
+        }
+        let rows: Vec<Rendered> = (0..bench.batch)
+            .map(|_| Rendered {
+                ids: (0..bench.seq_len).map(|_| rng.random_range(0..vocabulary)).collect(),
+                mask: (0..bench.seq_len).map(|i| i >= first).collect(),
+                text: String::new(),
+            })
+            .collect();
+        let started = Instant::now();
+        let batch = collate(&rows);
+        gradients.clear();
+        let scale = 1.0 / batch.targets.len().max(1) as f32;
+        model.decoder.loss(&batch, Some(&lora), None, Some((&mut gradients, scale)), &mut tape)?;
+        optimizer.update(lora.parameters_mut(), &gradients.parts(), 1e-4, 1.0);
+        // The first step fills buffers and caches: it is not counted.
+        if step > 0 {
+            seconds += started.elapsed().as_secs_f64();
+        }
+        sink.emit(&JobEvent::Progress { done: step as u64, total, note: String::new() });
+    }
+    let tokens = (bench.steps * bench.batch * bench.seq_len) as f64;
+    Ok(BenchReport {
+        tokens_per_second: tokens / seconds,
+        step_ms: 1000.0 * seconds / bench.steps as f64,
+        peak_rss_mb: peak_rss_mb(),
+        dtype: "f32".to_owned(),
+        device: "cpu".to_owned(),
+        threads: rayon::current_num_threads(),
+        model: model.name.clone(),
+    })
+}
