@@ -307,7 +307,7 @@ pub fn vote(bench: &Workbench, name: &str, id: i64, winner: Winner) -> Result<Ba
     Ok(Battle { winner: Some(winner), judge: "human".to_owned(), ..battle })
 }
 
-/// What [`judge`] did.
+/// What [`judge()`] did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Judged {
     /// The arena.
