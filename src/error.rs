@@ -31,6 +31,8 @@ pub enum Kind {
     Io,
     /// The user stopped it (Ctrl-C); exit code 130.
     Interrupted,
+    /// The command line lacks something or contradicts itself; exit code 2.
+    Usage,
     /// A fault of this program.
     Internal,
 }
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Network => "network",
             Kind::Io => "io",
             Kind::Interrupted => "interrupted",
+            Kind::Usage => "usage",
             Kind::Internal => "internal",
         }
     }

@@ -133,6 +133,8 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     );
     assert!(fail(home, &["train", "--data", "sums", "--adapter", "../x", "--model", "smollm2-135m"]).contains("../x"));
     assert!(!home.join("adapters").exists(), "a refused training left an adapter");
+    // A flag that is not there at all is wrong usage.
+    assert_eq!(run(home, &["train", "--data", "sums", "--adapter", "x"]).status.code(), Some(2));
 
     // An adapter of another model, by its shapes.
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tiny/llama/adapter");

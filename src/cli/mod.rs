@@ -135,7 +135,11 @@ pub fn main() -> ExitCode {
                 ui.json_line(&json!({"event": "failed", "kind": kind.as_str(), "message": message, "hint": hint}));
             }
             ui.error(&error);
-            ExitCode::from(if error.kind == Kind::Interrupted { 130 } else { 1 })
+            ExitCode::from(match error.kind {
+                Kind::Interrupted => 130,
+                Kind::Usage => 2,
+                _ => 1,
+            })
         }
     }
 }
@@ -171,7 +175,7 @@ fn check_device(device: &str) -> Result<()> {
         .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu"))),
         other => {
             let other = other.escape_default();
-            Err(Error::new(Kind::InvalidInput, tr!("unknown device `{other}`", "未知的设备 `{other}`"))
+            Err(Error::new(Kind::Usage, tr!("unknown device `{other}`", "未知的设备 `{other}`"))
                 .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")))
         }
     }

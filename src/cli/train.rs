@@ -153,7 +153,7 @@ impl Flags {
     fn into_request(self, context: &Context) -> Result<TrainRequest> {
         let need = |value: Option<String>, flag: &str| {
             value.ok_or_else(|| {
-                Error::new(Kind::InvalidInput, tr!("{flag} is missing", "缺少 {flag}"))
+                Error::new(Kind::Usage, tr!("{flag} is missing", "缺少 {flag}"))
                     .hint(tr!("see linly-bench train --help for an example", "示例见 linly-bench train --help"))
             })
         };
