@@ -64,7 +64,7 @@ fn an_import_that_fills_the_disk_imports_nothing() {
     assert_no_space(&import(&large, "large"));
     let list = linly(disk.path(), &["data", "list", "--json"]);
     let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
-    let names: Vec<&str> = list.as_array().unwrap().iter().map(|d| d["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> = list.as_array().unwrap().iter().map(|d| d["dataset"].as_str().unwrap()).collect();
     assert_eq!(names, ["before"]);
 }
 
