@@ -197,7 +197,7 @@ fn without_a_terminal_it_prints_help_and_gives_code_2() {
 #[ignore = "run by a_panic_gives_the_terminal_back"]
 fn panics_in_the_session() {
     if std::env::var_os("TUI_PANIC").is_some() {
-        let _session = linly_bench::tui::Session::start().unwrap();
+        let _session = linly_bench::tui::Session::start(linly_bench::tui::JobsWatch::default()).unwrap();
         panic!("on purpose");
     }
 }

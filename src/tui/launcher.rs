@@ -5,6 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::tr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
 /// Starts jobs. Both functions work until the job ends, on a thread made for it; they record the run
@@ -21,12 +22,47 @@ pub struct Jobs {
     launcher: Option<Arc<dyn Launcher>>,
     cancel: CancelToken,
     running: Vec<JoinHandle<Result<()>>>,
+    /// How many are at work, for the thread that watches signals.
+    at_work: Arc<AtomicUsize>,
+}
+
+/// What the thread that watches signals needs of the jobs: how to stop them, and whether they have stopped.
+#[derive(Clone, Default)]
+pub struct JobsWatch {
+    cancel: CancelToken,
+    at_work: Arc<AtomicUsize>,
+}
+
+impl JobsWatch {
+    /// Asks all jobs to stop at their next step.
+    pub fn stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Whether none is at work.
+    pub fn are_idle(&self) -> bool {
+        self.at_work.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// Counts a job for as long as it lives, however it ends.
+struct AtWork(Arc<AtomicUsize>);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Jobs {
     /// None yet. Without a launcher none can be started.
     pub fn new(launcher: Option<Arc<dyn Launcher>>) -> Jobs {
-        Jobs { launcher, cancel: CancelToken::default(), running: Vec::new() }
+        Jobs { launcher, cancel: CancelToken::default(), running: Vec::new(), at_work: Arc::default() }
+    }
+
+    /// A handle for the thread that watches signals.
+    pub fn watch(&self) -> JobsWatch {
+        JobsWatch { cancel: self.cancel.clone(), at_work: Arc::clone(&self.at_work) }
     }
 
     /// Whether jobs can be started.
@@ -48,9 +84,14 @@ impl Jobs {
             Error::new(Kind::Unsupported, tr!("jobs cannot be started from here", "这里无法启动任务"))
         })?;
         let cancel = self.cancel.clone();
-        let work = move || match job {
-            Job::Train(form) => launcher.train(&form, &cancel),
-            Job::Score(form) => launcher.score(&form, &cancel),
+        self.at_work.fetch_add(1, Ordering::Relaxed);
+        let counted = AtWork(Arc::clone(&self.at_work));
+        let work = move || {
+            let _counted = counted;
+            match job {
+                Job::Train(form) => launcher.train(&form, &cancel),
+                Job::Score(form) => launcher.score(&form, &cancel),
+            }
         };
         let thread = std::thread::Builder::new().name("tui-job".into()).spawn(work);
         self.running.push(thread.map_err(|e| Error::new(Kind::Io, e.to_string()))?);

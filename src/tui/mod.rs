@@ -24,7 +24,7 @@ pub use app::App;
 pub use form::{Job, ScoreForm, TrainForm};
 pub use frame::help_text;
 pub use keymap::{Key, View, commands, find, groups, key_name, keys};
-pub use launcher::Launcher;
+pub use launcher::{JobsWatch, Launcher};
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
     ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
@@ -59,7 +59,7 @@ pub fn run(source: Box<dyn Source>, launcher: Option<Arc<dyn Launcher>>) -> Resu
     let worker = Worker::start(source)?;
     let mut jobs = Jobs::new(launcher);
     let mut app = App::new(Theme::from_environment(), jobs.available(), unix_now());
-    let mut session = Session::start()?;
+    let mut session = Session::start(jobs.watch())?;
     let outcome = drive(&mut session, &mut app, &worker, &mut jobs);
     drop(session);
     jobs.stop();

@@ -1,6 +1,7 @@
 //! The terminal taken over and given back, whatever happens: on quitting, on an error, on a panic, and
 //! when a signal asks the program to end.
 
+use super::launcher::JobsWatch;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use ratatui::Terminal;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::thread::ThreadId;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The thread that draws, while there is one. A panic there ends the session; on any other thread
 /// the session goes on and tells what happened.
@@ -36,11 +37,11 @@ impl Session {
     ///
     /// # Errors
     /// `Io` when stdin or stdout is no terminal.
-    pub fn start() -> Result<Session> {
+    pub fn start(jobs: JobsWatch) -> Result<Session> {
         install_panic_hook();
         let ended = Arc::new(AtomicBool::new(false));
         let (over, is_over) = channel();
-        let signals = watch_signals(Arc::clone(&ended), is_over).map_err(|e| terminal_error(&e))?;
+        let signals = watch_signals(Arc::clone(&ended), is_over, jobs).map_err(|e| terminal_error(&e))?;
         if let Ok(mut drawing) = DRAWING.lock() {
             *drawing = Some(std::thread::current().id());
         }
@@ -81,17 +82,29 @@ impl Drop for Session {
 /// How long the drawing thread may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long jobs may take to come to the end of a step and write their checkpoint.
+const LONGEST_STEP: Duration = Duration::from_secs(120);
+
 /// Sets `ended` on SIGTERM, SIGHUP and SIGINT (a Ctrl-C that is typed arrives as a key). When the terminal itself is gone, reading keys never returns (the end of file is
 /// read again and again), so the flag alone would leave a process that spins for ever: after [`GRACE`] this thread
-/// ends the process in its place. A training that runs in it goes on from its last checkpoint.
-fn watch_signals(ended: Arc<AtomicBool>, is_over: Receiver<()>) -> std::io::Result<signal_hook::iterator::Handle> {
+/// ends the process in its place, once the jobs have stopped and kept what they did.
+fn watch_signals(
+    ended: Arc<AtomicBool>,
+    is_over: Receiver<()>,
+    jobs: JobsWatch,
+) -> std::io::Result<signal_hook::iterator::Handle> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT])?;
     let handle = signals.handle();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in signals.forever() {
             ended.store(true, Ordering::Relaxed);
+            jobs.stop();
             if let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(GRACE) {
+                let patience = Instant::now() + LONGEST_STEP;
+                while !jobs.are_idle() && Instant::now() < patience {
+                    std::thread::sleep(Duration::from_millis(50));
+                }
                 give_back();
                 std::process::exit(130);
             }

@@ -297,7 +297,7 @@ fn attempt(
         .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
     }
     let adapter_dir = bench.settings.adapters().join(&request.adapter);
-    publish(bench, request, model, prepared, run, &outcome.lora, &adapter_dir)?;
+    publish(bench, request, model, prepared, run, &outcome.lora, &adapter_dir, sink)?;
     // The adapter is safe: the checkpoint has served its turn.
     let _ = std::fs::remove_dir_all(bench.settings.run_dir(run));
     let best = outcome.progress.best;
@@ -318,6 +318,7 @@ fn attempt(
     })
 }
 
+#[allow(clippy::too_many_arguments)]
 fn publish(
     bench: &Workbench,
     request: &TrainRequest,
@@ -326,6 +327,7 @@ fn publish(
     run: &str,
     lora: &crate::model::Lora,
     dir: &Path,
+    sink: &dyn EventSink,
 ) -> Result<()> {
     let dataset = bench.store.dataset(&request.dataset)?;
     let origin = AdapterOrigin {
@@ -339,6 +341,7 @@ fn publish(
         code_version: store::code_version(),
         training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
     };
+    keep_earlier(bench, &request.adapter, dir, run, sink)?;
     adapter::save(dir, lora, &request.model, &origin)?;
     bench.store.put_adapter(&AdapterRecord {
         name: request.adapter.clone(),
@@ -352,6 +355,27 @@ fn publish(
         run_id: run.to_owned(),
         created_at: store::now(),
     })
+}
+
+/// Gives an adapter that has the name already another one, `NAME-<beginning of its hash>`: scores in the database may
+/// rest on its weights.
+fn keep_earlier(bench: &Workbench, name: &str, dir: &Path, run: &str, sink: &dyn EventSink) -> Result<()> {
+    let Some(mut earlier) = bench.store.adapters()?.into_iter().find(|a| a.name == name && a.run_id != run) else {
+        return Ok(());
+    };
+    let Ok(hash) = adapter::hash(dir) else { return Ok(()) };
+    let kept = format!("{name}-{}", hash.get(..8).unwrap_or_default());
+    let place = dir.with_file_name(&kept);
+    if !place.exists() {
+        std::fs::rename(dir, &place).map_err(|e| Error::io(&place, &e))?;
+    }
+    earlier.name.clone_from(&kept);
+    earlier.dir = place.to_string_lossy().into_owned();
+    bench.store.put_adapter(&earlier)?;
+    sink.emit(&JobEvent::Log {
+        message: tr!("the earlier adapter {name} is kept as {kept}", "原来的适配器 {name} 保留为 {kept}"),
+    });
+    Ok(())
 }
 
 /// A name that is a folder name everywhere.

@@ -182,9 +182,11 @@ impl Evaluations {
             let mut cells =
                 vec![s.subject.as_str().into(), Text(count(s.n), Role::Dim), Text(percent(acc), Role::Title)];
             if let Some(beside) = &open.beside {
-                let other = beside.subjects.get(&s.subject).map(share);
-                cells.push(other.map_or_else(String::new, percent).into());
-                cells.push(other.map_or_else(Text::default, |o| difference((acc - o) * 100.0)));
+                let other = beside.subjects.get(&s.subject);
+                cells.push(other.map(share).map_or_else(String::new, percent).into());
+                // Scores of different numbers of items are not of the same items: no difference is claimed.
+                let same = other.filter(|o| o.n == s.n).map(share);
+                cells.push(same.map_or_else(|| Text("-".into(), Role::Dim), |o| difference((acc - o) * 100.0)));
             }
             cells.push(Text("⣿".repeat((acc * 20.0).round() as usize), Role::FirstLine));
             cells
@@ -247,9 +249,15 @@ fn verdict(correct: bool) -> Text {
     if correct { Text(tr!("right", "答对"), Role::Good) } else { Text(tr!("wrong", "答错"), Role::Bad) }
 }
 
-/// The part of a prompt that tells one item from another: its last paragraph, without the few-shots.
+/// The part of a prompt that tells one item from another: the last thing that was asked in a conversation, or the last
+/// paragraph of plain text, without the few-shots.
 fn question(prompt: &str) -> String {
-    let last = prompt.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    const ROLES: [&str; 3] = ["system", "user", "assistant"];
+    // Between the markers of a chat template (`<|…|>`) lie the turns, each begun by its role.
+    let turns = prompt.split("<|").map(|part| part.rsplit("|>").next().unwrap_or_default().trim());
+    let asked = turns.filter(|turn| !turn.is_empty() && !ROLES.contains(turn)).last().unwrap_or_default();
+    let asked = asked.strip_prefix("user\n").unwrap_or(asked);
+    let last = asked.trim_end().rsplit("\n\n").next().unwrap_or_default();
     last.chars().take(300).collect()
 }
 
