@@ -124,7 +124,6 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     }
     assert!(fail(home, &train(&["--data", "sums", "--template", "nonsense"])).contains("nonsense"));
     assert!(fail(home, &train(&["--data", "nowhere"])).contains("nowhere"));
-    assert!(fail(home, &train(&["--data", "sums", "--target", "z_proj"])).contains("z_proj"));
     assert!(fail(home, &train(&["--data", "sums", "--val", "0.999"])).contains("0.999"));
     assert!(fail(home, &train(&["--data", "sums", "--max-len", "2"])).contains("no row"));
     assert!(
@@ -134,6 +133,10 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     assert!(fail(home, &["train", "--data", "sums", "--adapter", "../x", "--model", "smollm2-135m"]).contains("../x"));
     assert!(!home.join("adapters").exists(), "a refused training left an adapter");
     // A flag that is not there at all is wrong usage.
+    for wrong in [&["--target", "z_proj"][..], &["--rank", "100000"], &["--clip=-1"], &["--packing", "maybe"]] {
+        let out = run(home, &[&train(&["--data", "sums"])[..], wrong].concat());
+        assert_eq!(out.status.code(), Some(2), "{wrong:?}");
+    }
     assert_eq!(run(home, &["train", "--data", "sums", "--adapter", "x"]).status.code(), Some(2));
 
     // An adapter of another model, by its shapes.

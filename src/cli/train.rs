@@ -210,7 +210,7 @@ fn on_or_off(text: &str) -> Result<bool> {
         other => {
             let other = other.escape_default();
             Err(Error::new(
-                Kind::InvalidInput,
+                Kind::Usage,
                 tr!("--packing is on or off, not `{other}`", "--packing 只能是 on 或 off，而不是 `{other}`"),
             ))
         }
@@ -225,7 +225,7 @@ pub fn check_dtype(dtype: &str) -> Result<()> {
             .hint(tr!("use --dtype f32 or auto", "请用 --dtype f32 或 auto"))),
         other => {
             let other = other.escape_default();
-            Err(Error::new(Kind::InvalidInput, tr!("unknown --dtype `{other}`", "未知的 --dtype `{other}`"))
+            Err(Error::new(Kind::Usage, tr!("unknown --dtype `{other}`", "未知的 --dtype `{other}`"))
                 .hint(tr!("use f32 or auto", "请用 f32 或 auto")))
         }
     }

@@ -1,6 +1,8 @@
-//! The one owner of stdout and stderr. Data goes to stdout, everything else to stderr.
+//! The one owner of stdout and stderr. Data goes to stdout, everything else to stderr, where names from files and
+//! arguments are stripped of control characters.
 
 use crate::error::Error;
+use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 
@@ -45,7 +47,7 @@ impl Ui {
     /// A remark on stderr, silent under `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", text::clean(text));
         }
     }
 
@@ -53,7 +55,7 @@ impl Ui {
     pub fn warn(&self, text: &str) {
         let mark = crate::tr!("warning", "警告");
         let mark = if self.color { format!("\x1b[33m{mark}\x1b[0m") } else { mark };
-        let _ = writeln!(std::io::stderr().lock(), "{mark}: {text}");
+        let _ = writeln!(std::io::stderr().lock(), "{mark}: {}", text::clean(text));
     }
 
     /// A failure and its hint on stderr.
@@ -66,9 +68,9 @@ impl Ui {
             (mark, hint)
         };
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "{mark}: {}", error.message);
-        if let Some(text) = &error.hint {
-            let _ = writeln!(err, "{hint}: {text}");
+        let _ = writeln!(err, "{mark}: {}", text::clean(&error.message));
+        if let Some(advice) = &error.hint {
+            let _ = writeln!(err, "{hint}: {}", text::clean(advice));
         }
     }
 

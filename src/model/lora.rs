@@ -83,7 +83,7 @@ impl Projection {
     /// Reads `--target`: `attention`, `all`, or module names separated by commas.
     ///
     /// # Errors
-    /// `InvalidInput` that lists the names.
+    /// `Usage` that lists the names.
     pub fn parse_targets(text: &str) -> Result<Vec<Projection>> {
         let all = Projection::ALL;
         let mut targets = match text {
@@ -94,7 +94,7 @@ impl Projection {
                 .map(|name| {
                     all.into_iter().find(|p| p.name() == name.trim()).ok_or_else(|| {
                         let name = name.escape_default();
-                        Error::new(Kind::InvalidInput, tr!("unknown target module `{name}`", "未知的目标模块 `{name}`"))
+                        Error::new(Kind::Usage, tr!("unknown target module `{name}`", "未知的目标模块 `{name}`"))
                             .hint(tr!(
                                 "use attention, all, or a list of: q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj",
                                 "可用 attention、all，或以下名称的列表：q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"

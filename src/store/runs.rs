@@ -214,6 +214,14 @@ impl Store {
         Ok(())
     }
 
+    /// Records the hash of the adapter that a training wrote.
+    pub fn set_adapter_hash(&self, run: &str, hash: &str) -> Result<()> {
+        self.wait(
+            sqlx::query("UPDATE runs SET adapter_hash = ? WHERE id = ?").bind(hash).bind(run).execute(&self.pool),
+        )?;
+        Ok(())
+    }
+
     /// All runs, the newest first; `kind` narrows them.
     pub fn runs(&self, kind: Option<&str>) -> Result<Vec<RunRecord>> {
         let rows = self.wait(

@@ -76,13 +76,15 @@ impl TrainConfig {
     /// Refuses settings that cannot train.
     ///
     /// # Errors
-    /// `InvalidInput` that names the flag.
+    /// `Usage` that names the flag.
     pub fn check(&self) -> Result<()> {
         let bad = |flag: &str, want: &str| {
-            Err(Error::new(Kind::InvalidInput, tr!("{flag} must be {want}", "{flag} 必须满足：{want}")))
+            Err(Error::new(Kind::Usage, tr!("{flag} must be {want}", "{flag} 必须满足：{want}"))
+                .hint(tr!("see linly-bench train --help", "见 linly-bench train --help")))
         };
-        if self.lora.rank == 0 {
-            return bad("--rank", "≥ 1");
+        // Beyond this the factors are larger than the weights that they adapt.
+        if !(1..=2048).contains(&self.lora.rank) {
+            return bad("--rank", "≥ 1, ≤ 2048");
         }
         if self.lora.alpha.is_nan() || self.lora.alpha <= 0.0 {
             return bad("--alpha", "> 0");
@@ -95,6 +97,12 @@ impl TrainConfig {
         }
         if !(0.0..=1.0).contains(&self.warmup) {
             return bad("--warmup", "≥ 0, ≤ 1");
+        }
+        if !self.weight_decay.is_finite() || self.weight_decay < 0.0 {
+            return bad("--weight-decay", "≥ 0");
+        }
+        if !self.clip.is_finite() || self.clip < 0.0 {
+            return bad("--clip", "≥ 0");
         }
         if self.shape.batch_size == 0 {
             return bad("--batch-size", "≥ 1");

@@ -20,12 +20,12 @@ impl Schedule {
     /// Reads `--schedule`.
     ///
     /// # Errors
-    /// `InvalidInput` that lists the names.
+    /// `Usage` that lists the names.
     pub fn parse(name: &str) -> Result<Schedule> {
         [Schedule::Cosine, Schedule::Linear, Schedule::Constant].into_iter().find(|s| s.name() == name).ok_or_else(
             || {
                 let name = name.escape_default();
-                Error::new(Kind::InvalidInput, tr!("unknown schedule `{name}`", "未知的学习率曲线 `{name}`"))
+                Error::new(Kind::Usage, tr!("unknown schedule `{name}`", "未知的学习率曲线 `{name}`"))
                     .hint(tr!("use cosine, linear or constant", "可用 cosine、linear 或 constant"))
             },
         )

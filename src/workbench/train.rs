@@ -90,14 +90,13 @@ pub fn train(
     request.config.check()?;
     check_name(&request.adapter)?;
     let prepared = prepare(bench, request, model)?;
-    let dataset = bench.store.dataset(&request.dataset)?;
     let (run, lease) = bench.store.start_run(&NewRun {
         kind: "train",
         model: request.model.clone(),
         model_hash: model.hash.clone(),
         adapter: request.adapter.clone(),
         dataset: request.dataset.clone(),
-        dataset_version: dataset.version,
+        dataset_version: prepared.dataset_version.clone(),
         template: request.template.clone(),
         config: serde_json::to_value(request).map_err(|e| Error::internal(e.to_string()))?,
         ..NewRun::default()
@@ -130,8 +129,8 @@ pub fn resume(
     let request: TrainRequest =
         serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
     let model = load(&request.model)?;
-    let version = bench.store.dataset(&request.dataset)?.version;
-    if model.hash != record.model_hash || version != record.dataset_version {
+    let prepared = prepare(bench, &request, &model)?;
+    if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
         return Err(Error::new(
             Kind::Mismatch,
             tr!(
@@ -141,7 +140,6 @@ pub fn resume(
         )
         .hint(tr!("start a new training", "请开始新的训练")));
     }
-    let prepared = prepare(bench, &request, &model)?;
     let lease = bench.store.restart_run(&run)?;
     let result = run_to_end(bench, &request, &model, &prepared, &run, true, listener, cancel);
     drop(lease);
@@ -150,12 +148,15 @@ pub fn resume(
 
 struct Prepared {
     data: TrainData,
+    /// The dataset's version when its rows were read: it may be changed or deleted while the training runs.
+    dataset_version: String,
     template_hash: String,
     /// Rows that are too long, as the dataset numbers them.
     dropped: Vec<u64>,
 }
 
 fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
+    let dataset_version = bench.store.dataset(&request.dataset)?.version;
     let template: Template = request.template.parse()?;
     let renderer = Renderer::new(template, &*model.tokenizer)?;
     let mut dropped = Vec::new();
@@ -209,7 +210,7 @@ fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Re
         val = spread(val, request.held_out_limit);
     }
     dropped.sort_unstable();
-    Ok(Prepared { data: TrainData { train, val }, template_hash: renderer.hash(), dropped })
+    Ok(Prepared { data: TrainData { train, val }, dataset_version, template_hash: renderer.hash(), dropped })
 }
 
 /// At most `limit` of `rows`, evenly spread, so that every part of the set is represented.
@@ -329,29 +330,30 @@ fn publish(
     dir: &Path,
     sink: &dyn EventSink,
 ) -> Result<()> {
-    let dataset = bench.store.dataset(&request.dataset)?;
     let origin = AdapterOrigin {
         template: request.template.clone(),
         template_hash: prepared.template_hash.clone(),
         base_hash: model.hash.clone(),
         tokenizer_hash: model.tokenizer.hash().to_owned(),
         dataset: request.dataset.clone(),
-        dataset_version: dataset.version.clone(),
+        dataset_version: prepared.dataset_version.clone(),
         run: run.to_owned(),
         code_version: store::code_version(),
         training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
     };
     keep_earlier(bench, &request.adapter, dir, run, sink)?;
     adapter::save(dir, lora, &request.model, &origin)?;
+    let hash = adapter::hash(dir)?;
+    bench.store.set_adapter_hash(run, &hash)?;
     bench.store.put_adapter(&AdapterRecord {
         name: request.adapter.clone(),
         dir: dir.to_string_lossy().into_owned(),
-        hash: adapter::hash(dir)?,
+        hash,
         base: request.model.clone(),
         base_hash: model.hash.clone(),
         template: request.template.clone(),
         dataset: request.dataset.clone(),
-        dataset_version: dataset.version,
+        dataset_version: prepared.dataset_version.clone(),
         run_id: run.to_owned(),
         created_at: store::now(),
     })
