@@ -77,7 +77,7 @@ pub fn build(runs: &[RunRecord], adapters: &[AdapterRecord], arenas: &[ArenaRati
                 scores.entry(benchmark(run)).or_default().entry(key).or_insert(score);
             }
             "train" => {
-                let set = LossSet { dataset: run.dataset.clone(), version: run.dataset_version.clone() };
+                let set = LossSet { dataset: held_out_rows(run), version: run.dataset_version.clone() };
                 let base = Key { adapter: String::new(), adapter_hash: String::new(), ..Key::of(run) };
                 let measured = [(trained(run, adapters), "best_val_loss"), (Some(base), "base_val_loss")];
                 for (key, field) in measured {
@@ -172,6 +172,20 @@ fn better_first(a: &Row, b: &Row) -> std::cmp::Ordering {
 }
 
 /// What a run measured. Settings that change the numbers and are not what everybody uses make a column of their own.
+/// The rows that a training held out, by name: the dataset's own ones, or a selection that is not to be compared with them.
+fn held_out_rows(run: &RunRecord) -> String {
+    let mut rows = run.dataset.clone();
+    match run.config.get("held_out") {
+        None | Some(Value::Null) => {}
+        Some(Value::String(own)) if own == "own" => {}
+        Some(other) => rows.push_str(&format!(" {other}")),
+    }
+    if let Some(limit @ 1..) = run.config.get("held_out_limit").and_then(Value::as_u64) {
+        rows.push_str(&format!(" limit {limit}"));
+    }
+    rows
+}
+
 fn benchmark(run: &RunRecord) -> Benchmark {
     let of = |name: &str| {
         let result = run.result.get(name).filter(|v| !v.is_null());
@@ -179,6 +193,10 @@ fn benchmark(run: &RunRecord) -> Benchmark {
     };
     let text = |name: &str| of(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut variant = Vec::new();
+    // Two definition files may give their benchmarks the same name.
+    if let Some(file) = run.config.get("benchmark").and_then(Value::as_str).filter(|b| b.ends_with(".toml")) {
+        variant.push(file.to_owned());
+    }
     if let Some(limit) = run.config.get("limit").and_then(Value::as_u64) {
         variant.push(format!("limit {limit}"));
     }
