@@ -68,7 +68,7 @@ impl DemoSize {
     /// About seven minutes on two cores.
     pub const FULL: DemoSize = DemoSize { steps: 150, held_out: 0, items: None, questions: 24 };
     /// About two minutes on two cores.
-    pub const QUICK: DemoSize = DemoSize { steps: 40, held_out: 48, items: Some(40), questions: 8 };
+    pub const QUICK: DemoSize = DemoSize { steps: 60, held_out: 48, items: Some(40), questions: 8 };
 }
 
 /// Hears how the demo goes on.
