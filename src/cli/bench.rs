@@ -1,10 +1,9 @@
 //! `bench`: throughput on this machine.
 
 use super::Context;
-use super::train::check_dtype;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
-use crate::model::Projection;
+use crate::model::{BaseStorage, Projection, WeightForm};
 use crate::tr;
 use crate::workbench::bench::{TrainBench, bench_train};
 use indicatif::ProgressBar;
@@ -46,9 +45,12 @@ struct TrainArgs {
     /// Share of each row that carries loss
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     supervised: f64,
-    /// Arithmetic: f32 or auto
-    #[arg(long, default_value = "auto")]
+    /// Arithmetic: f32, bf16 or auto (bf16 where the processor has it)
+    #[arg(long, value_name = "f32|bf16|auto", default_value = "auto")]
     dtype: String,
+    /// How the frozen base is held: full, keep (as its file has it), int8 or int4
+    #[arg(long, value_name = "FORM", default_value = "full")]
+    quantize: String,
 }
 
 struct Bar(ProgressBar);
@@ -67,7 +69,8 @@ impl EventSink for Bar {
 /// Those of the verb.
 pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let BenchCommand::Train(args) = args.command;
-    check_dtype(&args.dtype)?;
+    let arithmetic = WeightForm::parse_arithmetic(&args.dtype)?;
+    let form = WeightForm { arithmetic, storage: BaseStorage::parse(&args.quantize)? };
     let bench = TrainBench {
         seq_len: args.seq_len,
         batch: args.batch,
@@ -77,7 +80,7 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
         seed: context.settings().seed,
     };
     let cancel = context.cancel_on_signals()?;
-    let model = context.workbench()?.load_model(&args.model)?;
+    let model = context.workbench()?.load_model_as(&args.model, form)?;
     let bar = Bar(context.ui.bar(args.steps as u64, false));
     let report = bench_train(&model, &bench, &bar, &cancel);
     bar.0.finish_and_clear();

@@ -110,7 +110,7 @@ pub fn bench_train(
         tokens_per_second: tokens / seconds,
         step_ms: 1000.0 * seconds / bench.steps as f64,
         peak_rss_mb: peak_rss_mb(),
-        dtype: "f32".to_owned(),
+        dtype: model.decoder.arithmetic().name().to_owned(),
         device: "cpu".to_owned(),
         threads: rayon::current_num_threads(),
         model: model.name.clone(),
