@@ -1,7 +1,7 @@
 //! `demo`: the main job, told stage by stage.
 
 use super::Context;
-use super::train::TrainPrinter;
+use super::train_view::TrainPrinter;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::leaderboard::{Format, render};

@@ -1,0 +1,109 @@
+//! What a person sees of a training: its events and its end.
+
+use super::Context;
+use super::draw::sparkline;
+use crate::job::{EventSink, JobEvent};
+use crate::tr;
+use crate::workbench::train::TrainReport;
+use indicatif::ProgressBar;
+use std::sync::Mutex;
+
+/// Prints a training's events: JSON lines, or a bar with the validation losses above it.
+pub struct TrainPrinter<'a> {
+    context: &'a Context,
+    bar: Mutex<Option<ProgressBar>>,
+    losses: Mutex<Vec<f64>>,
+}
+
+impl<'a> TrainPrinter<'a> {
+    /// A printer for one training.
+    pub fn new(context: &'a Context) -> Self {
+        TrainPrinter { context, bar: Mutex::default(), losses: Mutex::default() }
+    }
+
+    fn above_bar(&self, line: &str) {
+        match self.bar.lock() {
+            Ok(bar) => match &*bar {
+                Some(bar) => bar.suspend(|| self.context.ui.note(line)),
+                None => self.context.ui.note(line),
+            },
+            Err(_) => self.context.ui.note(line),
+        }
+    }
+
+    /// Takes the bar away and gives the losses of all steps.
+    pub fn finish(&self) -> Vec<f64> {
+        if let Ok(bar) = self.bar.lock()
+            && let Some(bar) = &*bar
+        {
+            bar.finish_and_clear();
+        }
+        self.losses.lock().map(|l| l.clone()).unwrap_or_default()
+    }
+}
+
+impl EventSink for TrainPrinter<'_> {
+    fn emit(&self, event: &JobEvent) {
+        if self.context.ui.json {
+            if !matches!(event, JobEvent::Progress { .. }) {
+                self.context.ui.json_line(event);
+            }
+            return;
+        }
+        match event {
+            JobEvent::Started { run, total, .. } => {
+                self.context.ui.note(&tr!("run {run}: {total} steps", "运行 {run}：共 {total} 步"));
+                if let Ok(mut bar) = self.bar.lock() {
+                    *bar = Some(self.context.ui.bar(*total, false));
+                }
+            }
+            JobEvent::Step(m) => {
+                if let Ok(mut losses) = self.losses.lock() {
+                    losses.push(m.loss);
+                }
+                if let Ok(mut bar) = self.bar.lock() {
+                    let bar = bar.get_or_insert_with(|| self.context.ui.bar(m.total, false));
+                    bar.set_position(m.step);
+                    bar.set_message(format!("loss {:.3}  {:.0} tok/s", m.loss, m.tokens_per_second));
+                }
+            }
+            JobEvent::Eval { step, val_loss, best } => {
+                let mark = if *best { tr!("best so far", "目前最好") } else { String::new() };
+                self.above_bar(&tr!(
+                    "step {step:>5}  held-out loss {val_loss:.4}  {mark}",
+                    "第 {step:>5} 步  留出损失 {val_loss:.4}  {mark}"
+                ));
+            }
+            JobEvent::Log { message } => self.above_bar(message),
+            JobEvent::Progress { .. } => {}
+        }
+    }
+}
+
+/// The end of a training, for people.
+pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
+    let ui = &context.ui;
+    if losses.len() > 1 {
+        let (first, last) = (losses[0], losses[losses.len() - 1]);
+        let curve = sparkline(losses, 48);
+        ui.note(&tr!("train loss  {first:.3} {curve} {last:.3}", "训练损失  {first:.3} {curve} {last:.3}"));
+    }
+    let (steps, rows, dropped, memory) = (report.steps, report.train_rows, report.dropped_rows, report.peak_rss_mb);
+    ui.line(&tr!(
+        "{steps} steps over {rows} rows ({dropped} left out as too long), peak memory {memory:.0} MiB",
+        "共 {steps} 步，{rows} 行（{dropped} 行因过长未参与），内存峰值 {memory:.0} MiB"
+    ));
+    if let (Some(base), Some(best)) = (report.base_val_loss, report.best_val_loss) {
+        let rows = report.val_rows;
+        ui.line(&tr!(
+            "held-out loss  {base:.4} → {best:.4} on {rows} rows",
+            "留出损失  {base:.4} → {best:.4}（{rows} 行）"
+        ));
+    }
+    let (adapter, run) = (&report.adapter, &report.run);
+    ui.line(&tr!(
+        "adapter {adapter}  {}  (run {run})",
+        "适配器 {adapter}  {}  （运行 {run}）",
+        report.adapter_dir.display()
+    ));
+}
