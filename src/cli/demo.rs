@@ -42,7 +42,11 @@ impl EventSink for Events<'_> {
     fn emit(&self, event: &JobEvent) {
         let is_training = matches!(event, JobEvent::Started { kind, .. } if kind == "train");
         match event {
-            JobEvent::Step(_) | JobEvent::Eval { .. } | JobEvent::Log { .. } => self.train.emit(event),
+            JobEvent::Step(_)
+            | JobEvent::Eval { .. }
+            | JobEvent::Sample { .. }
+            | JobEvent::Warning { .. }
+            | JobEvent::Log { .. } => self.train.emit(event),
             _ if is_training || self.context.ui.json => self.train.emit(event),
             JobEvent::Started { total, .. } => self.draw(0, *total, ""),
             JobEvent::Progress { done, total, note } => self.draw(*done, *total, note),

@@ -8,7 +8,7 @@ use crate::model::{LoraConfig, Projection};
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
 use crate::workbench::train::{HeldOut, TrainRequest, resume, train};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
@@ -21,15 +21,15 @@ pub struct TrainArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Go on with an interrupted run; its own settings are used
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "model", "data", "adapter"])]
+    /// Go on with an interrupted run; it keeps its own settings, so no other flag of training goes with this
+    #[arg(long, value_name = "RUN")]
     resume: Option<String>,
     #[command(flatten)]
     flags: Flags,
 }
 
 /// Everything that a flag or a settings file can say.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Flags {
     /// Base model: a catalogue name, a Hugging Face folder or a .gguf file
@@ -59,7 +59,10 @@ struct Flags {
     /// Highest learning rate [default: 2e-4]
     #[arg(long)]
     lr: Option<f64>,
-    /// cosine, linear or constant [default: cosine]
+    /// LoRA+: the B factors learn at R times the rate [default: 1]
+    #[arg(long, value_name = "R")]
+    lora_plus: Option<f64>,
+    /// cosine, linear, constant or wsd (stays, then falls over the last fifth) [default: cosine]
     #[arg(long)]
     schedule: Option<String>,
     /// Share of steps in which the rate rises [default: 0.1]
@@ -86,7 +89,7 @@ struct Flags {
     /// Held-out rows: a dataset, or a share such as 0.1 [default: the dataset's own val rows]
     #[arg(long, value_name = "NAME|SHARE")]
     val: Option<String>,
-    /// Use at most this many held-out rows, evenly spread [default: all]
+    /// Use at most this many held-out rows, at least 1, evenly spread [default: all; for none: --val 0]
     #[arg(long, value_name = "N")]
     val_limit: Option<usize>,
     /// Validate every K steps, besides the start and the end
@@ -95,6 +98,12 @@ struct Flags {
     /// Write a checkpoint every K steps [default: 20]
     #[arg(long, value_name = "K")]
     save_every: Option<u64>,
+    /// Keep the newest K checkpoints; a damaged one is passed over for the one before [default: 2]
+    #[arg(long, value_name = "K")]
+    keep: Option<usize>,
+    /// Show every K steps what the model answers to two held-out prompts; 0 is never [default: 0]
+    #[arg(long, value_name = "K")]
+    sample_every: Option<u64>,
     /// Decoupled weight decay [default: 0]
     #[arg(long)]
     weight_decay: Option<f64>,
@@ -128,6 +137,7 @@ impl Flags {
             dropout: self.dropout.or(file.dropout),
             target: self.target.or(file.target),
             lr: self.lr.or(file.lr),
+            lora_plus: self.lora_plus.or(file.lora_plus),
             schedule: self.schedule.or(file.schedule),
             warmup: self.warmup.or(file.warmup),
             epochs,
@@ -140,11 +150,20 @@ impl Flags {
             val_limit: self.val_limit.or(file.val_limit),
             eval_every: self.eval_every.or(file.eval_every),
             save_every: self.save_every.or(file.save_every),
+            keep: self.keep.or(file.keep),
+            sample_every: self.sample_every.or(file.sample_every),
             weight_decay: self.weight_decay.or(file.weight_decay),
             clip: self.clip.or(file.clip),
             rslora: self.rslora.or(file.rslora),
             dtype: self.dtype.or(file.dtype),
         }
+    }
+
+    /// Names of the flags that were given, with their dashes.
+    fn given(&self) -> Result<Vec<String>> {
+        let fields = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
+        let set = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        Ok(set.map(|(name, _)| format!("--{name}")).collect())
     }
 
     fn into_request(self, context: &Context) -> Result<TrainRequest> {
@@ -155,6 +174,10 @@ impl Flags {
             })
         };
         check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
+        if self.val_limit == Some(0) {
+            return Err(Error::new(Kind::Usage, tr!("--val-limit must be ≥ 1", "--val-limit 必须满足：≥ 1"))
+                .hint(tr!("--val 0 holds no row out", "若不留出数据，请用 --val 0")));
+        }
         let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
@@ -181,6 +204,7 @@ impl Flags {
                     rslora: self.rslora.unwrap_or(default.lora.rslora),
                 },
                 lr: self.lr.unwrap_or(default.lr),
+                lora_plus: self.lora_plus.unwrap_or(default.lora_plus),
                 schedule: self.schedule.map_or(Ok(default.schedule), |s| Schedule::parse(&s))?,
                 warmup: self.warmup.unwrap_or(default.warmup),
                 length,
@@ -194,6 +218,8 @@ impl Flags {
                 clip: self.clip.unwrap_or(default.clip),
                 eval_every: self.eval_every.unwrap_or(default.eval_every),
                 save_every: self.save_every.unwrap_or(default.save_every),
+                keep: self.keep.unwrap_or(default.keep),
+                sample_every: self.sample_every.unwrap_or(default.sample_every),
                 seed: context.settings().seed,
             },
         })
@@ -247,6 +273,9 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     let printer = TrainPrinter::new(context);
     let report = match args.resume {
         Some(run) => {
+            let mut given = args.flags.given()?;
+            given.extend(args.config.is_some().then(|| "--config".to_owned()));
+            refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
             resume(&bench, &run, |spec| load(context, &bench, spec), &printer, &cancel)
         }
@@ -268,6 +297,25 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
         print_report(context, &report, &losses);
     }
     Ok(())
+}
+
+/// A resumed run keeps its settings: a flag that would be ignored is refused instead.
+fn refuse_beside_resume(given: &[String]) -> Result<()> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let given = given.join(", ");
+    Err(Error::new(
+        Kind::Usage,
+        tr!(
+            "--resume goes on with the run's own settings: {given} cannot be given too",
+            "--resume 沿用该运行原来的设置，不能同时给出 {given}"
+        ),
+    )
+    .hint(tr!(
+        "leave them out, or start a new training without --resume",
+        "请去掉这些选项，或不带 --resume 开始新的训练"
+    )))
 }
 
 fn load(context: &Context, bench: &crate::workbench::Workbench, spec: &str) -> Result<crate::workbench::LoadedModel> {
