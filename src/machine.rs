@@ -15,6 +15,18 @@ pub fn peak_rss_mb() -> f64 {
     usage.ru_maxrss as f64 * unit / (1024.0 * 1024.0)
 }
 
+/// Memory that this process holds now, in MiB; where the system does not tell, the most so far.
+pub fn rss_mb() -> f64 {
+    // The second number of /proc/self/statm counts resident pages.
+    let pages = std::fs::read_to_string("/proc/self/statm").ok().and_then(|text| {
+        let resident = text.split_ascii_whitespace().nth(1)?;
+        resident.parse::<f64>().ok()
+    });
+    // SAFETY: `sysconf` only reads its argument.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    pages.map_or_else(peak_rss_mb, |pages| pages * page as f64 / (1024.0 * 1024.0))
+}
+
 /// Bytes that this user may still write on the disk that holds `path`; `None` where the system does not tell.
 pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
     use std::os::unix::ffi::OsStrExt;
@@ -47,4 +59,16 @@ pub fn free_memory() -> Option<u64> {
             .then_some(limit.rlim_cur as u64)
     };
     Some([Some(available), group, limit].into_iter().flatten().min().unwrap_or(available))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_held_now_is_some_and_not_above_the_most_so_far() {
+        let now = rss_mb();
+        // The kernel counts pages per thread and adds them up late: a little above is no contradiction.
+        assert!(now > 1.0 && now < peak_rss_mb() + 16.0, "{now} {}", peak_rss_mb());
+    }
 }

@@ -1,18 +1,15 @@
 //! `train`: LoRA fine-tuning.
 
 use super::Context;
-use super::draw::sparkline;
+use super::train_view::{TrainPrinter, print_report};
 use crate::batch::Shape;
 use crate::error::{Error, Kind, Result};
-use crate::job::{EventSink, JobEvent};
 use crate::model::{LoraConfig, Projection};
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
-use crate::workbench::train::{HeldOut, TrainReport, TrainRequest, resume, train};
-use indicatif::ProgressBar;
-use serde::Deserialize;
+use crate::workbench::train::{HeldOut, TrainRequest, resume, train};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
@@ -24,15 +21,15 @@ pub struct TrainArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Go on with an interrupted run; its own settings are used
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "model", "data", "adapter"])]
+    /// Go on with an interrupted run; it keeps its own settings, so no other flag of training goes with this
+    #[arg(long, value_name = "RUN")]
     resume: Option<String>,
     #[command(flatten)]
     flags: Flags,
 }
 
 /// Everything that a flag or a settings file can say.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 struct Flags {
     /// Base model: a catalogue name, a Hugging Face folder or a .gguf file
@@ -62,7 +59,10 @@ struct Flags {
     /// Highest learning rate [default: 2e-4]
     #[arg(long)]
     lr: Option<f64>,
-    /// cosine, linear or constant [default: cosine]
+    /// LoRA+: the B factors learn at R times the rate [default: 1]
+    #[arg(long, value_name = "R")]
+    lora_plus: Option<f64>,
+    /// cosine, linear, constant or wsd (stays, then falls over the last fifth) [default: cosine]
     #[arg(long)]
     schedule: Option<String>,
     /// Share of steps in which the rate rises [default: 0.1]
@@ -89,7 +89,7 @@ struct Flags {
     /// Held-out rows: a dataset, or a share such as 0.1 [default: the dataset's own val rows]
     #[arg(long, value_name = "NAME|SHARE")]
     val: Option<String>,
-    /// Use at most this many held-out rows, evenly spread [default: all]
+    /// Use at most this many held-out rows, at least 1, evenly spread [default: all; for none: --val 0]
     #[arg(long, value_name = "N")]
     val_limit: Option<usize>,
     /// Validate every K steps, besides the start and the end
@@ -98,6 +98,12 @@ struct Flags {
     /// Write a checkpoint every K steps [default: 20]
     #[arg(long, value_name = "K")]
     save_every: Option<u64>,
+    /// Keep the newest K checkpoints; a damaged one is passed over for the one before [default: 2]
+    #[arg(long, value_name = "K")]
+    keep: Option<usize>,
+    /// Show every K steps what the model answers to two held-out prompts; 0 is never [default: 0]
+    #[arg(long, value_name = "K")]
+    sample_every: Option<u64>,
     /// Decoupled weight decay [default: 0]
     #[arg(long)]
     weight_decay: Option<f64>,
@@ -131,6 +137,7 @@ impl Flags {
             dropout: self.dropout.or(file.dropout),
             target: self.target.or(file.target),
             lr: self.lr.or(file.lr),
+            lora_plus: self.lora_plus.or(file.lora_plus),
             schedule: self.schedule.or(file.schedule),
             warmup: self.warmup.or(file.warmup),
             epochs,
@@ -143,11 +150,20 @@ impl Flags {
             val_limit: self.val_limit.or(file.val_limit),
             eval_every: self.eval_every.or(file.eval_every),
             save_every: self.save_every.or(file.save_every),
+            keep: self.keep.or(file.keep),
+            sample_every: self.sample_every.or(file.sample_every),
             weight_decay: self.weight_decay.or(file.weight_decay),
             clip: self.clip.or(file.clip),
             rslora: self.rslora.or(file.rslora),
             dtype: self.dtype.or(file.dtype),
         }
+    }
+
+    /// Names of the flags that were given, with their dashes.
+    fn given(&self) -> Result<Vec<String>> {
+        let fields = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
+        let set = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        Ok(set.map(|(name, _)| format!("--{name}")).collect())
     }
 
     fn into_request(self, context: &Context) -> Result<TrainRequest> {
@@ -158,6 +174,10 @@ impl Flags {
             })
         };
         check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
+        if self.val_limit == Some(0) {
+            return Err(Error::new(Kind::Usage, tr!("--val-limit must be ≥ 1", "--val-limit 必须满足：≥ 1"))
+                .hint(tr!("--val 0 holds no row out", "若不留出数据，请用 --val 0")));
+        }
         let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
@@ -184,6 +204,7 @@ impl Flags {
                     rslora: self.rslora.unwrap_or(default.lora.rslora),
                 },
                 lr: self.lr.unwrap_or(default.lr),
+                lora_plus: self.lora_plus.unwrap_or(default.lora_plus),
                 schedule: self.schedule.map_or(Ok(default.schedule), |s| Schedule::parse(&s))?,
                 warmup: self.warmup.unwrap_or(default.warmup),
                 length,
@@ -197,6 +218,8 @@ impl Flags {
                 clip: self.clip.unwrap_or(default.clip),
                 eval_every: self.eval_every.unwrap_or(default.eval_every),
                 save_every: self.save_every.unwrap_or(default.save_every),
+                keep: self.keep.unwrap_or(default.keep),
+                sample_every: self.sample_every.unwrap_or(default.sample_every),
                 seed: context.settings().seed,
             },
         })
@@ -241,78 +264,6 @@ fn read_settings(path: &Path) -> Result<Flags> {
     })
 }
 
-/// Prints a training's events: JSON lines, or a bar with the validation losses above it.
-pub struct TrainPrinter<'a> {
-    context: &'a Context,
-    bar: Mutex<Option<ProgressBar>>,
-    losses: Mutex<Vec<f64>>,
-}
-
-impl<'a> TrainPrinter<'a> {
-    /// A printer for one training.
-    pub fn new(context: &'a Context) -> Self {
-        TrainPrinter { context, bar: Mutex::default(), losses: Mutex::default() }
-    }
-
-    fn above_bar(&self, line: &str) {
-        match self.bar.lock() {
-            Ok(bar) => match &*bar {
-                Some(bar) => bar.suspend(|| self.context.ui.note(line)),
-                None => self.context.ui.note(line),
-            },
-            Err(_) => self.context.ui.note(line),
-        }
-    }
-
-    /// Takes the bar away and gives the losses of all steps.
-    pub fn finish(&self) -> Vec<f64> {
-        if let Ok(bar) = self.bar.lock()
-            && let Some(bar) = &*bar
-        {
-            bar.finish_and_clear();
-        }
-        self.losses.lock().map(|l| l.clone()).unwrap_or_default()
-    }
-}
-
-impl EventSink for TrainPrinter<'_> {
-    fn emit(&self, event: &JobEvent) {
-        if self.context.ui.json {
-            if !matches!(event, JobEvent::Progress { .. }) {
-                self.context.ui.json_line(event);
-            }
-            return;
-        }
-        match event {
-            JobEvent::Started { run, total, .. } => {
-                self.context.ui.note(&tr!("run {run}: {total} steps", "运行 {run}：共 {total} 步"));
-                if let Ok(mut bar) = self.bar.lock() {
-                    *bar = Some(self.context.ui.bar(*total, false));
-                }
-            }
-            JobEvent::Step(m) => {
-                if let Ok(mut losses) = self.losses.lock() {
-                    losses.push(m.loss);
-                }
-                if let Ok(mut bar) = self.bar.lock() {
-                    let bar = bar.get_or_insert_with(|| self.context.ui.bar(m.total, false));
-                    bar.set_position(m.step);
-                    bar.set_message(format!("loss {:.3}  {:.0} tok/s", m.loss, m.tokens_per_second));
-                }
-            }
-            JobEvent::Eval { step, val_loss, best } => {
-                let mark = if *best { tr!("best so far", "目前最好") } else { String::new() };
-                self.above_bar(&tr!(
-                    "step {step:>5}  held-out loss {val_loss:.4}  {mark}",
-                    "第 {step:>5} 步  留出损失 {val_loss:.4}  {mark}"
-                ));
-            }
-            JobEvent::Log { message } => self.above_bar(message),
-            JobEvent::Progress { .. } => {}
-        }
-    }
-}
-
 /// Runs `linly-bench train …`.
 ///
 /// # Errors
@@ -322,6 +273,9 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     let printer = TrainPrinter::new(context);
     let report = match args.resume {
         Some(run) => {
+            let mut given = args.flags.given()?;
+            given.extend(args.config.is_some().then(|| "--config".to_owned()));
+            refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
             resume(&bench, &run, |spec| load(context, &bench, spec), &printer, &cancel)
         }
@@ -345,35 +299,26 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     Ok(())
 }
 
+/// A resumed run keeps its settings: a flag that would be ignored is refused instead.
+fn refuse_beside_resume(given: &[String]) -> Result<()> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let given = given.join(", ");
+    Err(Error::new(
+        Kind::Usage,
+        tr!(
+            "--resume goes on with the run's own settings: {given} cannot be given too",
+            "--resume 沿用该运行原来的设置，不能同时给出 {given}"
+        ),
+    )
+    .hint(tr!(
+        "leave them out, or start a new training without --resume",
+        "请去掉这些选项，或不带 --resume 开始新的训练"
+    )))
+}
+
 fn load(context: &Context, bench: &crate::workbench::Workbench, spec: &str) -> Result<crate::workbench::LoadedModel> {
     context.ui.note(&tr!("loading {spec} …", "正在加载 {spec} …"));
     bench.load_model(spec)
-}
-
-/// The end of a training, for people.
-pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
-    let ui = &context.ui;
-    if losses.len() > 1 {
-        let (first, last) = (losses[0], losses[losses.len() - 1]);
-        let curve = sparkline(losses, 48);
-        ui.note(&tr!("train loss  {first:.3} {curve} {last:.3}", "训练损失  {first:.3} {curve} {last:.3}"));
-    }
-    let (steps, rows, dropped, memory) = (report.steps, report.train_rows, report.dropped_rows, report.peak_rss_mb);
-    ui.line(&tr!(
-        "{steps} steps over {rows} rows ({dropped} left out as too long), peak memory {memory:.0} MiB",
-        "共 {steps} 步，{rows} 行（{dropped} 行因过长未参与），内存峰值 {memory:.0} MiB"
-    ));
-    if let (Some(base), Some(best)) = (report.base_val_loss, report.best_val_loss) {
-        let rows = report.val_rows;
-        ui.line(&tr!(
-            "held-out loss  {base:.4} → {best:.4} on {rows} rows",
-            "留出损失  {base:.4} → {best:.4}（{rows} 行）"
-        ));
-    }
-    let (adapter, run) = (&report.adapter, &report.run);
-    ui.line(&tr!(
-        "adapter {adapter}  {}  (run {run})",
-        "适配器 {adapter}  {}  （运行 {run}）",
-        report.adapter_dir.display()
-    ));
 }

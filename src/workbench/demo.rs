@@ -311,6 +311,7 @@ fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
             eval_every: size.steps.div_ceil(2),
             save_every: 10,
             seed: bench.settings.seed,
+            ..TrainConfig::default()
         },
     }
 }
