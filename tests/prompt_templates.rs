@@ -6,7 +6,7 @@
 
 use linly_bench::data::Example;
 use linly_bench::error::{Kind, Result};
-use linly_bench::prompt::{ChatTemplate, Message, Rendered, Renderer, Role, Template, Tokenize};
+use linly_bench::prompt::{ChatTemplate, LossOn, Message, Rendered, Renderer, Role, Template, Tokenize};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -208,7 +208,7 @@ fn answers_and_their_ends_are_supervised_and_nothing_else() {
         let renderer = Renderer::new(template, &tokenizer).unwrap();
         let rendered = renderer.example(&e).unwrap();
         assert_eq!(supervised(&tokenizer, &rendered), "[A1</s>][A.</s>]", "{template:?}");
-        let last = Renderer::new(template, &tokenizer).unwrap().last_turn_only(true);
+        let last = Renderer::new(template, &tokenizer).unwrap().loss_on(LossOn::Last);
         assert_eq!(supervised(&tokenizer, &last.example(&e).unwrap()), "[A.</s>]", "{template:?}");
         assert_ne!(last.hash(), renderer.hash());
     }
@@ -220,7 +220,7 @@ fn answers_and_their_ends_are_supervised_and_nothing_else() {
         let blank = if template == "instructions" { " " } else { "" };
         let expected = format!("[{blank}A1<|im_end|>][{blank}A.<|im_end|>]");
         assert_eq!(supervised(&tokenizer, &rendered), expected, "{template}");
-        let last = renderer.last_turn_only(true).example(&e).unwrap();
+        let last = renderer.loss_on(LossOn::Last).example(&e).unwrap();
         assert_eq!(supervised(&tokenizer, &last), format!("[{blank}A.<|im_end|>]"), "{template}");
     }
 }
@@ -293,7 +293,7 @@ fn an_earlier_answer_that_the_template_rewrites_can_only_be_read() {
     let error = renderer.example(&e).unwrap_err();
     assert_eq!(error.kind, Kind::Mismatch);
     assert!(error.message.contains("answer 1"), "{}", error.message);
-    let renderer = renderer.last_turn_only(true);
+    let renderer = renderer.loss_on(LossOn::Last);
     let rendered = renderer.example(&e).unwrap();
     // The template opens the last answer with an empty thought that the prompt lacks.
     assert_eq!(supervised(&tokenizer, &rendered), "[<think>\n\n</think>\n\nA2<|im_end|>]");

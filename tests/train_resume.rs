@@ -44,18 +44,25 @@ fn rows(count: usize, salt: u32) -> Vec<Rendered> {
 
 fn config() -> TrainConfig {
     TrainConfig {
-        lora: LoraConfig { rank: 4, alpha: 8.0, dropout: 0.1, targets: Projection::ALL.to_vec(), rslora: false },
+        lora: LoraConfig {
+            rank: 4,
+            alpha: 8.0,
+            dropout: 0.1,
+            targets: Projection::ALL.to_vec(),
+            ..LoraConfig::default()
+        },
         lr: 1e-2,
         schedule: Schedule::Cosine,
         warmup: 0.2,
         length: Length::Epochs(2.0),
-        shape: Shape { batch_size: 2, max_len: 32, packing: false },
+        shape: Shape { batch_size: 2, max_len: 32, packing: false, bucket: false },
         accum: 2,
         weight_decay: 0.01,
         clip: 1.0,
         eval_every: 3,
         save_every: 2,
         seed: 5,
+        ..TrainConfig::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! `bench`: throughput on this machine.
 
 use super::Context;
-use super::train::check_dtype;
+use super::train_flags::check_dtype;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::model::Projection;

@@ -12,6 +12,7 @@ mod models;
 mod run;
 mod runs;
 mod train;
+mod train_flags;
 mod tui;
 mod ui;
 

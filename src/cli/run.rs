@@ -116,7 +116,7 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         .hint(tr!("leave --mode out", "请去掉 --mode")));
     }
     if args.dtype == Dtype::Bf16 {
-        super::train::check_dtype("bf16")?;
+        super::train_flags::check_dtype("bf16")?;
     }
     let workbench = context.workbench()?;
     if let Some(id) = &args.resume {

@@ -160,8 +160,8 @@ fn unlike(turn: usize, prompt_agrees: bool) -> Error {
         )
     };
     Error::new(Kind::Mismatch, message).hint(tr!(
-        "a model trained so would never see its training prompts again: supervise the last answer only, or choose another template with --template",
-        "这样训练的模型在推理时见不到训练时的提示：请只监督最后一个回答，或用 --template 选择其他模板"
+        "a model trained so would never see its training prompts again: supervise the last answer only (--loss-on last), or choose another template with --template",
+        "这样训练的模型在推理时见不到训练时的提示：请只监督最后一个回答（--loss-on last），或用 --template 选择其他模板"
     ))
 }
 

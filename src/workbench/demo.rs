@@ -299,18 +299,25 @@ fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
         held_out_limit: size.held_out,
         config: TrainConfig {
             // Every projection, at a rate that shows within a hundred steps.
-            lora: LoraConfig { rank: 16, alpha: 32.0, dropout: 0.0, targets: Projection::ALL.to_vec(), rslora: false },
+            lora: LoraConfig {
+                rank: 16,
+                alpha: 32.0,
+                dropout: 0.0,
+                targets: Projection::ALL.to_vec(),
+                ..LoraConfig::default()
+            },
             lr: 1e-3,
             schedule: Schedule::Cosine,
             warmup: 0.1,
             length: Length::Steps(size.steps),
-            shape: Shape { batch_size: 8, max_len: 512, packing: false },
+            shape: Shape { batch_size: 8, max_len: 512, packing: false, bucket: false },
             accum: 1,
             weight_decay: 0.0,
             clip: 1.0,
             eval_every: size.steps.div_ceil(2),
             save_every: 10,
             seed: bench.settings.seed,
+            ..TrainConfig::default()
         },
     }
 }

@@ -11,6 +11,7 @@ pub mod models;
 mod runs;
 mod score;
 pub mod train;
+mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use runs::{compare_runs, run_report};
