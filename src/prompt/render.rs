@@ -285,11 +285,14 @@ impl<'a> Renderer<'a> {
             } else {
                 text.push_str(layout.between);
             }
+            // What a tool returned is material, not an instruction.
+            let (instruction, input) =
+                if turn.by_tool { ("", turn.instruction) } else { (turn.instruction, turn.input) };
             text.push_str(layout.before);
-            text.push_str(turn.instruction);
-            if !turn.input.is_empty() {
+            text.push_str(instruction);
+            if !input.is_empty() {
                 text.push_str(layout.join);
-                text.push_str(turn.input);
+                text.push_str(input);
             }
             text.push_str(layout.after);
             pieces.push(Piece { text, answer: false, eos: false, turn: number });
