@@ -234,4 +234,22 @@ mod tests {
         assert_eq!(spread(vec![1, 2], 10), [1, 2]);
         assert!(spread(Vec::<u8>::new(), 3).is_empty());
     }
+
+    #[test]
+    fn a_share_is_held_out_by_whole_rows_the_same_each_time() {
+        // Every row is a list of its pieces.
+        let rows: Vec<Vec<u32>> = (0..50).map(|row| vec![row; 1 + row as usize % 3]).collect();
+        let (mut train, mut again) = (rows.clone(), rows.clone());
+        let held = hold_out(&mut train, 0.2, 7).unwrap();
+        assert_eq!((train.len(), held.len()), (40, 10));
+        assert!(held.iter().all(|row| !train.contains(row)));
+        let mut all = [train.clone(), held.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, rows);
+        assert_eq!(hold_out(&mut again, 0.2, 7).unwrap(), held);
+        assert_eq!(again, train);
+        for share in [1.0, -0.1, f64::NAN, 0.999] {
+            assert!(hold_out(&mut rows.clone(), share, 7).is_err(), "{share}");
+        }
+    }
 }
