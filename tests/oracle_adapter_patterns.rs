@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::error::Kind;
-use linly_bench::model::{Decoder, Lora, Projection, Stretch, Workspace, adapter, open};
+use linly_bench::model::{Decoder, Lora, Projection, Stretch, WeightForm, Workspace, adapter, open};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn read_json(path: &Path) -> Value {
 
 fn llama() -> Decoder {
     let files = open(&tiny().join("llama")).unwrap();
-    Decoder::load(&files.config, &*files.weights).unwrap()
+    Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap()
 }
 
 /// A copy of PEFT's folder with its config changed.

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::batch::collate;
-use linly_bench::model::{Decoder, LoraGradients, Stretch, Tape, Workspace, adapter, open};
+use linly_bench::model::{Decoder, LoraGradients, Stretch, Tape, WeightForm, Workspace, adapter, open};
 use linly_bench::prompt::Rendered;
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn oracle() -> PathBuf {
 fn case(name: &str) -> Case {
     let folder = oracle().join(name);
     let files = open(&folder).unwrap();
-    let decoder = Decoder::load(&files.config, &*files.weights).unwrap();
+    let decoder = Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap();
     let adapter = adapter::load(&folder.join("adapter"), decoder.config()).unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(oracle().join("rows.json")).unwrap()).unwrap();
     let rows = rows.as_array().unwrap().iter().map(|row| {

@@ -10,7 +10,7 @@ mod common;
 use linly_bench::eval::{Plan, PlanRequest, argmax, encode, find, load, plan};
 use linly_bench::infer::{Engine, LanguageModel};
 use linly_bench::job::CancelToken;
-use linly_bench::model::{Decoder, Tokenizer, open};
+use linly_bench::model::{Decoder, Tokenizer, WeightForm, open};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ fn prompts_are_the_harness_s_to_the_byte() {
 fn engine() -> Option<(Engine, Tokenizer)> {
     let path = common::test_gguf()?;
     let files = open(&path).unwrap();
-    let decoder = Decoder::load(&files.config, &*files.weights).unwrap();
+    let decoder = Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap();
     Some((Engine::new(Arc::new(decoder), None, Vec::new()), Tokenizer::open(&path).unwrap()))
 }
 

@@ -4,7 +4,7 @@
 
 mod common;
 
-use linly_bench::model::{Decoder, Stretch, Tokenizer, Workspace, open};
+use linly_bench::model::{Decoder, Stretch, Tokenizer, WeightForm, Workspace, open};
 use linly_bench::ops::log_sum_exp;
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 fn logits_of_smollm2_equal_transformers() {
     let Some(path) = common::test_gguf() else { return };
     let files = open(&path).unwrap();
-    let decoder = Decoder::load(&files.config, &*files.weights).unwrap();
+    let decoder = Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap();
     let tokenizer = Tokenizer::open(&path).unwrap();
     let cases: Value = serde_json::from_str(include_str!("oracle/logits.json")).unwrap();
     let mut compared = 0;

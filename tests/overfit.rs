@@ -7,7 +7,7 @@ use linly_bench::batch::Shape;
 use linly_bench::data::Example;
 use linly_bench::infer::{Engine, LanguageModel, Sampling};
 use linly_bench::job::{CancelToken, Silent};
-use linly_bench::model::{Decoder, LoraConfig, Projection, Tokenizer, open};
+use linly_bench::model::{Decoder, LoraConfig, Projection, Tokenizer, WeightForm, open};
 use linly_bench::prompt::{Renderer, Template};
 use linly_bench::train::{Length, Schedule, TrainConfig, TrainData, Trainer};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const ROWS: [(&str, &str); 8] = [
 fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
     let Some(path) = common::test_gguf() else { return };
     let files = open(&path).unwrap();
-    let decoder = Arc::new(Decoder::load(&files.config, &*files.weights).unwrap());
+    let decoder = Arc::new(Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap());
     let tokenizer = Tokenizer::open(&path).unwrap();
     let renderer = Renderer::new(Template::Linly, &tokenizer).unwrap();
     let examples = ROWS.map(|(instruction, output)| Example {

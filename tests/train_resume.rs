@@ -3,7 +3,7 @@
 
 use linly_bench::batch::Shape;
 use linly_bench::job::{CancelToken, EventSink, JobEvent};
-use linly_bench::model::{Decoder, Lora, LoraConfig, Projection, open};
+use linly_bench::model::{Decoder, Lora, LoraConfig, Projection, WeightForm, open};
 use linly_bench::prompt::Rendered;
 use linly_bench::train::{Length, Schedule, TrainConfig, TrainData, TrainOutcome, Trainer};
 use std::path::Path;
@@ -30,7 +30,7 @@ impl EventSink for StopAfter<'_> {
 fn decoder() -> Decoder {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tiny/qwen2");
     let files = open(&folder).unwrap();
-    Decoder::load(&files.config, &*files.weights).unwrap()
+    Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap()
 }
 
 fn rows(count: usize, salt: u32) -> Vec<Rendered> {

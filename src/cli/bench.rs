@@ -1,13 +1,14 @@
 //! `bench`: throughput on this machine.
 
 use super::Context;
-use super::train_flags::check_dtype;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
-use crate::model::Projection;
+use crate::model::{BaseStorage, Projection, WeightForm};
 use crate::tr;
-use crate::workbench::bench::{TrainBench, bench_train};
+use crate::workbench::bench::{TrainBench, bench_train, random_decoder};
 use indicatif::ProgressBar;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Measure the throughput of this machine
 #[derive(clap::Args)]
@@ -29,11 +30,17 @@ enum BenchCommand {
 #[derive(clap::Args)]
 struct TrainArgs {
     /// Catalogue name, Hugging Face folder or .gguf file
-    #[arg(long, value_name = "M")]
-    model: String,
+    #[arg(long, value_name = "M", required_unless_present = "random_init")]
+    model: Option<String>,
+    /// Random weights for a Hugging Face config.json instead of a model's own
+    #[arg(long, value_name = "CONFIG.json", conflicts_with = "model")]
+    random_init: Option<PathBuf>,
     /// Tokens of a row
     #[arg(long, value_name = "N", default_value_t = 512)]
     seq_len: usize,
+    /// Rows of mixed length instead: drawn evenly between LOW and HIGH tokens
+    #[arg(long, value_names = ["LOW", "HIGH"], num_args = 2, conflicts_with = "seq_len")]
+    padded: Option<Vec<usize>>,
     /// Rows of a step
     #[arg(long, value_name = "B", default_value_t = 4)]
     batch: usize,
@@ -46,9 +53,12 @@ struct TrainArgs {
     /// Share of each row that carries loss
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     supervised: f64,
-    /// Arithmetic: f32 or auto
-    #[arg(long, default_value = "auto")]
+    /// Arithmetic: f32, bf16 or auto (bf16 where the processor has it)
+    #[arg(long, value_name = "f32|bf16|auto", default_value = "auto")]
     dtype: String,
+    /// How the frozen base is held: full, keep (as its file has it), int8 or int4
+    #[arg(long, value_name = "FORM", default_value = "full")]
+    quantize: String,
 }
 
 struct Bar(ProgressBar);
@@ -67,9 +77,13 @@ impl EventSink for Bar {
 /// Those of the verb.
 pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
     let BenchCommand::Train(args) = args.command;
-    check_dtype(&args.dtype)?;
+    let arithmetic = WeightForm::parse_arithmetic(&args.dtype)?;
+    let form = WeightForm { arithmetic, storage: BaseStorage::parse(&args.quantize)? };
     let bench = TrainBench {
-        seq_len: args.seq_len,
+        lengths: match args.padded.as_deref() {
+            Some([low, high]) => (*low, *high),
+            _ => (args.seq_len, args.seq_len),
+        },
         batch: args.batch,
         steps: args.steps,
         targets: Projection::parse_targets(&args.target)?,
@@ -77,9 +91,16 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
         seed: context.settings().seed,
     };
     let cancel = context.cancel_on_signals()?;
-    let model = context.workbench()?.load_model(&args.model)?;
+    let (name, decoder) = match (&args.random_init, &args.model) {
+        (Some(config), _) => (config.display().to_string(), Arc::new(random_decoder(config, form, bench.seed)?)),
+        (None, model) => {
+            let spec = model.clone().unwrap_or_default();
+            let model = context.workbench()?.load_model_as(&spec, form)?;
+            (spec, model.decoder)
+        }
+    };
     let bar = Bar(context.ui.bar(args.steps as u64, false));
-    let report = bench_train(&model, &bench, &bar, &cancel);
+    let report = bench_train(&decoder, &name, &bench, &bar, &cancel);
     bar.0.finish_and_clear();
     let report = report?;
     if context.ui.json {

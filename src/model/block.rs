@@ -2,14 +2,15 @@
 
 use super::config::ModelConfig;
 use super::lora::{BlockLora, Projection};
+use super::weight_form::WeightForm;
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
-    DropoutMask, Frozen, HeadLayout, LoraGradient, LoraScratch, RopeTable, Span, add_assign, attention,
-    attention_backward, rms_norm, rms_norm_backward, swiglu, swiglu_backward,
+    Arithmetic, Attended, DropoutMask, Frozen, HeadLayout, LoraGradient, LoraScratch, Operand, Qkv, RopeTable, Span,
+    Start, add_bias, attention, attention_backward, rms_norm, rms_norm_again, rms_norm_backward, swiglu,
+    swiglu_backward,
 };
 use crate::tr;
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// The frozen weights of a block.
@@ -43,13 +44,13 @@ pub struct Adapted<'a> {
     pub dropout: Option<DropoutMask>,
 }
 
-/// What a forward leaves behind. Training keeps one per block; inference reuses one for all.
+/// What a forward leaves behind. Training keeps one per block; inference reuses one for all. What one pass over
+/// memory makes again (normed inputs, the activation) is not kept.
 #[derive(Default)]
 pub struct BlockTape {
     /// Block input `[n, hidden]`.
-    x: Vec<f32>,
+    pub(super) x: Vec<f32>,
     inverse_rms_1: Vec<f32>,
-    normed_1: Vec<f32>,
     /// After bias, before head norm and RoPE; only kept apart with head norms.
     raw_q: Vec<f32>,
     raw_k: Vec<f32>,
@@ -65,28 +66,33 @@ pub struct BlockTape {
     /// After the attention's residual `[n, hidden]`.
     mid: Vec<f32>,
     inverse_rms_2: Vec<f32>,
-    normed_2: Vec<f32>,
     gate: Vec<f32>,
     up: Vec<f32>,
-    activated: Vec<f32>,
-    /// `x·Aᵀ` of each adapted projection.
+    /// `s·x·Aᵀ` of each adapted projection.
     low: [Vec<f32>; 7],
 }
 
 /// Buffers that no block keeps, reused from block to block and step to step.
 #[derive(Default)]
 pub struct Scratch {
-    dropped: Vec<f32>,
-    wide: Vec<f32>,
-    lora: LoraScratch,
-    d_activated: Vec<f32>,
+    normed: Vec<f32>,
+    activated: Vec<f32>,
     d_normed: Vec<f32>,
+    d_activated: Vec<f32>,
     d_attended: Vec<f32>,
     d_q: Vec<f32>,
     d_k: Vec<f32>,
     d_v: Vec<f32>,
-    d_mid: Vec<f32>,
     d_raw: Vec<f32>,
+    projection: ProjectionScratch,
+}
+
+/// Buffers of one projection.
+#[derive(Default)]
+struct ProjectionScratch {
+    operand: Operand,
+    dropped: Vec<f32>,
+    lora: LoraScratch,
 }
 
 /// Gives `buffer` the length `len`. Its contents are whatever was there: callers overwrite all of it.
@@ -95,27 +101,19 @@ fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     buffer
 }
 
-fn add_bias(y: &mut [f32], bias: &[f32]) {
-    y.par_chunks_mut(bias.len()).with_min_len(64).for_each(|row| {
-        for (y, b) in row.iter_mut().zip(bias) {
-            *y += b;
-        }
-    });
-}
-
 impl Block {
     /// Reads block `index` and checks every shape against the config.
     ///
     /// # Errors
     /// `Mismatch` that names the tensor, and those of the source.
-    pub fn load(source: &dyn WeightSource, config: &ModelConfig, index: usize) -> Result<Block> {
+    pub fn load(source: &dyn WeightSource, config: &ModelConfig, index: usize, form: WeightForm) -> Result<Block> {
         let name = |part: &str| format!("model.layers.{index}.{part}");
         let vector = |part: &str, len: usize| load_vector(source, &name(part), len);
         let linear = Projection::ALL
             .iter()
             .map(|p| {
                 let (outputs, inputs) = p.shape(config);
-                load_frozen(source, &name(&format!("{}.weight", p.path())), outputs, inputs)
+                load_frozen(source, &name(&format!("{}.weight", p.path())), outputs, inputs, form)
             })
             .collect::<Result<Vec<_>>>()?
             .try_into()
@@ -141,39 +139,51 @@ impl Block {
         })
     }
 
-    /// `y = x·Wᵀ`, plus the low-rank update where there is one.
-    #[allow(clippy::too_many_arguments)]
-    fn project(
+    /// `y = start + x·Wᵀ` for each of `projections`, which share the input `x` [n, inputs], plus the low-rank
+    /// update where there is one.
+    fn project<const N: usize>(
         &self,
-        projection: Projection,
+        projections: [Projection; N],
         x: &[f32],
-        n: usize,
         adapted: Option<Adapted<'_>>,
-        low: &mut Vec<f32>,
-        dropped: &mut Vec<f32>,
-        y: &mut Vec<f32>,
+        low: &mut [Vec<f32>; 7],
+        outputs: [(&mut Vec<f32>, Start<'_>); N],
+        s: &mut ProjectionScratch,
     ) {
-        let linear = &self.linear[projection as usize];
-        let y = sized(y, n * linear.outputs());
-        linear.forward(x, y, n);
-        let Some((pair, dropout)) = adapted.and_then(|a| Some((a.lora[projection as usize].as_ref()?, a.dropout)))
-        else {
-            return;
-        };
-        match dropout {
-            None => pair.forward(x, low, y, n),
-            Some(mask) => {
-                mask.child(projection as u64).apply(x, dropped, linear.inputs());
-                pair.forward(dropped, low, y, n);
+        let inputs = self.linear[projections[0] as usize].inputs();
+        let n = x.len() / inputs;
+        let operand = s.operand.prepare(self.arithmetic(), x, n, inputs);
+        for (projection, (y, start)) in projections.into_iter().zip(outputs) {
+            let linear = &self.linear[projection as usize];
+            let y = sized(y, n * linear.outputs());
+            linear.forward(operand, y, start);
+            let Some(adapted) = adapted else { continue };
+            let Some(pair) = &adapted.lora[projection as usize] else { continue };
+            let low = &mut low[projection as usize];
+            match adapted.dropout {
+                None => pair.forward(x, low, y, n, &mut s.lora),
+                Some(mask) => {
+                    mask.child(projection as u64).apply(x, &mut s.dropped, inputs);
+                    pair.forward(&s.dropped, low, y, n, &mut s.lora);
+                }
             }
         }
     }
 
-    /// Runs the block on the residual stream `x` [n, hidden], in place.
+    /// Bytes of the frozen weights in memory.
+    pub fn bytes(&self) -> usize {
+        self.linear.iter().map(Frozen::bytes).sum::<usize>() + 4 * (self.input_norm.len() + self.post_norm.len())
+    }
+
+    fn arithmetic(&self) -> Arithmetic {
+        self.linear[0].arithmetic()
+    }
+
+    /// Runs the block on the residual stream `x` [n, hidden], which becomes the block's output.
     #[allow(clippy::too_many_arguments)]
     pub fn forward(
         &self,
-        x: &mut [f32],
+        x: &mut Vec<f32>,
         rows: &Rows<'_>,
         config: &ModelConfig,
         rope: &RopeTable,
@@ -184,12 +194,12 @@ impl Block {
         let n = rows.positions.len();
         let (hidden, layout) = (config.hidden_size, head_layout(config));
         let eps = config.rms_norm_eps as f32;
-        t.x.clear();
-        t.x.extend_from_slice(x);
-        rms_norm(x, &self.input_norm, eps, sized(&mut t.normed_1, n * hidden), sized(&mut t.inverse_rms_1, n));
-        self.project(Projection::Q, &t.normed_1, n, adapted, &mut t.low[0], &mut s.dropped, &mut t.q);
-        self.project(Projection::K, &t.normed_1, n, adapted, &mut t.low[1], &mut s.dropped, &mut t.k);
-        self.project(Projection::V, &t.normed_1, n, adapted, &mut t.low[2], &mut s.dropped, &mut t.v);
+        std::mem::swap(&mut t.x, x);
+        let normed = sized(&mut s.normed, n * hidden);
+        rms_norm(&t.x, &self.input_norm, eps, normed, sized(&mut t.inverse_rms_1, n));
+        let outputs = [(&mut t.q, Start::Zero), (&mut t.k, Start::Zero), (&mut t.v, Start::Zero)];
+        let p = &mut s.projection;
+        self.project([Projection::Q, Projection::K, Projection::V], normed, adapted, &mut t.low, outputs, p);
         for (y, bias) in [&mut t.q, &mut t.k, &mut t.v].into_iter().zip(&self.bias) {
             if let Some(bias) = bias {
                 add_bias(y, bias);
@@ -208,49 +218,53 @@ impl Block {
         rope.rotate(&mut t.k, layout.kv_width(), rows.positions, false);
         let attended = sized(&mut t.attended, n * layout.q_width());
         let lse = sized(&mut t.lse, n * layout.heads);
-        attention(&t.q, &t.k, &t.v, layout, rows.sequences, rows.past, attended, lse);
-        self.project(Projection::O, &t.attended, n, adapted, &mut t.low[3], &mut s.dropped, &mut s.wide);
-        add_assign(x, &s.wide);
-        t.mid.clear();
-        t.mid.extend_from_slice(x);
-        rms_norm(x, &self.post_norm, eps, sized(&mut t.normed_2, n * hidden), sized(&mut t.inverse_rms_2, n));
-        self.project(Projection::Gate, &t.normed_2, n, adapted, &mut t.low[4], &mut s.dropped, &mut t.gate);
-        self.project(Projection::Up, &t.normed_2, n, adapted, &mut t.low[5], &mut s.dropped, &mut t.up);
-        swiglu(&t.gate, &t.up, sized(&mut t.activated, n * config.intermediate_size));
-        self.project(Projection::Down, &t.activated, n, adapted, &mut t.low[6], &mut s.dropped, &mut s.wide);
-        add_assign(x, &s.wide);
+        let qkv = Qkv { q: &t.q, k: &t.k, v: &t.v, layout };
+        attention(qkv, rows.sequences, rows.past, self.arithmetic(), attended, lse);
+        let outputs = [(&mut t.mid, Start::From(&t.x))];
+        self.project([Projection::O], attended, adapted, &mut t.low, outputs, p);
+        let normed = sized(&mut s.normed, n * hidden);
+        rms_norm(&t.mid, &self.post_norm, eps, normed, sized(&mut t.inverse_rms_2, n));
+        let outputs = [(&mut t.gate, Start::Zero), (&mut t.up, Start::Zero)];
+        self.project([Projection::Gate, Projection::Up], normed, adapted, &mut t.low, outputs, p);
+        let activated = sized(&mut s.activated, n * config.intermediate_size);
+        swiglu(&t.gate, &t.up, activated);
+        self.project([Projection::Down], activated, adapted, &mut t.low, [(x, Start::From(&t.mid))], p);
     }
 
-    /// `dx = keep·dx + dy·W` plus the low-rank share; accumulates the factors' gradients.
-    /// Without `dx` only the gradients are made.
+    /// `dx = start + dy·W` plus the low-rank share; accumulates the factors' gradients. `x` is the
+    /// projection's input; it is read only where factors are. Without `dx` only the gradients are made.
     #[allow(clippy::too_many_arguments)]
     fn project_backward(
         &self,
         projection: Projection,
         x: &[f32],
-        n: usize,
         adapted: Adapted<'_>,
-        low: &[f32],
+        low: &[Vec<f32>; 7],
         dy: &[f32],
-        mut dx: Option<(&mut Vec<f32>, f32)>,
-        gradient: &mut Option<LoraGradient>,
-        dropped: &mut Vec<f32>,
-        scratch: &mut LoraScratch,
+        mut dx: Option<(&mut Vec<f32>, Start<'_>)>,
+        gradients: &mut [Option<LoraGradient>; 7],
+        s: &mut ProjectionScratch,
     ) {
         let linear = &self.linear[projection as usize];
-        if let Some((dx, keep)) = &mut dx {
-            linear.backward(dy, sized(dx, n * linear.inputs()), n, *keep);
+        let n = dy.len() / linear.outputs();
+        if let Some((dx, start)) = &mut dx {
+            let operand = s.operand.prepare(linear.arithmetic(), dy, n, linear.outputs());
+            linear.backward(operand, sized(dx, n * linear.inputs()), *start);
         }
-        let (Some(pair), Some(gradient)) = (&adapted.lora[projection as usize], gradient) else { return };
+        let (Some(pair), Some(gradient)) = (&adapted.lora[projection as usize], &mut gradients[projection as usize])
+        else {
+            return;
+        };
         let mask = adapted.dropout.map(|mask| mask.child(projection as u64));
         let x = match mask {
             None => x,
             Some(mask) => {
-                mask.apply(x, dropped, linear.inputs());
-                dropped
+                mask.apply(x, &mut s.dropped, linear.inputs());
+                &s.dropped
             }
         };
-        pair.backward(x, low, dy, n, gradient, dx.map(|(dx, _)| &mut dx[..]), mask, scratch);
+        let low = &low[projection as usize];
+        pair.backward(x, low, dy, n, gradient, dx.map(|(dx, _)| &mut dx[..]), mask, &mut s.lora);
     }
 
     /// Turns `dx`, the gradient of the block's output, into the gradient of its input, in place, and
@@ -269,76 +283,35 @@ impl Block {
         s: &mut Scratch,
         wants_dx: bool,
     ) {
+        use Projection::{Down, Gate, K, O, Q, Up, V};
         let n = rows.positions.len();
-        let layout = head_layout(config);
-        let [g_q, g_k, g_v, g_o, g_gate, g_up, g_down] = gradients;
+        let (hidden, layout) = (config.hidden_size, head_layout(config));
+        let has = |projections: &[Projection]| projections.iter().any(|p| adapted.lora[*p as usize].is_some());
+        let p = &mut s.projection;
 
-        let d_activated = Some((&mut s.d_activated, 0.0));
-        self.project_backward(
-            Projection::Down,
-            &t.activated,
-            n,
-            adapted,
-            &t.low[6],
-            dx,
-            d_activated,
-            g_down,
-            &mut s.dropped,
-            &mut s.lora,
-        );
+        if has(&[Down]) {
+            swiglu(&t.gate, &t.up, sized(&mut s.activated, n * config.intermediate_size));
+        }
+        let d_activated = Some((&mut s.d_activated, Start::Zero));
+        self.project_backward(Down, &s.activated, adapted, &t.low, dx, d_activated, gradients, p);
         swiglu_backward(&mut t.gate, &mut t.up, &s.d_activated);
-        let d_normed = Some((&mut s.d_normed, 0.0));
-        self.project_backward(
-            Projection::Gate,
-            &t.normed_2,
-            n,
-            adapted,
-            &t.low[4],
-            &t.gate,
-            d_normed,
-            g_gate,
-            &mut s.dropped,
-            &mut s.lora,
-        );
-        let d_normed = Some((&mut s.d_normed, 1.0));
-        self.project_backward(
-            Projection::Up,
-            &t.normed_2,
-            n,
-            adapted,
-            &t.low[5],
-            &t.up,
-            d_normed,
-            g_up,
-            &mut s.dropped,
-            &mut s.lora,
-        );
-        s.d_mid.clear();
-        s.d_mid.extend_from_slice(dx);
-        rms_norm_backward(&t.mid, &self.post_norm, &t.inverse_rms_2, &s.d_normed, &mut s.d_mid, 1.0);
+        if has(&[Gate, Up]) {
+            rms_norm_again(&t.mid, &self.post_norm, &t.inverse_rms_2, sized(&mut s.normed, n * hidden));
+        }
+        let d_normed = Some((&mut s.d_normed, Start::Zero));
+        self.project_backward(Gate, &s.normed, adapted, &t.low, &t.gate, d_normed, gradients, p);
+        let d_normed = Some((&mut s.d_normed, Start::Keep));
+        self.project_backward(Up, &s.normed, adapted, &t.low, &t.up, d_normed, gradients, p);
+        // The residual passes the gradient on as it is; the norm's share is added to it.
+        rms_norm_backward(&t.mid, &self.post_norm, &t.inverse_rms_2, &s.d_normed, dx, true);
 
-        let d_attended = Some((&mut s.d_attended, 0.0));
-        self.project_backward(
-            Projection::O,
-            &t.attended,
-            n,
-            adapted,
-            &t.low[3],
-            &s.d_mid,
-            d_attended,
-            g_o,
-            &mut s.dropped,
-            &mut s.lora,
-        );
+        let d_attended = Some((&mut s.d_attended, Start::Zero));
+        self.project_backward(O, &t.attended, adapted, &t.low, dx, d_attended, gradients, p);
         attention_backward(
-            &t.q,
-            &t.k,
-            &t.v,
-            &t.attended,
-            &t.lse,
-            &s.d_attended,
-            layout,
+            Qkv { q: &t.q, k: &t.k, v: &t.v, layout },
+            Attended { out: &t.attended, lse: &t.lse, d_out: &s.d_attended },
             rows.sequences,
+            self.arithmetic(),
             sized(&mut s.d_q, n * layout.q_width()),
             sized(&mut s.d_k, n * layout.kv_width()),
             sized(&mut s.d_v, n * layout.kv_width()),
@@ -350,32 +323,21 @@ impl Block {
                 [(&mut s.d_q, &t.raw_q, q_norm, &t.inverse_rms_q), (&mut s.d_k, &t.raw_k, k_norm, &t.inverse_rms_k)]
             {
                 let d_raw = sized(&mut s.d_raw, d.len());
-                rms_norm_backward(raw, norm, inverse, d, d_raw, 0.0);
+                rms_norm_backward(raw, norm, inverse, d, d_raw, false);
                 std::mem::swap(d, &mut s.d_raw);
             }
         }
-        for (i, (projection, d, gradient)) in
-            [(Projection::Q, &s.d_q, g_q), (Projection::K, &s.d_k, g_k), (Projection::V, &s.d_v, g_v)]
-                .into_iter()
-                .enumerate()
-        {
-            let d_normed = wants_dx.then_some((&mut s.d_normed, if i == 0 { 0.0 } else { 1.0 }));
-            self.project_backward(
-                projection,
-                &t.normed_1,
-                n,
-                adapted,
-                &t.low[i],
-                d,
-                d_normed,
-                gradient,
-                &mut s.dropped,
-                &mut s.lora,
-            );
+        if has(&[Q, K, V]) {
+            rms_norm_again(&t.x, &self.input_norm, &t.inverse_rms_1, sized(&mut s.normed, n * hidden));
+        }
+        let mut start = Start::Zero;
+        for (projection, d) in [(Q, &s.d_q), (K, &s.d_k), (V, &s.d_v)] {
+            let d_normed = wants_dx.then_some((&mut s.d_normed, start));
+            self.project_backward(projection, &s.normed, adapted, &t.low, d, d_normed, gradients, p);
+            start = Start::Keep;
         }
         if wants_dx {
-            dx.copy_from_slice(&s.d_mid);
-            rms_norm_backward(&t.x, &self.input_norm, &t.inverse_rms_1, &s.d_normed, dx, 1.0);
+            rms_norm_backward(&t.x, &self.input_norm, &t.inverse_rms_1, &s.d_normed, dx, true);
         }
     }
 }
@@ -400,12 +362,18 @@ fn wrong_shape(name: &str, expected: &[usize], found: &[usize]) -> Error {
 }
 
 /// A matrix of a known shape.
-pub(super) fn load_frozen(source: &dyn WeightSource, name: &str, outputs: usize, inputs: usize) -> Result<Frozen> {
-    let tensor = source.tensor(name)?;
-    if tensor.shape != [outputs, inputs] {
-        return Err(wrong_shape(name, &[outputs, inputs], &tensor.shape));
+pub(super) fn load_frozen(
+    source: &dyn WeightSource,
+    name: &str,
+    outputs: usize,
+    inputs: usize,
+    form: WeightForm,
+) -> Result<Frozen> {
+    let shape = source.shape(name).unwrap_or_default();
+    if shape != [outputs, inputs] {
+        return Err(wrong_shape(name, &[outputs, inputs], &shape));
     }
-    Ok(Frozen::new(tensor.data, outputs, inputs))
+    form.load(source, name, outputs, inputs)
 }
 
 /// A vector of a known length.

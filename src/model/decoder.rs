@@ -1,52 +1,25 @@
-//! The decoder: embedding, blocks, final norm, output layer. One model for training and inference.
+//! The decoder: embedding, blocks, final norm, output layer, and the inference forward. The training pass over the
+//! same blocks is in `training_pass.rs`.
 
 use super::block::{Adapted, Block, BlockTape, Rows, Scratch, load_frozen, load_vector};
 use super::config::{ModelConfig, RopeScaling};
-use super::lora::{Lora, LoraGradients};
+use super::lora::Lora;
+use super::weight_form::WeightForm;
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{
-    DropoutMask, Frozen, RopeTable, Span, linear_cross_entropy, rms_norm, rms_norm_backward, rope_scaled_frequencies,
-};
+use crate::ops::{Arithmetic, Frozen, Operand, RopeTable, Span, Start, rms_norm, rope_scaled_frequencies};
 use crate::tr;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// A decoder-only language model with frozen weights.
 pub struct Decoder {
-    config: ModelConfig,
+    pub(super) config: ModelConfig,
     embedding: Frozen,
-    blocks: Vec<Block>,
-    norm: Vec<f32>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) norm: Vec<f32>,
     /// `None` when the output layer is the embedding itself.
     head: Option<Frozen>,
-    rope: RopeTable,
-}
-
-/// Sequences laid one after another for one training pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TrainingRows {
-    /// Tokens of all sequences.
-    pub ids: Vec<u32>,
-    /// Position of each token in its sequence.
-    pub positions: Vec<u32>,
-    /// Which tokens form each sequence.
-    pub sequences: Vec<Range<usize>>,
-    /// (row, next token) for every row whose next token carries loss.
-    pub targets: Vec<(usize, u32)>,
-}
-
-/// Everything that one training pass keeps between forward and backward; reused from step to step.
-#[derive(Default)]
-pub struct Tape {
-    blocks: Vec<BlockTape>,
-    scratch: Scratch,
-    x: Vec<f32>,
-    normed: Vec<f32>,
-    inverse_rms: Vec<f32>,
-    hidden: Vec<f32>,
-    d_hidden: Vec<f32>,
-    logits: Vec<f32>,
+    pub(super) rope: RopeTable,
 }
 
 /// Keys and values of a stretch of tokens in every block: what a later stretch attends to.
@@ -100,21 +73,21 @@ impl KvBlock {
 }
 
 impl Decoder {
-    /// Reads all weights, de-quantised to f32, and checks every shape.
+    /// Reads all weights in the form that is asked for and checks every shape.
     ///
     /// # Errors
     /// Those of the source, and `Mismatch` when a tensor does not have the configuration's shape.
-    pub fn load(config: &ModelConfig, source: &(dyn WeightSource + Send + Sync)) -> Result<Decoder> {
+    pub fn load(config: &ModelConfig, source: &(dyn WeightSource + Send + Sync), form: WeightForm) -> Result<Decoder> {
         let (vocabulary, hidden) = (config.vocab_size, config.hidden_size);
-        let embedding = load_frozen(source, "model.embed_tokens.weight", vocabulary, hidden)?;
+        let embedding = load_frozen(source, "model.embed_tokens.weight", vocabulary, hidden, form)?;
         let head = if config.tie_word_embeddings {
             None
         } else {
-            Some(load_frozen(source, "lm_head.weight", vocabulary, hidden)?)
+            Some(load_frozen(source, "lm_head.weight", vocabulary, hidden, form)?)
         };
         let blocks = (0..config.num_layers)
             .into_par_iter()
-            .map(|i| Block::load(source, config, i))
+            .map(|i| Block::load(source, config, i, form))
             .collect::<Result<Vec<_>>>()?;
         let norm = load_vector(source, "model.norm.weight", hidden)?;
         Ok(Decoder { rope: rope_table(config), config: config.clone(), embedding, blocks, norm, head })
@@ -125,7 +98,7 @@ impl Decoder {
         &self.config
     }
 
-    fn head(&self) -> &Frozen {
+    pub(super) fn head(&self) -> &Frozen {
         self.head.as_ref().unwrap_or(&self.embedding)
     }
 
@@ -138,7 +111,7 @@ impl Decoder {
     }
 
     /// Checks tokens and lengths before they are used as indices.
-    fn check<'a>(&self, ids: impl IntoIterator<Item = &'a u32>, longest: usize) -> Result<()> {
+    pub(super) fn check<'a>(&self, ids: impl IntoIterator<Item = &'a u32>, longest: usize) -> Result<()> {
         let vocabulary = self.config.vocab_size;
         if let Some(id) = ids.into_iter().find(|id| **id as usize >= vocabulary) {
             return Err(Error::new(
@@ -164,76 +137,23 @@ impl Decoder {
         Ok(())
     }
 
-    fn embed(&self, ids: impl Iterator<Item = u32>, x: &mut Vec<f32>) {
-        x.clear();
-        for id in ids {
-            x.extend_from_slice(self.embedding.row(id as usize));
-        }
+    /// In which numbers the weights are multiplied.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.embedding.arithmetic()
     }
 
-    /// Sum of the negative log-likelihoods of the batch's targets, in nats. With `gradients` the
-    /// gradient of `scale × that sum` is added to them.
-    ///
-    /// # Errors
-    /// `Mismatch` or `InvalidInput` when a token or a length does not fit the model.
-    pub fn loss(
-        &self,
-        batch: &TrainingRows,
-        lora: Option<&Lora>,
-        dropout: Option<DropoutMask>,
-        gradients: Option<(&mut LoraGradients, f32)>,
-        tape: &mut Tape,
-    ) -> Result<f64> {
-        self.check(&batch.ids, batch.sequences.iter().map(Range::len).max().unwrap_or(0))?;
-        let n = batch.ids.len();
+    /// Bytes of the frozen weights in memory.
+    pub fn weight_bytes(&self) -> usize {
+        let matrices = self.embedding.bytes() + self.head.as_ref().map_or(0, Frozen::bytes);
+        matrices + self.blocks.iter().map(Block::bytes).sum::<usize>() + 4 * self.norm.len()
+    }
+
+    pub(super) fn embed(&self, ids: impl ExactSizeIterator<Item = u32>, x: &mut Vec<f32>) {
         let width = self.config.hidden_size;
-        let rows = Rows { positions: &batch.positions, sequences: &batch.sequences, past: &[] };
-        let adapted = |i: usize| {
-            let dropout = dropout.filter(|d| d.p > 0.0).map(|d| d.child(i as u64));
-            lora.map(|l| Adapted { lora: &l.blocks[i], dropout })
-        };
-        // A pass without gradients keeps nothing: one tape serves all blocks.
-        let kept = if gradients.is_some() { self.blocks.len() } else { 1 };
-        tape.blocks.resize_with(kept.max(tape.blocks.len()), BlockTape::default);
-        self.embed(batch.ids.iter().copied(), &mut tape.x);
-        for (i, block) in self.blocks.iter().enumerate() {
-            let t = &mut tape.blocks[if kept == 1 { 0 } else { i }];
-            block.forward(&mut tape.x, &rows, &self.config, &self.rope, adapted(i), t, &mut tape.scratch);
+        x.resize(ids.len() * width, 0.0);
+        for (id, row) in ids.zip(x.chunks_exact_mut(width)) {
+            self.embedding.read(id as usize..id as usize + 1, row);
         }
-        let eps = self.config.rms_norm_eps as f32;
-        tape.normed.resize(n * width, 0.0);
-        tape.inverse_rms.resize(n, 0.0);
-        rms_norm(&tape.x, &self.norm, eps, &mut tape.normed, &mut tape.inverse_rms);
-        // Only supervised rows reach the output layer.
-        tape.hidden.clear();
-        for (row, _) in &batch.targets {
-            tape.hidden.extend_from_slice(&tape.normed[row * width..][..width]);
-        }
-        let targets: Vec<u32> = batch.targets.iter().map(|(_, id)| *id).collect();
-        let Some((gradients, scale)) = gradients else {
-            return Ok(linear_cross_entropy(self.head(), &tape.hidden, &targets, 1.0, None, &mut tape.logits));
-        };
-        tape.d_hidden.resize(tape.hidden.len(), 0.0);
-        let d_hidden = Some(&mut tape.d_hidden[..]);
-        let loss = linear_cross_entropy(self.head(), &tape.hidden, &targets, scale, d_hidden, &mut tape.logits);
-        // `normed` has served its turn: it becomes the gradient of the final norm's output.
-        tape.normed.fill(0.0);
-        for ((row, _), d) in batch.targets.iter().zip(tape.d_hidden.chunks_exact(width)) {
-            tape.normed[row * width..][..width].copy_from_slice(d);
-        }
-        let mut dx = std::mem::take(&mut tape.hidden);
-        dx.resize(n * width, 0.0);
-        rms_norm_backward(&tape.x, &self.norm, &tape.inverse_rms, &tape.normed, &mut dx, 0.0);
-        // Below the lowest adapted block nothing needs a gradient.
-        let lowest = gradients.blocks.iter().position(|b| b.iter().any(Option::is_some)).unwrap_or(0);
-        for i in (lowest..self.blocks.len()).rev() {
-            let Some(adapted) = adapted(i) else { break };
-            let (t, s) = (&mut tape.blocks[i], &mut tape.scratch);
-            let g = &mut gradients.blocks[i];
-            self.blocks[i].backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest);
-        }
-        tape.hidden = dx;
-        Ok(loss)
     }
 
     /// Runs new tokens of several sequences at once. Gives the normed hidden state of every new token
@@ -267,7 +187,8 @@ impl Decoder {
                 len: s.ids.len(),
             })
             .collect();
-        self.embed(stretches.iter().flat_map(|s| s.ids.iter().copied()), &mut w.x);
+        let ids: Vec<u32> = stretches.iter().flat_map(|s| s.ids).copied().collect();
+        self.embed(ids.into_iter(), &mut w.x);
         for (i, block) in self.blocks.iter().enumerate() {
             let span = |p: &&'_ KvBlock| p.len > 0;
             let past: Vec<Vec<Span<'_>>> = stretches
@@ -294,7 +215,9 @@ impl Decoder {
     /// Logits of `n` hidden states: `[n, hidden]` → `[n, vocabulary]`.
     pub fn logits(&self, hidden: &[f32], n: usize) -> Vec<f32> {
         let mut logits = vec![0.0; n * self.config.vocab_size];
-        self.head().forward(hidden, &mut logits, n);
+        let mut operand = Operand::default();
+        let x = operand.prepare(self.arithmetic(), hidden, n, self.config.hidden_size);
+        self.head().forward(x, &mut logits, Start::Zero);
         logits
     }
 }

@@ -2,17 +2,20 @@
 
 use super::config::{Architecture, ModelConfig};
 use super::gguf::Gguf;
-use super::weights::{Tensor, WeightSource, copy_f32, widen_bf16, widen_f16};
+use super::weights::{Tensor, WeightSource, copy_f32, missing, widen_bf16, widen_f16};
 use crate::error::Result;
+use crate::ops::StoredRows;
 use crate::tr;
 use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The weights of an open GGUF file.
 pub struct GgufWeights {
-    file: Gguf,
+    file: Arc<Gguf>,
     names: BTreeMap<String, String>,
     /// Heads whose rows the converter interleaved: (query heads, key heads); llama only.
     interleaved: Option<(usize, usize)>,
@@ -69,7 +72,7 @@ impl GgufWeights {
         }
         let interleaved =
             (config.architecture == Architecture::Llama).then_some((config.num_heads, config.num_kv_heads));
-        Ok(GgufWeights { file, names, interleaved })
+        Ok(GgufWeights { file: Arc::new(file), names, interleaved })
     }
 
     /// Heads of the weight `name` when its rows are interleaved in the file.
@@ -109,31 +112,36 @@ impl WeightSource for GgufWeights {
         self.file.path()
     }
 
+    fn stored_rows(&self, name: &str) -> Result<Box<dyn StoredRows>> {
+        let lost = || missing(self.file.path(), name);
+        let gguf = self.names.get(name).ok_or_else(lost)?;
+        let (info, bytes) = self.file.tensor(gguf).ok_or_else(lost)?;
+        let inputs = info.shape.last().copied().unwrap_or(1);
+        let row = inputs / info.dtype.block_size() * info.dtype.type_size();
+        let rows = elements(&info.shape) / inputs.max(1);
+        // One row is tried here, so that reading the others cannot fail.
+        let mut probe = vec![0.0; inputs];
+        if bytes.len() != rows * row || !convert(info.dtype, &bytes[..row], &mut probe) {
+            return Err(self.file.corrupt(&tr!("the weight {name} cannot be read", "无法读取权重 {name}")));
+        }
+        let head = self.interleaved_heads(name).map(|heads| rows / heads);
+        Ok(Box::new(GgufRows {
+            file: Arc::clone(&self.file),
+            tensor: gguf.clone(),
+            dtype: info.dtype,
+            row,
+            inputs,
+            head,
+        }))
+    }
+
     fn try_tensor(&self, name: &str) -> Result<Option<Tensor>> {
         let Some((info, bytes)) = self.names.get(name).and_then(|gguf| self.file.tensor(gguf)) else {
             return Ok(None);
         };
-        let mut data = vec![0.0; elements(&info.shape)];
         let row = info.shape.last().copied().unwrap_or(1);
-        let whole = match info.dtype {
-            GgmlDType::F32 => widen::<4>(bytes, &mut data, copy_f32),
-            GgmlDType::F16 => widen::<2>(bytes, &mut data, widen_f16),
-            GgmlDType::BF16 => widen::<2>(bytes, &mut data, widen_bf16),
-            GgmlDType::Q4_0 => dequantise::<k_quants::BlockQ4_0>(bytes, &mut data),
-            GgmlDType::Q4_1 => dequantise::<k_quants::BlockQ4_1>(bytes, &mut data),
-            GgmlDType::Q5_0 => dequantise::<k_quants::BlockQ5_0>(bytes, &mut data),
-            GgmlDType::Q5_1 => dequantise::<k_quants::BlockQ5_1>(bytes, &mut data),
-            GgmlDType::Q8_0 => dequantise::<k_quants::BlockQ8_0>(bytes, &mut data),
-            GgmlDType::Q2K => dequantise::<k_quants::BlockQ2K>(bytes, &mut data),
-            GgmlDType::Q3K => dequantise::<k_quants::BlockQ3K>(bytes, &mut data),
-            GgmlDType::Q4K => dequantise::<k_quants::BlockQ4K>(bytes, &mut data),
-            GgmlDType::Q5K => dequantise::<k_quants::BlockQ5K>(bytes, &mut data),
-            GgmlDType::Q6K => dequantise::<k_quants::BlockQ6K>(bytes, &mut data),
-            GgmlDType::Q8_1 | GgmlDType::Q8K => false,
-        };
-        if !whole {
-            return Err(self.file.corrupt(&tr!("the weight {name} cannot be read", "无法读取权重 {name}")));
-        }
+        let data = widen(info.dtype, bytes, elements(&info.shape))
+            .ok_or_else(|| self.file.corrupt(&tr!("the weight {name} cannot be read", "无法读取权重 {name}")))?;
         let data = match self.interleaved_heads(name) {
             Some(heads) => separate_halves(&data, heads, row),
             None => data,
@@ -167,16 +175,90 @@ fn storage_name(dtype: GgmlDType) -> &'static str {
     }
 }
 
+/// Rows of one weight in the mapped file.
+struct GgufRows {
+    file: Arc<Gguf>,
+    /// Its name in the file.
+    tensor: String,
+    dtype: GgmlDType,
+    /// Bytes of a row.
+    row: usize,
+    inputs: usize,
+    /// Rows of a head, where the file interleaves them.
+    head: Option<usize>,
+}
+
+impl GgufRows {
+    fn data(&self) -> &[u8] {
+        self.file.tensor(&self.tensor).map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
+impl StoredRows for GgufRows {
+    fn read(&self, rows: Range<usize>, out: &mut [f32]) {
+        let bytes = self.data();
+        match self.head {
+            None => {
+                convert(self.dtype, &bytes[rows.start * self.row..rows.end * self.row], out);
+            }
+            // See `separate_halves`: row i of a head's first half lies at 2i, of its second half at 2i + 1.
+            Some(head) => {
+                for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
+                    let (start, i, half) = (row / head * head, row % head, head / 2);
+                    let from = start + if i < half { 2 * i } else { 2 * (i - half) + 1 };
+                    convert(self.dtype, &bytes[from * self.row..(from + 1) * self.row], out);
+                }
+            }
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.data().len()
+    }
+}
+
 /// Elements that one task converts: a multiple of every block length, some hundred microseconds of work.
 const TASK: usize = 1 << 16;
 
-/// Converts words of `N` bytes; false when their number is not that of `out`.
-fn widen<const N: usize>(bytes: &[u8], out: &mut [f32], convert: fn(&[u8], &mut [f32])) -> bool {
-    if bytes.len() != out.len() * N {
-        return false;
+/// `len` numbers of type `dtype` on all cores; `None` when `bytes` are not exactly those.
+fn widen(dtype: GgmlDType, bytes: &[u8], len: usize) -> Option<Vec<f32>> {
+    let (block, size) = (dtype.block_size(), dtype.type_size());
+    if !len.is_multiple_of(block) || bytes.len() != len / block * size {
+        return None;
     }
-    bytes.par_chunks(TASK * N).zip(out.par_chunks_mut(TASK)).for_each(|(bytes, out)| convert(bytes, out));
-    true
+    let mut data = vec![0.0; len];
+    bytes
+        .par_chunks(TASK / block * size)
+        .zip(data.par_chunks_mut(TASK))
+        .all(|(bytes, out)| convert(dtype, bytes, out))
+        .then_some(data)
+}
+
+/// Converts whole blocks to f32; false when `bytes` are not exactly the blocks of `out`, or of a type that is never stored.
+fn convert(dtype: GgmlDType, bytes: &[u8], out: &mut [f32]) -> bool {
+    let plain = |size: usize, widen: fn(&[u8], &mut [f32]), out: &mut [f32]| {
+        let whole = bytes.len() == out.len() * size;
+        if whole {
+            widen(bytes, out);
+        }
+        whole
+    };
+    match dtype {
+        GgmlDType::F32 => plain(4, copy_f32, out),
+        GgmlDType::F16 => plain(2, widen_f16, out),
+        GgmlDType::BF16 => plain(2, widen_bf16, out),
+        GgmlDType::Q4_0 => dequantise::<k_quants::BlockQ4_0>(bytes, out),
+        GgmlDType::Q4_1 => dequantise::<k_quants::BlockQ4_1>(bytes, out),
+        GgmlDType::Q5_0 => dequantise::<k_quants::BlockQ5_0>(bytes, out),
+        GgmlDType::Q5_1 => dequantise::<k_quants::BlockQ5_1>(bytes, out),
+        GgmlDType::Q8_0 => dequantise::<k_quants::BlockQ8_0>(bytes, out),
+        GgmlDType::Q2K => dequantise::<k_quants::BlockQ2K>(bytes, out),
+        GgmlDType::Q3K => dequantise::<k_quants::BlockQ3K>(bytes, out),
+        GgmlDType::Q4K => dequantise::<k_quants::BlockQ4K>(bytes, out),
+        GgmlDType::Q5K => dequantise::<k_quants::BlockQ5K>(bytes, out),
+        GgmlDType::Q6K => dequantise::<k_quants::BlockQ6K>(bytes, out),
+        GgmlDType::Q8_1 | GgmlDType::Q8K => false,
+    }
 }
 
 /// De-quantises blocks of type `T`; false when `bytes` are not exactly the blocks of `out`.
@@ -186,10 +268,7 @@ fn dequantise<T: GgmlType>(bytes: &[u8], out: &mut [f32]) -> bool {
     if !before.is_empty() || !after.is_empty() || blocks.len() * T::BLCK_SIZE != out.len() {
         return false;
     }
-    blocks
-        .par_chunks(TASK / T::BLCK_SIZE)
-        .zip(out.par_chunks_mut(TASK))
-        .for_each(|(blocks, out)| T::to_float(blocks, out));
+    T::to_float(blocks, out);
     true
 }
 

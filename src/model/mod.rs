@@ -16,20 +16,26 @@ mod lora;
 mod lora_config;
 pub mod pull;
 mod pypi;
+mod random_weights;
 mod repository;
 mod safetensors;
 mod tokenizer;
 mod tokenizer_gguf;
+mod training_pass;
+mod weight_form;
 mod weights;
 
 pub use config::{Architecture, ModelConfig, RopeScaling};
-pub use decoder::{Decoder, KvBlock, Stretch, Tape, TrainingRows, Workspace};
+pub use decoder::{Decoder, KvBlock, Stretch, Workspace};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
 pub use lora::{BlockLora, Lora, LoraGradients, Projection};
 pub use lora_config::{LoraConfig, parse_pattern};
+pub use random_weights::RandomWeights;
 pub use repository::{Hub, Repository};
 pub use tokenizer::{DecodeStream, Tokenizer};
+pub use training_pass::{MemoryPlan, Tape, TrainingRows};
+pub use weight_form::{BaseStorage, WeightForm};
 pub use weights::{Format, ModelFiles, Tensor, WeightSource, open};
 
 /// Hexadecimal digits of a hash.

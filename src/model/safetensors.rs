@@ -1,8 +1,9 @@
 //! Weights of a Hugging Face folder: one `model.safetensors`, or shards with an index.
 
 use super::gguf::pull_again;
-use super::weights::{Tensor, WeightSource, copy_f32, read_json, widen_bf16, widen_f16};
+use super::weights::{Tensor, WeightSource, copy_f32, missing, read_json, widen_bf16, widen_f16};
 use crate::error::{Error, Kind, Result};
+use crate::ops::StoredRows;
 use crate::tr;
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -10,6 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where one weight lies.
 struct Entry {
@@ -19,10 +21,40 @@ struct Entry {
     bytes: Range<usize>,
 }
 
+/// How numbers of `dtype` become f32.
+fn widening(dtype: Dtype) -> fn(&[u8], &mut [f32]) {
+    match dtype {
+        Dtype::F16 => widen_f16,
+        Dtype::BF16 => widen_bf16,
+        _ => copy_f32,
+    }
+}
+
+/// Rows of one weight in the mapped files.
+struct MappedRows {
+    shards: Arc<Vec<Mmap>>,
+    shard: usize,
+    bytes: Range<usize>,
+    /// Bytes of a row.
+    row: usize,
+    convert: fn(&[u8], &mut [f32]),
+}
+
+impl StoredRows for MappedRows {
+    fn read(&self, rows: Range<usize>, out: &mut [f32]) {
+        let bytes = &self.shards[self.shard][self.bytes.clone()];
+        (self.convert)(&bytes[rows.start * self.row..rows.end * self.row], out);
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 /// The memory-mapped weights of a folder.
 pub struct SafetensorsWeights {
     folder: PathBuf,
-    shards: Vec<Mmap>,
+    shards: Arc<Vec<Mmap>>,
     /// By Hugging Face name.
     entries: BTreeMap<String, Entry>,
 }
@@ -36,7 +68,7 @@ impl SafetensorsWeights {
         let single = folder.join("model.safetensors");
         let index = folder.join("model.safetensors.index.json");
         let mut weights =
-            SafetensorsWeights { folder: folder.to_owned(), shards: Vec::new(), entries: BTreeMap::new() };
+            SafetensorsWeights { folder: folder.to_owned(), shards: Arc::default(), entries: BTreeMap::new() };
         if index.is_file() {
             let map = index_map(&index)?;
             for shard in map.values().collect::<BTreeSet<_>>() {
@@ -105,7 +137,10 @@ impl SafetensorsWeights {
                 return Err(corrupt(tr!("{place}: the weight {shown} occurs twice", "{place}：权重 {shown} 出现两次")));
             }
         }
-        self.shards.push(map);
+        // Nothing else holds the list while it is filled.
+        if let Some(shards) = Arc::get_mut(&mut self.shards) {
+            shards.push(map);
+        }
         Ok(())
     }
 }
@@ -163,14 +198,22 @@ impl WeightSource for SafetensorsWeights {
         &self.folder
     }
 
+    fn stored_rows(&self, name: &str) -> Result<Box<dyn StoredRows>> {
+        let entry = self.entries.get(name).ok_or_else(|| missing(&self.folder, name))?;
+        let inputs = entry.shape.last().copied().unwrap_or(1);
+        Ok(Box::new(MappedRows {
+            shards: Arc::clone(&self.shards),
+            shard: entry.shard,
+            bytes: entry.bytes.clone(),
+            row: inputs * entry.dtype.bitsize() / 8,
+            convert: widening(entry.dtype),
+        }))
+    }
+
     fn try_tensor(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(entry) = self.entries.get(name) else { return Ok(None) };
         let bytes = &self.shards[entry.shard][entry.bytes.clone()];
-        let convert = match entry.dtype {
-            Dtype::F16 => widen_f16,
-            Dtype::BF16 => widen_bf16,
-            _ => copy_f32,
-        };
+        let convert = widening(entry.dtype);
         let width = entry.dtype.bitsize() / 8;
         let mut data = vec![0.0; bytes.len() / width];
         const TASK: usize = 1 << 16;

@@ -5,6 +5,7 @@ use super::gguf::{Gguf, pull_again};
 use super::gguf_weights::GgufWeights;
 use super::safetensors::SafetensorsWeights;
 use crate::error::{Error, Kind, Result};
+use crate::ops::StoredRows;
 use crate::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,12 @@ pub trait WeightSource {
     /// `Corrupt` when its bytes cannot be read.
     fn try_tensor(&self, name: &str) -> Result<Option<Tensor>>;
 
+    /// The weight `name`, a matrix whose shape has been checked, row by row as its file has it; the file stays mapped.
+    ///
+    /// # Errors
+    /// As [`WeightSource::tensor`].
+    fn stored_rows(&self, name: &str) -> Result<Box<dyn StoredRows>>;
+
     /// The files, for messages.
     fn place(&self) -> &Path;
 
@@ -48,7 +55,7 @@ pub trait WeightSource {
     }
 }
 
-fn missing(place: &Path, name: &str) -> Error {
+pub(super) fn missing(place: &Path, name: &str) -> Error {
     let (place, name) = (place.display(), name.escape_default());
     Error::new(Kind::Corrupt, tr!("{place}: the weight {name} is missing", "{place}：缺少权重 {name}"))
         .hint(pull_again())

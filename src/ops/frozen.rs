@@ -1,23 +1,183 @@
 //! A weight that is never trained: it offers `x·Wᵀ` and `dy·W`, and no weight gradient exists at all.
+//!
+//! How it is stored and in which arithmetic it is multiplied are this type's own business: f32, bf16 packed
+//! once for the processor's kernel, or as the model's file has it (quantised or not), read block by block
+//! in every product (QLoRA, Dettmers et al. 2023).
 
+use super::bf16::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, right_panel_len};
 use super::few_rows::{MOST_ROWS, few_rows};
 use super::matmul::{Threads, View, ViewMut, matmul};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// In which numbers frozen weights are multiplied. Sums are f32 in either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// Single precision.
+    F32,
+    /// bfloat16 operands; needs a processor with AVX-512 BF16.
+    Bf16,
+}
+
+impl Arithmetic {
+    /// `f32` or `bf16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arithmetic::F32 => "f32",
+            Arithmetic::Bf16 => "bf16",
+        }
+    }
+
+    /// Whether this processor has it.
+    pub fn available(self) -> bool {
+        self == Arithmetic::F32 || bf16::available()
+    }
+
+    /// The fastest that this processor has.
+    pub fn fastest() -> Arithmetic {
+        if bf16::available() { Arithmetic::Bf16 } else { Arithmetic::F32 }
+    }
+}
+
+/// Rows of a weight that stay as a file has them.
+pub trait StoredRows: Send + Sync {
+    /// Writes rows `rows` as f32.
+    fn read(&self, rows: Range<usize>, out: &mut [f32]);
+
+    /// Bytes held for the whole weight.
+    fn bytes(&self) -> usize;
+}
 
 /// A frozen linear map, weight `[outputs, inputs]`.
-///
-/// How the weight is stored is this type's own business (f32 today; packed bf16 or a GGUF
-/// quantisation fit behind the same two operations).
 pub struct Frozen {
     outputs: usize,
     inputs: usize,
-    weight: Vec<f32>,
+    arithmetic: Arithmetic,
+    storage: Storage,
 }
 
+enum Storage {
+    F32(Vec<f32>),
+    /// Packed once, for either product: panels of outputs and panels of inputs.
+    Packed {
+        by_output: Packed,
+        by_input: Packed,
+    },
+    Stored(Box<dyn StoredRows>),
+}
+
+/// Right panels that lie one after another.
+struct Packed {
+    words: Vec<u32>,
+    pairs: usize,
+}
+
+/// A stretch of the common dimension of packed panels.
+struct Part<'a> {
+    packed: &'a Packed,
+    pairs: Range<usize>,
+}
+
+impl Panels for Part<'_> {
+    fn panels(&self) -> usize {
+        self.packed.words.len() / right_panel_len(self.packed.pairs)
+    }
+
+    fn panel<'a>(&'a self, index: usize, _: &'a mut bf16::Scratch) -> &'a [u32] {
+        let first = index * right_panel_len(self.packed.pairs);
+        &self.packed.words[first + right_panel_len(self.pairs.start)..first + right_panel_len(self.pairs.end)]
+    }
+}
+
+/// Stored rows as right panels of outputs, read when a task comes to them.
+struct ReadByOutput<'a> {
+    rows: &'a dyn StoredRows,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Panels for ReadByOutput<'_> {
+    fn panels(&self) -> usize {
+        self.outputs.div_ceil(bf16::COLS)
+    }
+
+    fn panel<'a>(&'a self, index: usize, scratch: &'a mut bf16::Scratch) -> &'a [u32] {
+        let rows = index * bf16::COLS..((index + 1) * bf16::COLS).min(self.outputs);
+        let count = rows.len();
+        scratch.rows.resize(bf16::COLS * self.inputs, 0.0);
+        self.rows.read(rows, &mut scratch.rows[..count * self.inputs]);
+        scratch.words.resize(right_panel_len(self.inputs.div_ceil(2)), 0);
+        pack_right_rows(&mut scratch.words, &scratch.rows, count, self.inputs, self.inputs);
+        &scratch.words
+    }
+}
+
+/// The left operand of a product, packed once for all weights that it meets.
+#[derive(Clone, Copy)]
+pub struct Input<'a> {
+    values: &'a [f32],
+    rows: usize,
+    packed: Option<&'a Left>,
+}
+
+/// A buffer that prepares left operands.
+#[derive(Default)]
+pub struct Operand(Left);
+
+impl Operand {
+    /// `x` [n, width], ready for products in `arithmetic`.
+    pub fn prepare<'a>(&'a mut self, arithmetic: Arithmetic, x: &'a [f32], n: usize, width: usize) -> Input<'a> {
+        let packed = match arithmetic {
+            Arithmetic::F32 => None,
+            Arithmetic::Bf16 => {
+                self.0.pack(x, n, width);
+                Some(&self.0)
+            }
+        };
+        Input { values: x, rows: n, packed }
+    }
+
+    /// A bf16 operand whose rows `fill(row, columns, out)` writes, so that they never exist as a whole.
+    pub fn prepare_with(
+        &mut self,
+        n: usize,
+        width: usize,
+        fill: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
+    ) -> Input<'_> {
+        self.0.pack_with(n, width, fill);
+        Input { values: &[], rows: n, packed: Some(&self.0) }
+    }
+}
+
+/// Pairs of the common dimension that are worked through at a time: the panels of both operands stay in the
+/// second-level cache.
+const PAIRS_AT_ONCE: usize = 1024;
+
+/// Rows of a stored weight that exist as f32 at a time.
+const ROWS_AT_ONCE: usize = 256;
+
 impl Frozen {
-    /// Wraps a row-major weight. The caller has checked the shape: `weight.len() == outputs * inputs`.
-    pub fn new(weight: Vec<f32>, outputs: usize, inputs: usize) -> Self {
+    /// Wraps a row-major weight. The caller has checked the shape, `weight.len() == outputs * inputs`, and
+    /// that the processor has `arithmetic`.
+    pub fn new(weight: Vec<f32>, outputs: usize, inputs: usize, arithmetic: Arithmetic) -> Self {
         assert!(weight.len() == outputs * inputs, "weight does not have its shape");
-        Frozen { outputs, inputs, weight }
+        let storage = match arithmetic {
+            Arithmetic::F32 => Storage::F32(weight),
+            Arithmetic::Bf16 => Storage::Packed {
+                by_output: Packed::of(outputs, inputs, |panel, first, count| {
+                    pack_right_rows(panel, &weight[first * inputs..], count, inputs, inputs);
+                }),
+                by_input: Packed::of(inputs, outputs, |panel, first, count| {
+                    pack_right_cols(panel, &weight[first..], count, outputs, inputs);
+                }),
+            },
+        };
+        Frozen { outputs, inputs, arithmetic, storage }
+    }
+
+    /// A weight that stays as its file has it.
+    pub fn stored(rows: Box<dyn StoredRows>, outputs: usize, inputs: usize, arithmetic: Arithmetic) -> Self {
+        Frozen { outputs, inputs, arithmetic, storage: Storage::Stored(rows) }
     }
 
     /// Rows of the weight.
@@ -30,40 +190,155 @@ impl Frozen {
         self.inputs
     }
 
-    /// Row `i`: the embedding of token `i`, when this is an embedding table.
-    pub fn row(&self, i: usize) -> &[f32] {
-        &self.weight[i * self.inputs..(i + 1) * self.inputs]
+    /// In which numbers it is multiplied.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
-    /// The weight, row-major.
-    pub fn weight(&self) -> &[f32] {
-        &self.weight
-    }
-
-    /// `y = x·Wᵀ`: `x` [n, inputs] → `y` [n, outputs].
-    pub fn forward(&self, x: &[f32], y: &mut [f32], n: usize) {
-        if n <= MOST_ROWS {
-            return few_rows(&self.weight, x, y, n, self.inputs);
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        match &self.storage {
+            Storage::F32(weight) => 4 * weight.len(),
+            Storage::Packed { by_output, by_input } => 4 * (by_output.words.len() + by_input.words.len()),
+            Storage::Stored(rows) => rows.bytes(),
         }
-        matmul(
-            ViewMut::new(y, n, self.outputs),
-            0.0,
-            View::new(x, n, self.inputs),
-            View::new(&self.weight, self.outputs, self.inputs).t(),
-            1.0,
-            Threads::All,
-        );
     }
 
-    /// `dx = keep·dx + dy·W`: `dy` [n, outputs] → `dx` [n, inputs].
-    pub fn backward(&self, dy: &[f32], dx: &mut [f32], n: usize, keep: f32) {
-        matmul(
-            ViewMut::new(dx, n, self.inputs),
-            keep,
-            View::new(dy, n, self.outputs),
-            View::new(&self.weight, self.outputs, self.inputs),
-            1.0,
-            Threads::All,
-        );
+    /// Rows `rows` as f32, with the precision that they are held in.
+    pub fn read(&self, rows: Range<usize>, out: &mut [f32]) {
+        match &self.storage {
+            Storage::F32(weight) => out.copy_from_slice(&weight[rows.start * self.inputs..rows.end * self.inputs]),
+            Storage::Packed { by_output, .. } => {
+                for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
+                    let panel = &by_output.words[row / bf16::COLS * right_panel_len(by_output.pairs)..];
+                    for (pair, out) in out.chunks_mut(2).enumerate() {
+                        let word = panel[pair * bf16::COLS + row % bf16::COLS];
+                        out[0] = f32::from_bits(word << 16);
+                        if let Some(second) = out.get_mut(1) {
+                            *second = f32::from_bits(word & 0xffff_0000);
+                        }
+                    }
+                }
+            }
+            Storage::Stored(stored) => stored.read(rows, out),
+        }
+    }
+
+    /// `y = start + x·Wᵀ`: `x` [n, inputs] → `y` [n, outputs].
+    pub fn forward(&self, x: Input<'_>, y: &mut [f32], start: Start<'_>) {
+        let n = x.rows;
+        match (&self.storage, x.packed) {
+            (Storage::Packed { by_output, .. }, Some(left)) => {
+                let part = Part { packed: by_output, pairs: 0..by_output.pairs };
+                bf16::product(left, 0..by_output.pairs, &part, y, self.outputs, start);
+            }
+            (Storage::Stored(rows), Some(left)) => {
+                let panels = ReadByOutput { rows: &**rows, outputs: self.outputs, inputs: self.inputs };
+                bf16::product(left, 0..left.pairs(), &panels, y, self.outputs, start);
+            }
+            (Storage::F32(weight), _) if n <= MOST_ROWS && matches!(start, Start::Zero) => {
+                few_rows(weight, x.values, y, n, self.inputs);
+            }
+            (_, _) => {
+                let keep = begin(y, start);
+                self.for_f32_rows(|first, rows, weight| {
+                    matmul(
+                        ViewMut::strided(&mut y[first..], n, rows, self.outputs),
+                        keep,
+                        View::new(x.values, n, self.inputs),
+                        View::new(weight, rows, self.inputs).t(),
+                        1.0,
+                        Threads::All,
+                    );
+                });
+            }
+        }
+    }
+
+    /// `dx = start + dy·W`: `dy` [n, outputs] → `dx` [n, inputs].
+    pub fn backward(&self, dy: Input<'_>, dx: &mut [f32], start: Start<'_>) {
+        let n = dy.rows;
+        match (&self.storage, dy.packed) {
+            (Storage::Packed { by_input, .. }, Some(left)) => {
+                let mut start = start;
+                for first in (0..by_input.pairs).step_by(PAIRS_AT_ONCE) {
+                    let pairs = first..(first + PAIRS_AT_ONCE).min(by_input.pairs);
+                    let part = Part { packed: by_input, pairs: pairs.clone() };
+                    bf16::product(left, pairs, &part, dx, self.inputs, start);
+                    start = Start::Keep;
+                }
+            }
+            (Storage::Stored(_), Some(left)) => {
+                let mut start = start;
+                self.for_f32_rows(|first, rows, weight| {
+                    let packed = Packed::of(self.inputs, rows, |panel, column, count| {
+                        pack_right_cols(panel, &weight[column..], count, rows, self.inputs);
+                    });
+                    let part = Part { packed: &packed, pairs: 0..packed.pairs };
+                    let pairs = first / 2..first / 2 + packed.pairs;
+                    bf16::product(left, pairs, &part, dx, self.inputs, start);
+                    start = Start::Keep;
+                });
+            }
+            (_, _) => {
+                let mut keep = begin(dx, start);
+                self.for_f32_rows(|first, rows, weight| {
+                    matmul(
+                        ViewMut::new(dx, n, self.inputs),
+                        keep,
+                        View::strided(&dy.values[first..], n, rows, self.outputs),
+                        View::new(weight, rows, self.inputs),
+                        1.0,
+                        Threads::All,
+                    );
+                    keep = 1.0;
+                });
+            }
+        }
+    }
+
+    /// Calls `work(first row, rows, weight)` with all of the weight as f32: at once where it lies so, in blocks of
+    /// [`ROWS_AT_ONCE`] rows where it must be read.
+    fn for_f32_rows(&self, mut work: impl FnMut(usize, usize, &[f32])) {
+        if let Storage::F32(weight) = &self.storage {
+            return work(0, self.outputs, weight);
+        }
+        /// Rows that one task reads.
+        const TASK: usize = 16;
+        let mut block = vec![0.0f32; ROWS_AT_ONCE.min(self.outputs) * self.inputs];
+        for first in (0..self.outputs).step_by(ROWS_AT_ONCE) {
+            let rows = ROWS_AT_ONCE.min(self.outputs - first);
+            let block = &mut block[..rows * self.inputs];
+            block.par_chunks_mut(TASK * self.inputs).enumerate().for_each(|(i, out)| {
+                let from = first + i * TASK;
+                self.read(from..from + out.len() / self.inputs, out);
+            });
+            work(first, rows, block);
+        }
+    }
+}
+
+impl Packed {
+    /// Packs all panels of a right operand with `columns` columns and a common dimension of `common`.
+    fn of(columns: usize, common: usize, pack: impl Fn(&mut [u32], usize, usize) + Sync) -> Packed {
+        let pairs = common.div_ceil(2);
+        let mut words = vec![0; columns.div_ceil(bf16::COLS) * right_panel_len(pairs)];
+        words.par_chunks_mut(right_panel_len(pairs)).enumerate().for_each(|(i, panel)| {
+            let first = i * bf16::COLS;
+            pack(panel, first, bf16::COLS.min(columns - first));
+        });
+        Packed { words, pairs }
+    }
+}
+
+/// Brings `y` to what the product starts from; gives the factor on it.
+fn begin(y: &mut [f32], start: Start<'_>) -> f32 {
+    match start {
+        Start::Zero => 0.0,
+        Start::Keep => 1.0,
+        Start::From(x) => {
+            y.copy_from_slice(&x[..y.len()]);
+            1.0
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::dropout::DropoutMask;
 use super::matmul::{Threads, View, ViewMut, matmul};
+use super::skinny::{from_low, outer, to_low};
 
 /// Trainable factors of one projection.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,9 @@ pub struct LoraGradient {
     pub b: Vec<f32>,
 }
 
+/// From this rank on a general product is faster than one that reads the large operand in place.
+const GENERAL_FROM: usize = 33;
+
 impl LoraPair {
     fn inputs(&self) -> usize {
         self.a.len() / self.rank
@@ -39,13 +43,20 @@ impl LoraPair {
         LoraGradient { a: vec![0.0; self.a.len()], b: vec![0.0; self.b.len()] }
     }
 
-    /// `low = x·Aᵀ` [n, rank] (kept for the backward) and `y += s·low·Bᵀ`. `x` already carries dropout.
-    pub fn forward(&self, x: &[f32], low: &mut Vec<f32>, y: &mut [f32], n: usize) {
-        low.resize(n * self.rank, 0.0);
-        let a = View::new(&self.a, self.rank, self.inputs()).t();
-        matmul(ViewMut::new(low, n, self.rank), 0.0, View::new(x, n, self.inputs()), a, 1.0, Threads::All);
-        let b = View::new(&self.b, self.outputs(), self.rank).t();
-        matmul(ViewMut::new(y, n, self.outputs()), 1.0, View::new(low, n, self.rank), b, self.scale, Threads::All);
+    /// `low = s·x·Aᵀ` [n, rank] (kept for the backward) and `y += low·Bᵀ`. `x` already carries dropout.
+    pub fn forward(&self, x: &[f32], low: &mut Vec<f32>, y: &mut [f32], n: usize, scratch: &mut LoraScratch) {
+        let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.rank);
+        low.resize(n * rank, 0.0);
+        if rank < GENERAL_FROM {
+            to_low(x, &self.a, inputs, self.scale, low);
+            transpose(&self.b, outputs, rank, &mut scratch.b);
+            from_low(low, &scratch.b, rank, y);
+        } else {
+            let a = View::new(&self.a, rank, inputs).t();
+            matmul(ViewMut::new(low, n, rank), 0.0, View::new(x, n, inputs), a, self.scale, Threads::All);
+            let b = View::new(&self.b, outputs, rank).t();
+            matmul(ViewMut::new(y, n, outputs), 1.0, View::new(low, n, rank), b, 1.0, Threads::All);
+        }
     }
 
     /// Accumulates dA and dB, and adds the update's share to `dx` when it is wanted.
@@ -63,36 +74,70 @@ impl LoraPair {
         scratch: &mut LoraScratch,
     ) {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.rank);
-        let dy = View::new(dy, n, outputs);
-        // dB = s·dyᵀ·low
-        let grad_b = ViewMut::new(&mut gradient.b, outputs, rank);
-        matmul(grad_b, 1.0, dy.t(), View::new(low, n, rank), self.scale, Threads::All);
-        // dlow = s·dy·B
+        let skinny = rank < GENERAL_FROM;
         scratch.low.resize(n * rank, 0.0);
-        let b = View::new(&self.b, outputs, rank);
-        matmul(ViewMut::new(&mut scratch.low, n, rank), 0.0, dy, b, self.scale, Threads::All);
-        let dlow = View::new(&scratch.low, n, rank);
-        // dA = dlowᵀ·x
-        let grad_a = ViewMut::new(&mut gradient.a, rank, inputs);
-        matmul(grad_a, 1.0, dlow.t(), View::new(x, n, inputs), 1.0, Threads::All);
-        if let Some(dx) = dx {
-            let a = View::new(&self.a, rank, inputs);
-            match mask {
-                None => matmul(ViewMut::new(dx, n, inputs), 1.0, dlow, a, 1.0, Threads::All),
-                Some(mask) => {
-                    scratch.wide.resize(n * inputs, 0.0);
-                    matmul(ViewMut::new(&mut scratch.wide, n, inputs), 0.0, dlow, a, 1.0, Threads::All);
-                    mask.apply(&scratch.wide, &mut scratch.dropped, inputs);
-                    super::add_assign(dx, &scratch.dropped);
+        if skinny {
+            // dB = dyᵀ·low, made as its transpose, in which long rows lie in memory
+            scratch.gradient.clear();
+            scratch.gradient.resize(rank * outputs, 0.0);
+            outer(low, rank, dy, 1.0, &mut scratch.gradient);
+            for (o, row) in gradient.b.chunks_exact_mut(rank).enumerate() {
+                for (r, g) in row.iter_mut().enumerate() {
+                    *g += scratch.gradient[r * outputs + o];
                 }
+            }
+            // dlow = s·dy·B
+            transpose(&self.b, outputs, rank, &mut scratch.b);
+            to_low(dy, &scratch.b, outputs, self.scale, &mut scratch.low);
+            // dA = dlowᵀ·x
+            outer(&scratch.low, rank, x, 1.0, &mut gradient.a);
+        } else {
+            let dy = View::new(dy, n, outputs);
+            let grad_b = ViewMut::new(&mut gradient.b, outputs, rank);
+            matmul(grad_b, 1.0, dy.t(), View::new(low, n, rank), 1.0, Threads::All);
+            let b = View::new(&self.b, outputs, rank);
+            matmul(ViewMut::new(&mut scratch.low, n, rank), 0.0, dy, b, self.scale, Threads::All);
+            let grad_a = ViewMut::new(&mut gradient.a, rank, inputs);
+            let dlow = View::new(&scratch.low, n, rank);
+            matmul(grad_a, 1.0, dlow.t(), View::new(x, n, inputs), 1.0, Threads::All);
+        }
+        let Some(dx) = dx else { return };
+        let add_share = |dlow: &[f32], dx: &mut [f32]| {
+            if skinny {
+                from_low(dlow, &self.a, rank, dx);
+            } else {
+                let a = View::new(&self.a, rank, inputs);
+                matmul(ViewMut::new(dx, n, inputs), 1.0, View::new(dlow, n, rank), a, 1.0, Threads::All);
+            }
+        };
+        match mask {
+            None => add_share(&scratch.low, dx),
+            Some(mask) => {
+                scratch.wide.clear();
+                scratch.wide.resize(n * inputs, 0.0);
+                add_share(&scratch.low, &mut scratch.wide);
+                mask.apply(&scratch.wide, &mut scratch.dropped, inputs);
+                super::add_assign(dx, &scratch.dropped);
             }
         }
     }
 }
 
-/// Buffers of the LoRA backward, reused between calls.
+/// `out[c, r] = x[r, c]` for `x` [rows, cols].
+fn transpose(x: &[f32], rows: usize, cols: usize, out: &mut Vec<f32>) {
+    out.resize(rows * cols, 0.0);
+    for (r, row) in x.chunks_exact(cols).enumerate() {
+        for (c, value) in row.iter().enumerate() {
+            out[c * rows + r] = *value;
+        }
+    }
+}
+
+/// Buffers of the low-rank update, reused between calls.
 #[derive(Default)]
 pub struct LoraScratch {
+    b: Vec<f32>,
+    gradient: Vec<f32>,
     low: Vec<f32>,
     wide: Vec<f32>,
     dropped: Vec<f32>,

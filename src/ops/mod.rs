@@ -8,6 +8,7 @@
 //! The same forward functions serve training and inference.
 
 mod attention;
+mod bf16;
 mod cross_entropy;
 mod dropout;
 mod elementwise;
@@ -17,13 +18,16 @@ mod lora;
 mod matmul;
 mod rms_norm;
 mod rope;
+mod simd;
+mod skinny;
 
-pub use attention::{HeadLayout, Span, attention, attention_backward};
-pub use cross_entropy::{linear_cross_entropy, log_sum_exp};
+pub use attention::{Attended, HeadLayout, Qkv, Span, attention, attention_backward};
+pub use bf16::Start;
+pub use cross_entropy::{HeadScratch, linear_cross_entropy, log_sum_exp};
 pub use dropout::DropoutMask;
-pub use elementwise::{add_assign, exp, swiglu, swiglu_backward};
-pub use frozen::Frozen;
+pub use elementwise::{add_assign, add_bias, exp, swiglu, swiglu_backward};
+pub use frozen::{Arithmetic, Frozen, Input, Operand, StoredRows};
 pub use lora::{LoraGradient, LoraPair, LoraScratch};
 pub use matmul::{Threads, View, ViewMut, matmul};
-pub use rms_norm::{rms_norm, rms_norm_backward};
+pub use rms_norm::{rms_norm, rms_norm_again, rms_norm_backward};
 pub use rope::{RopeTable, rope_scaled_frequencies};

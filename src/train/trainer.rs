@@ -170,7 +170,7 @@ impl Trainer<'_> {
         for (i, micro) in window.iter().enumerate() {
             let batch = collate(rows(micro));
             let seed = self.config.seed ^ (step << 16) ^ i as u64;
-            let dropout = DropoutMask { seed, p: self.config.lora.dropout as f32 }.child(step);
+            let dropout = DropoutMask { seed, p: self.config.lora.dropout as f32, first_row: 0 }.child(step);
             sum += self.decoder.loss(&batch, Some(&state.lora), Some(dropout), Some((gradients, scale)), tape)?;
         }
         let loss = sum / supervised.max(1) as f64;

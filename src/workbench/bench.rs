@@ -1,11 +1,10 @@
 //! Throughput of this machine, on work that other programs can be given too.
 
-use super::LoadedModel;
 use crate::batch::collate;
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::machine::peak_rss_mb;
-use crate::model::{Lora, LoraConfig, Projection, Tape};
+use crate::model::{Decoder, Lora, LoraConfig, ModelConfig, Projection, RandomWeights, Tape, TrainingRows, WeightForm};
 use crate::prompt::Rendered;
 use crate::tr;
 use crate::train::AdamW;
@@ -13,13 +12,14 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
+use std::path::Path;
 use std::time::Instant;
 
 /// What `bench train` is asked to do.
 #[derive(Clone, Debug)]
 pub struct TrainBench {
-    /// Tokens of a row.
-    pub seq_len: usize,
+    /// Shortest and longest row, in tokens; lengths between them are drawn evenly.
+    pub lengths: (usize, usize),
     /// Rows of a step.
     pub batch: usize,
     /// Steps that are timed, after one that is not.
@@ -51,69 +51,98 @@ pub struct BenchReport {
     pub model: String,
 }
 
+/// A decoder of random weights for the Hugging Face configuration in the file `config`.
+///
+/// # Errors
+/// `NotFound`, `Corrupt`, those of the configuration.
+pub fn random_decoder(config: &Path, form: WeightForm, seed: u64) -> Result<Decoder> {
+    let bytes = std::fs::read(config).map_err(|e| Error::io(config, &e))?;
+    let value = serde_json::from_slice(&bytes).map_err(|e| {
+        let place = config.display();
+        Error::new(Kind::InvalidInput, tr!("{place} is no JSON: {e}", "{place} 不是 JSON：{e}"))
+            .hint(tr!("name a Hugging Face config.json", "请给出 Hugging Face 的 config.json"))
+    })?;
+    let model = ModelConfig::from_hf(&value)?;
+    Decoder::load(&model, &RandomWeights::new(&model, config, seed), form)
+}
+
 /// Times whole training steps (forward, backward, optimiser) on seeded random tokens.
 ///
 /// # Errors
 /// `InvalidInput` for a shape that cannot train, `Interrupted`.
 pub fn bench_train(
-    model: &LoadedModel,
+    decoder: &Decoder,
+    name: &str,
     bench: &TrainBench,
     sink: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<BenchReport> {
-    if bench.seq_len < 2 || bench.batch == 0 || bench.steps == 0 || !(0.0..=1.0).contains(&bench.supervised) {
+    if bench.lengths.0 < 2
+        || bench.lengths.1 < bench.lengths.0
+        || bench.batch == 0
+        || bench.steps == 0
+        || !(0.0..=1.0).contains(&bench.supervised)
+    {
         return Err(Error::new(
             Kind::InvalidInput,
             tr!("the shape of the benchmark cannot train", "该基准的形状无法训练"),
         )
         .hint(tr!(
-            "--seq-len ≥ 2, --batch ≥ 1, --steps ≥ 1, --supervised between 0 and 1",
-            "需要 --seq-len ≥ 2、--batch ≥ 1、--steps ≥ 1，--supervised 在 0 与 1 之间"
+            "--seq-len ≥ 2, --padded LOW HIGH with 2 ≤ LOW ≤ HIGH, --batch ≥ 1, --steps ≥ 1, --supervised between 0 and 1",
+            "需要 --seq-len ≥ 2、--padded LOW HIGH（2 ≤ LOW ≤ HIGH）、--batch ≥ 1、--steps ≥ 1，--supervised 在 0 与 1 之间"
         )));
     }
     let config =
         LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: bench.targets.clone(), ..LoraConfig::default() };
-    let mut lora = Lora::new(config, model.decoder.config(), bench.seed);
+    let mut lora = Lora::new(config, decoder.config(), bench.seed);
     let mut gradients = lora.zero_gradients();
     let sizes: Vec<usize> = lora.tensors().iter().map(|(_, _, data)| data.len()).collect();
     let mut optimizer = AdamW::new(sizes.into_iter(), 0.0);
     let mut rng = ChaCha8Rng::seed_from_u64(bench.seed);
-    let vocabulary = model.decoder.config().vocab_size as u32;
-    let first = ((bench.seq_len as f64 * (1.0 - bench.supervised)).round() as usize).min(bench.seq_len - 1);
+    let vocabulary = decoder.config().vocab_size as u32;
     let mut tape = Tape::default();
-    let mut seconds = 0.0;
+    let (mut seconds, mut tokens) = (0.0, 0);
     let total = bench.steps as u64;
     for step in 0..=bench.steps {
         if cancel.is_cancelled() {
             return Err(Error::new(Kind::Interrupted, tr!("interrupted", "已中断")));
         }
-        let rows: Vec<Rendered> = (0..bench.batch)
-            .map(|_| Rendered {
-                ids: (0..bench.seq_len).map(|_| rng.random_range(0..vocabulary)).collect(),
-                mask: (0..bench.seq_len).map(|i| i >= first).collect(),
-                text: String::new(),
-            })
-            .collect();
+        let batch = random_rows(bench, vocabulary, &mut rng);
         let started = Instant::now();
-        let batch = collate(&rows);
         gradients.clear();
         let scale = 1.0 / batch.targets.len().max(1) as f32;
-        model.decoder.loss(&batch, Some(&lora), None, Some((&mut gradients, scale)), &mut tape)?;
+        decoder.loss(&batch, Some(&lora), None, Some((&mut gradients, scale)), &mut tape)?;
         optimizer.update(lora.parameters_mut(), &gradients.parts(), 1e-4, 1.0);
         // The first step fills buffers and caches: it is not counted.
         if step > 0 {
             seconds += started.elapsed().as_secs_f64();
+            tokens += batch.ids.len();
         }
         sink.emit(&JobEvent::Progress { done: step as u64, total, note: String::new() });
     }
-    let tokens = (bench.steps * bench.batch * bench.seq_len) as f64;
     Ok(BenchReport {
-        tokens_per_second: tokens / seconds,
+        tokens_per_second: tokens as f64 / seconds,
         step_ms: 1000.0 * seconds / bench.steps as f64,
         peak_rss_mb: peak_rss_mb(),
-        dtype: "f32".to_owned(),
+        dtype: decoder.arithmetic().name().to_owned(),
         device: "cpu".to_owned(),
         threads: rayon::current_num_threads(),
-        model: model.name.clone(),
+        model: name.to_owned(),
     })
+}
+
+/// The rows of one step, laid end to end.
+fn random_rows(bench: &TrainBench, vocabulary: u32, rng: &mut ChaCha8Rng) -> TrainingRows {
+    let rows: Vec<Rendered> = (0..bench.batch)
+        .map(|_| {
+            let len = rng.random_range(bench.lengths.0..=bench.lengths.1);
+            let first = ((len as f64 * (1.0 - bench.supervised)).round() as usize).min(len - 1);
+            Rendered {
+                ids: (0..len).map(|_| rng.random_range(0..vocabulary)).collect(),
+                mask: (0..len).map(|i| i >= first).collect(),
+                text: String::new(),
+            }
+        })
+        .collect();
+    collate(&rows)
 }

@@ -5,7 +5,7 @@ use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::model::{Decoder, Lora, Tokenizer, adapter, open};
+use crate::model::{Decoder, Lora, Tokenizer, WeightForm, adapter, open};
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::tr;
 use std::path::{Path, PathBuf};
@@ -42,14 +42,22 @@ pub struct LoadedAdapter {
 }
 
 impl Workbench {
-    /// Loads a model: a catalogue name, a Hugging Face folder or a `.gguf` file.
+    /// Loads a model in f32: a catalogue name, a Hugging Face folder or a `.gguf` file.
     ///
     /// # Errors
     /// Those of [`models::resolve`], [`open`] and [`Decoder::load`].
     pub fn load_model(&self, spec: &str) -> Result<LoadedModel> {
+        self.load_model_as(spec, WeightForm::F32)
+    }
+
+    /// Loads a model with its weights in the form `form`.
+    ///
+    /// # Errors
+    /// As [`Workbench::load_model`].
+    pub fn load_model_as(&self, spec: &str, form: WeightForm) -> Result<LoadedModel> {
         let path = models::resolve(self, spec)?;
         let files = open(&path)?;
-        let decoder = Decoder::load(&files.config, &*files.weights)?;
+        let decoder = Decoder::load(&files.config, &*files.weights, form)?;
         Ok(LoadedModel {
             name: spec.to_owned(),
             hash: models::weights_hash(self, &path)?,
