@@ -61,6 +61,13 @@ pub struct Tape {
     head: HeadScratch,
 }
 
+impl Tape {
+    /// An empty tape for the plan `plan`.
+    pub fn new(plan: MemoryPlan) -> Tape {
+        Tape { plan, ..Tape::default() }
+    }
+}
+
 impl TrainingRows {
     /// Ranges of sequences, each the fewest that have `tokens` tokens together (the last may have fewer).
     pub fn slices(&self, tokens: usize) -> Vec<Range<usize>> {

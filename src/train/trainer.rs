@@ -142,7 +142,7 @@ impl Trainer<'_> {
         state.progress.plan = Some(plan);
         let began = (Instant::now(), state.progress.step);
         let mut gradients = state.lora.zero_gradients();
-        let mut tape = Tape { plan, ..Tape::default() };
+        let mut tape = Tape::new(plan);
         self.preflight(&state.lora, &mut gradients, &mut tape)?;
         let mut s = Session { gradients, tape, state, total, began };
         loop {
