@@ -60,7 +60,7 @@ fn ranks_scales_and_logits_are_those_of_peft() {
         let ids: Vec<u32> = row["ids"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect();
         let mut w = Workspace::default();
         let (hidden, _) = decoder.forward(&[Stretch { ids: &ids, past: Vec::new() }], Some(&lora), &mut w).unwrap();
-        let ours = decoder.logits(&hidden, ids.len());
+        let ours = decoder.logits(&hidden, ids.len(), Some(&lora));
         let peft = expected.tensor(&format!("adapted.{i}")).unwrap();
         let peft = peft.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()));
         let (mut difference, mut norm) = (0.0, 0.0);

@@ -3,7 +3,7 @@
 use super::Context;
 use crate::batch::{Overlong, Shape};
 use crate::error::{Error, Kind, Result};
-use crate::model::{BaseStorage, Checkpointing, LoraConfig, Projection, WeightForm, parse_pattern};
+use crate::model::{BaseStorage, Checkpointing, LoraConfig, Projection, SavedModule, WeightForm, parse_pattern};
 use crate::prompt::LossOn;
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
@@ -114,6 +114,12 @@ pub(super) struct Flags {
     /// Scale by alpha/√r (rsLoRA)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     rslora: Option<bool>,
+    /// Learn the length of every row of a weight apart from its direction (DoRA)
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
+    dora: Option<bool>,
+    /// Matrices that are trained as a whole and stored with the adapter: embed_tokens,lm_head
+    #[arg(long, value_name = "MODULES")]
+    modules_to_save: Option<String>,
     /// NEFTune: noise on the embeddings, of strength ALPHA; 5 is usual, 0 is off [default: 0]
     #[arg(long, value_name = "ALPHA")]
     neftune: Option<f64>,
@@ -170,6 +176,8 @@ impl Flags {
             weight_decay: self.weight_decay.or(file.weight_decay),
             clip: self.clip.or(file.clip),
             rslora: self.rslora.or(file.rslora),
+            dora: self.dora.or(file.dora),
+            modules_to_save: self.modules_to_save.or(file.modules_to_save),
             neftune: self.neftune.or(file.neftune),
             dtype: self.dtype.or(file.dtype),
             quantize: self.quantize.or(file.quantize),
@@ -229,7 +237,8 @@ impl Flags {
                     rslora: self.rslora.unwrap_or(default.lora.rslora),
                     rank_pattern: pattern(self.rank_pattern, "--rank-pattern")?,
                     alpha_pattern: pattern(self.alpha_pattern, "--alpha-pattern")?,
-                    ..default.lora
+                    dora: self.dora.unwrap_or(default.lora.dora),
+                    modules_to_save: self.modules_to_save.map_or(Ok(Vec::new()), |m| SavedModule::parse_list(&m))?,
                 },
                 lr: self.lr.unwrap_or(default.lr),
                 lora_plus: self.lora_plus.unwrap_or(default.lora_plus),

@@ -34,6 +34,53 @@ pub struct LoraConfig {
     /// Alphas of the modules that do not have [`LoraConfig::alpha`].
     #[serde(default)]
     pub alpha_pattern: BTreeMap<String, f64>,
+    /// Matrices that are trained as a whole and stored with the adapter.
+    #[serde(default)]
+    pub modules_to_save: Vec<SavedModule>,
+}
+
+/// A matrix of the model that can be trained as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum SavedModule {
+    /// The embedding.
+    #[serde(rename = "embed_tokens")]
+    Embedding,
+    /// The output layer.
+    #[serde(rename = "lm_head")]
+    Head,
+}
+
+impl SavedModule {
+    /// Both.
+    pub const ALL: [SavedModule; 2] = [SavedModule::Embedding, SavedModule::Head];
+
+    /// PEFT's name for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            SavedModule::Embedding => "embed_tokens",
+            SavedModule::Head => "lm_head",
+        }
+    }
+
+    /// Reads `--modules-to-save`: names separated by commas.
+    ///
+    /// # Errors
+    /// `Usage` that lists the names.
+    pub fn parse_list(text: &str) -> Result<Vec<SavedModule>> {
+        let mut modules = text
+            .split(',')
+            .map(|name| {
+                SavedModule::ALL.into_iter().find(|m| m.name() == name.trim()).ok_or_else(|| {
+                    let name = name.escape_default();
+                    Error::new(Kind::Usage, tr!("cannot train `{name}` as a whole", "无法整体训练 `{name}`"))
+                        .hint(tr!("use embed_tokens, lm_head, or both", "可用 embed_tokens、lm_head 或两者"))
+                })
+            })
+            .collect::<Result<Vec<_>>>()?;
+        modules.sort();
+        modules.dedup();
+        Ok(modules)
+    }
 }
 
 impl Default for LoraConfig {
@@ -48,6 +95,7 @@ impl Default for LoraConfig {
             dora: false,
             rank_pattern: BTreeMap::new(),
             alpha_pattern: BTreeMap::new(),
+            modules_to_save: Vec::new(),
         }
     }
 }

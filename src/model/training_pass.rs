@@ -8,7 +8,7 @@ use super::block::{Adapted, BlockTape, Rows, Scratch};
 use super::decoder::Decoder;
 use super::lora::{Lora, LoraGradients};
 use crate::error::Result;
-use crate::ops::{DropoutMask, EmbeddingNoise, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
+use crate::ops::{DropoutMask, EmbeddingNoise, Head, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -151,7 +151,7 @@ impl Decoder {
         let kept = if gradients.is_some() && !checkpointing { self.blocks.len() } else { 1 };
         tape.blocks.resize_with(kept.max(tape.blocks.len()), BlockTape::default);
         tape.inputs.resize_with(if checkpointing { self.blocks.len() } else { 0 }, Vec::new);
-        self.embed(batch.ids.iter().copied(), &mut tape.x);
+        self.embed(batch.ids.iter().copied(), lora, &mut tape.x);
         if let Some(noise) = batch.noise {
             for sequence in &batch.sequences {
                 let x = &mut tape.x[sequence.start * width..sequence.end * width];
@@ -176,11 +176,15 @@ impl Decoder {
         }
         let targets: Vec<u32> = batch.targets.iter().map(|(_, id)| *id).collect();
         let Some((gradients, scale)) = gradients else {
-            return linear_cross_entropy(self.head(), &tape.hidden, &targets, 1.0, None, &mut tape.head);
+            return linear_cross_entropy(&mut self.head(lora), &tape.hidden, &targets, 1.0, None, &mut tape.head);
         };
         tape.d_hidden.resize(tape.hidden.len(), 0.0);
         let d_hidden = Some(&mut tape.d_hidden[..]);
-        let loss = linear_cross_entropy(self.head(), &tape.hidden, &targets, scale, d_hidden, &mut tape.head);
+        let mut head = self.head(lora);
+        if let Head::Trained { gradient, .. } = &mut head {
+            *gradient = gradients.saved.head.as_deref_mut();
+        }
+        let loss = linear_cross_entropy(&mut head, &tape.hidden, &targets, scale, d_hidden, &mut tape.head);
         // `normed` has served its turn: it becomes the gradient of the final norm's output.
         tape.normed.fill(0.0);
         for ((row, _), d) in batch.targets.iter().zip(tape.d_hidden.chunks_exact(width)) {
@@ -189,8 +193,10 @@ impl Decoder {
         let mut dx = std::mem::take(&mut tape.hidden);
         dx.resize(n * width, 0.0);
         rms_norm_backward(&tape.x, &self.norm, &tape.inverse_rms, &tape.normed, &mut dx, false);
-        // Below the lowest adapted block nothing needs a gradient.
+        // Below the lowest adapted block nothing needs a gradient, unless the embedding is trained.
+        let trained_embedding = gradients.saved.embedding.is_some();
         let lowest = gradients.blocks.iter().position(|b| b.iter().any(Option::is_some)).unwrap_or(0);
+        let lowest = if trained_embedding { 0 } else { lowest };
         for i in (lowest..self.blocks.len()).rev() {
             let Some(adapted) = adapted(i) else { break };
             let block = &self.blocks[i];
@@ -201,7 +207,14 @@ impl Decoder {
             }
             let t = &mut tape.blocks[if checkpointing { 0 } else { i }];
             let g = &mut gradients.blocks[i];
-            block.backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest);
+            block.backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest || trained_embedding);
+        }
+        if let Some(gradient) = &mut gradients.saved.embedding {
+            for (id, dx) in batch.ids.iter().zip(dx.chunks_exact(width)) {
+                for (g, d) in gradient[*id as usize * width..][..width].iter_mut().zip(dx) {
+                    *g += d;
+                }
+            }
         }
         tape.hidden = dx;
         loss

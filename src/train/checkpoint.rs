@@ -59,23 +59,23 @@ impl Checkpoint {
     /// `Internal` when it cannot be laid out.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let internal = |e: safetensors::SafeTensorError| Error::internal(e.to_string());
-        let names: Vec<(String, [usize; 2])> = self.lora.tensors().into_iter().map(|(n, s, _)| (n, s)).collect();
+        let names: Vec<(String, Vec<usize>)> = self.lora.tensors().into_iter().map(|(n, s, _)| (n, s)).collect();
         let data = [&self.lora, &self.best].map(|lora| lora.tensors().into_iter().map(|t| t.2.to_vec()).collect());
         let [current, best]: [Vec<Vec<f32>>; 2] = data;
-        let mut stored: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
+        let mut stored: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (part, values) in
             [("current", &current), ("best", &best), ("m", &self.optimizer.m), ("v", &self.optimizer.v)]
         {
             for ((name, shape), values) in names.iter().zip(values) {
                 let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                stored.push((format!("{part}.{name}"), *shape, bytes));
+                stored.push((format!("{part}.{name}"), shape.clone(), bytes));
             }
         }
         let progress = serde_json::to_string(&self.progress).map_err(|e| Error::internal(e.to_string()))?;
         let sum = checksum(&progress, stored.iter().map(|(name, _, bytes)| (name.as_str(), &bytes[..])).collect());
         let views = stored
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(internal)?;
         let metadata = HashMap::from([("progress".to_owned(), progress), ("sha256".to_owned(), sum)]);

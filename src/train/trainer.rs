@@ -172,7 +172,8 @@ impl Trainer<'_> {
     }
 
     fn start(&self, resume: Option<Stored>) -> Result<Checkpoint> {
-        let lora = Lora::new(self.config.lora.clone(), self.decoder.config(), self.config.seed);
+        let mut lora = Lora::new(self.config.lora.clone(), self.decoder.config(), self.config.seed);
+        self.decoder.prepare(&mut lora);
         let tensors = lora.tensors();
         let group = |i: usize| {
             let is_b = tensors.get(i).is_some_and(|(name, _, _)| is_b_factor(name));
