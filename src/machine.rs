@@ -43,6 +43,24 @@ pub fn free_bytes(path: &std::path::Path) -> Option<u64> {
     Some(stat.f_bavail as u64 * stat.f_frsize as u64)
 }
 
+/// Bytes of memory that this process could still take without others being pushed out: what the system calls available,
+/// or what its control group leaves, whichever is less. `None` where the system does not tell.
+pub fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let available = line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024;
+    let read = |name: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse::<u64>().ok();
+    let group = read("memory.max").zip(read("memory.current")).map(|(most, now)| most.saturating_sub(now));
+    // An address-space limit (`ulimit -v`) is not told in /proc/meminfo.
+    // SAFETY: `getrlimit` fills the struct it is given; all-zero bytes are a valid `rlimit`.
+    let limit = unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        (libc::getrlimit(libc::RLIMIT_AS, &raw mut limit) == 0 && limit.rlim_cur != libc::RLIM_INFINITY)
+            .then_some(limit.rlim_cur as u64)
+    };
+    Some([Some(available), group, limit].into_iter().flatten().min().unwrap_or(available))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
