@@ -37,12 +37,18 @@ fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
     });
     let train = examples.iter().map(|e| renderer.example(e).unwrap()).collect();
     let config = TrainConfig {
-        lora: LoraConfig { rank: 16, alpha: 32.0, dropout: 0.0, targets: Projection::ALL.to_vec(), rslora: false },
+        lora: LoraConfig {
+            rank: 16,
+            alpha: 32.0,
+            dropout: 0.0,
+            targets: Projection::ALL.to_vec(),
+            ..LoraConfig::default()
+        },
         lr: 2e-3,
         schedule: Schedule::Cosine,
         warmup: 0.1,
         length: Length::Steps(40),
-        shape: Shape { batch_size: 8, max_len: 64, packing: false },
+        shape: Shape { batch_size: 8, max_len: 64, packing: false, bucket: false },
         accum: 1,
         weight_decay: 0.0,
         clip: 1.0,

@@ -2,14 +2,15 @@
 //! `linly_bench.json` (where the adapter comes from), which other readers ignore.
 
 use super::config::ModelConfig;
-use super::lora::{BlockLora, Lora, LoraConfig, Projection};
+use super::lora::{BlockLora, Lora, Projection};
+use super::lora_config::{LoraConfig, is_plain, module_name};
 use crate::error::{Error, Kind, Result};
 use crate::ops::LoraPair;
 use crate::tr;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
@@ -103,9 +104,10 @@ fn pretty(value: &Value) -> Result<Vec<u8>> {
 fn peft_config(lora: &Lora, base: &str) -> Value {
     let c = &lora.config;
     let targets: Vec<&str> = c.targets.iter().map(|p| p.name()).collect();
+    let alphas: BTreeMap<&str, Value> = c.alpha_pattern.iter().map(|(k, x)| (k.as_str(), whole_or_float(*x))).collect();
     // Keys in alphabetical order, as PEFT sorts them.
     json!({
-        "alpha_pattern": {},
+        "alpha_pattern": alphas,
         "auto_mapping": null,
         "base_model_name_or_path": base,
         "bias": "none",
@@ -120,11 +122,11 @@ fn peft_config(lora: &Lora, base: &str) -> Value {
         "modules_to_save": null,
         "peft_type": "LORA",
         "r": c.rank,
-        "rank_pattern": {},
+        "rank_pattern": c.rank_pattern,
         "revision": null,
         "target_modules": targets,
         "task_type": "CAUSAL_LM",
-        "use_dora": false,
+        "use_dora": c.dora,
         "use_rslora": c.rslora,
     })
 }
@@ -191,7 +193,9 @@ struct PeftConfig {
     #[serde(default)]
     modules_to_save: Option<Vec<String>>,
     #[serde(default)]
-    alpha_pattern: HashMap<String, f64>,
+    rank_pattern: Option<BTreeMap<String, usize>>,
+    #[serde(default)]
+    alpha_pattern: Option<BTreeMap<String, f64>>,
 }
 
 /// Reads the adapter in `dir` for the model `config`.
@@ -211,6 +215,9 @@ pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
         dropout: peft.lora_dropout,
         targets,
         rslora: peft.use_rslora,
+        dora: peft.use_dora,
+        rank_pattern: peft.rank_pattern.unwrap_or_default(),
+        alpha_pattern: peft.alpha_pattern.unwrap_or_default(),
     };
     let path = dir.join(WEIGHTS);
     let bytes = std::fs::read(&path).map_err(|e| not_an_adapter(dir, Error::io(&path, &e)))?;
@@ -218,7 +225,7 @@ pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
         Error::new(Kind::Corrupt, tr!("{} is damaged: {e}", "{} 已损坏：{e}", path.display()))
             .hint(tr!("copy the adapter again, or train it anew", "请重新复制该适配器，或重新训练"))
     })?;
-    let blocks = read_blocks(dir, &tensors, &lora_config, &peft, config)?;
+    let blocks = read_blocks(dir, &tensors, &lora_config, config)?;
     let origin = std::fs::read_to_string(dir.join(ORIGIN)).ok().and_then(|text| serde_json::from_str(&text).ok());
     Ok(Adapter {
         lora: Lora { config: lora_config, blocks },
@@ -237,7 +244,8 @@ fn refuse_unsupported(dir: &Path, peft: &PeftConfig) -> Result<()> {
     } else if peft.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()) {
         Some("modules_to_save".to_owned())
     } else {
-        peft.bias.as_deref().filter(|b| *b != "none").map(|b| format!("bias = {}", b.escape_default()))
+        let bias = peft.bias.as_deref().filter(|b| *b != "none").map(|b| format!("bias = {}", b.escape_default()));
+        bias.or_else(|| pattern_beyond(peft))
     };
     match reason {
         None if peft.r > 0 => Ok(()),
@@ -248,6 +256,20 @@ fn refuse_unsupported(dir: &Path, peft: &PeftConfig) -> Result<()> {
             Err(error)
         }
     }
+}
+
+/// A pattern that only a regular expression explains, and values that no factor can have.
+fn pattern_beyond(peft: &PeftConfig) -> Option<String> {
+    let ranks = peft.rank_pattern.iter().flatten().map(|(key, rank)| ("rank_pattern", key, *rank > 0));
+    let alphas = peft.alpha_pattern.iter().flatten().map(|(key, alpha)| ("alpha_pattern", key, alpha.is_finite()));
+    ranks.chain(alphas).find(|(_, key, fine)| !fine || !is_plain(key)).map(|(field, key, fine)| {
+        let key = key.escape_default();
+        if fine {
+            tr!("{field} with the regular expression `{key}`", "{field} 中的正则表达式 `{key}`")
+        } else {
+            tr!("{field} with the value of `{key}`", "{field} 中 `{key}` 的值")
+        }
+    })
 }
 
 fn target_modules(dir: &Path, peft: &PeftConfig) -> Result<Vec<Projection>> {
@@ -277,7 +299,6 @@ fn read_blocks(
     dir: &Path,
     tensors: &SafeTensors<'_>,
     lora: &LoraConfig,
-    peft: &PeftConfig,
     config: &ModelConfig,
 ) -> Result<Vec<BlockLora>> {
     let mut used = 0;
@@ -285,7 +306,7 @@ fn read_blocks(
     for i in 0..config.num_layers {
         let mut block: BlockLora = Default::default();
         for projection in Projection::ALL {
-            let module = format!("model.layers.{i}.{}", projection.path());
+            let module = module_name(i, projection);
             let prefix = format!("base_model.model.{module}");
             let (Ok(a), Ok(b)) = (
                 tensors.tensor(&format!("{prefix}.lora_A.weight")),
@@ -307,14 +328,12 @@ fn read_blocks(
                     ),
                 ));
             }
-            // A pattern names a module by the end of its path.
-            let alpha = peft
-                .alpha_pattern
-                .iter()
-                .find(|(pattern, _)| module == **pattern || module.ends_with(&format!(".{pattern}")))
-                .map_or(lora.alpha, |(_, alpha)| *alpha);
-            block[projection as usize] =
-                Some(LoraPair { a: to_f32(&a)?, b: to_f32(&b)?, rank, scale: lora.scale(rank, alpha) });
+            let expected = lora.rank_of(i, projection);
+            if rank != expected {
+                return Err(other_rank(dir, &format!("{prefix}.lora_A.weight"), rank, expected));
+            }
+            let scale = lora.scale_of(i, projection);
+            block[projection as usize] = Some(LoraPair { a: to_f32(&a)?, b: to_f32(&b)?, rank, scale });
         }
         blocks.push(block);
     }
@@ -362,6 +381,22 @@ fn other_base(dir: &Path, why: String) -> Error {
     .hint(tr!(
         "use it with the model that its {CONFIG} names as base_model_name_or_path",
         "请与其 {CONFIG} 中 base_model_name_or_path 所指的模型一起使用"
+    ))
+}
+
+fn other_rank(dir: &Path, tensor: &str, rank: usize, expected: usize) -> Error {
+    let path = dir.join(CONFIG);
+    Error::new(
+        Kind::Mismatch,
+        tr!(
+            "{tensor} has rank {rank}, but {} says {expected}",
+            "{tensor} 的秩为 {rank}，而 {} 中为 {expected}",
+            path.display()
+        ),
+    )
+    .hint(tr!(
+        "{CONFIG} and {WEIGHTS} do not belong together (r, rank_pattern): copy both files of the adapter again",
+        "{CONFIG} 与 {WEIGHTS} 不配套（r、rank_pattern）：请重新复制该适配器的两个文件"
     ))
 }
 

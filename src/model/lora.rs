@@ -3,6 +3,7 @@
 //! The `candle-lora` crate is not used: it scales the base output too and names its tensors in its own way.
 
 use super::config::ModelConfig;
+use super::lora_config::{LoraConfig, module_name};
 use crate::error::{Error, Kind, Result};
 use crate::ops::{LoraGradient, LoraPair};
 use crate::tr;
@@ -80,7 +81,7 @@ impl Projection {
         }
     }
 
-    /// Reads `--target`: `attention`, `all`, or module names separated by commas.
+    /// Reads `--target`: `attention`, `all` (PEFT's word for it, `all-linear`, will do too), or module names separated by commas.
     ///
     /// # Errors
     /// `Usage` that lists the names.
@@ -88,7 +89,7 @@ impl Projection {
         let all = Projection::ALL;
         let mut targets = match text {
             "attention" => all[..4].to_vec(),
-            "all" => all.to_vec(),
+            "all" | "all-linear" => all.to_vec(),
             names => names
                 .split(',')
                 .map(|name| {
@@ -106,29 +107,6 @@ impl Projection {
         targets.sort();
         targets.dedup();
         Ok(targets)
-    }
-}
-
-/// What makes a LoRA adapter, apart from its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoraConfig {
-    /// r.
-    pub rank: usize,
-    /// The update is scaled by alpha/r.
-    pub alpha: f64,
-    /// Probability of dropping an element of the LoRA input, in training only.
-    pub dropout: f64,
-    /// Which projections carry factors.
-    pub targets: Vec<Projection>,
-    /// Scale by alpha/√r instead (Kalajdzievski 2023).
-    pub rslora: bool,
-}
-
-impl LoraConfig {
-    /// The factor on the update for a module of rank `rank` and alpha `alpha`.
-    pub fn scale(&self, rank: usize, alpha: f64) -> f32 {
-        let rank = rank as f64;
-        (alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
     }
 }
 
@@ -155,15 +133,15 @@ impl Lora {
     /// the adapted model begins as the base.
     pub fn new(config: LoraConfig, model: &ModelConfig, seed: u64) -> Lora {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let scale = config.scale(config.rank, config.alpha);
         let blocks = (0..model.num_layers)
-            .map(|_| {
+            .map(|layer| {
                 Projection::ALL.map(|projection| {
                     config.targets.contains(&projection).then(|| {
                         let (outputs, inputs) = projection.shape(model);
+                        let (rank, scale) = (config.rank_of(layer, projection), config.scale_of(layer, projection));
                         let bound = 1.0 / (inputs as f32).sqrt();
-                        let a = (0..config.rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
-                        LoraPair { a, b: vec![0.0; outputs * config.rank], rank: config.rank, scale }
+                        let a = (0..rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
+                        LoraPair { a, b: vec![0.0; outputs * rank], rank, scale }
                     })
                 })
             })
@@ -183,7 +161,7 @@ impl Lora {
         for (i, block) in self.blocks.iter().enumerate() {
             for (projection, pair) in Projection::ALL.iter().zip(block) {
                 if let Some(pair) = pair {
-                    let module = format!("base_model.model.model.layers.{i}.{}", projection.path());
+                    let module = format!("base_model.model.{}", module_name(i, *projection));
                     tensors.push((
                         format!("{module}.lora_A.weight"),
                         [pair.rank, pair.a.len() / pair.rank],

@@ -12,6 +12,7 @@ mod runs;
 mod samples;
 mod score;
 pub mod train;
+mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use runs::{compare_runs, run_report};

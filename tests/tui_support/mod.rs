@@ -211,6 +211,7 @@ pub fn filled() -> Fake {
             split: Split::Val,
             system: "你是一位严谨的金融助手。".into(),
             history: vec![("先问一句".into(), "先答一句".into())],
+            tool_turns: Vec::new(),
             input: "净利润 2 亿元，总市值 40 亿元。".into(),
             ..row(4, "zh", "计算市盈率。", "40 / 2 = 20 倍。")
         },
