@@ -223,7 +223,7 @@ fn a_loss_that_is_no_number_stops_before_its_step_and_keeps_the_state() {
     let (outcome, events) = train_with(&wild, folder.path(), false, u64::MAX);
     let Ending::Diverged(at) = outcome.ending else { panic!("{:?}", outcome.ending) };
     let last = events.iter().rev().find_map(|e| if let JobEvent::Step(m) = e { Some(m) } else { None }).unwrap();
-    assert!(at >= 2 && at < 12, "{at}");
+    assert!((2..12).contains(&at), "{at}");
     assert_eq!((last.step, outcome.progress.step), (at - 1, at - 1));
     assert!(last.loss.is_finite() && last.grad_norm.is_finite());
     // The checkpoint is that of the last good step, though none was asked for.

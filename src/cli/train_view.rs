@@ -106,6 +106,22 @@ fn status_line(m: &StepMetrics, columns: usize) -> String {
     line
 }
 
+/// The end of `text` in at most `columns` columns: a prompt begins with what all prompts begin with.
+fn tail(text: &str, columns: usize) -> String {
+    let too_many = text::width(text).saturating_sub(columns);
+    if too_many == 0 {
+        return text.to_owned();
+    }
+    let mut cut = 0;
+    // One column more makes room for the mark.
+    let rest = text.chars().skip_while(|c| {
+        let before = cut;
+        cut += text::width(c.encode_utf8(&mut [0; 4]));
+        before <= too_many
+    });
+    format!("{}{}", text::ELLIPSIS, rest.collect::<String>())
+}
+
 /// Three significant digits or so.
 fn short(x: f64) -> String {
     if (0.01..1000.0).contains(&x) { format!("{x:.2}") } else { format!("{x:.0e}") }
@@ -146,9 +162,9 @@ impl EventSink for TrainPrinter<'_> {
                 ));
             }
             JobEvent::Sample { step, prompt, answer } => {
-                let cut = |text: &str| text::truncate(&text::one_line(text), COLUMNS - 14);
-                self.note(&tr!("step {step:>5}  > {}", "第 {step:>5} 步  > {}", cut(prompt)));
-                self.note(&format!("            {}", cut(answer)));
+                let prompt = tail(&text::one_line(prompt), COLUMNS - 14);
+                self.note(&tr!("step {step:>5}  > {prompt}", "第 {step:>5} 步  > {prompt}"));
+                self.note(&format!("            {}", text::truncate(&text::one_line(answer), COLUMNS - 14)));
             }
             JobEvent::Warning { step, message } => {
                 let line = tr!("step {step}: {message}", "第 {step} 步：{message}");
@@ -222,6 +238,16 @@ mod tests {
             ..metrics(123_456, 1_000_000)
         };
         assert!(text::width(&status_line(&absurd, ROOM)) <= ROOM);
+    }
+
+    #[test]
+    fn the_end_of_a_long_prompt_is_shown() {
+        assert_eq!(tail("short", 5), "short");
+        assert_eq!(tail("a longer one", 5), "⋯ one");
+        assert_eq!(tail("什么是本金？", 7), "⋯本金？");
+        for columns in 2..12 {
+            assert!(text::width(&tail("a什b么c是d？", columns)) <= columns, "{columns}");
+        }
     }
 
     #[test]

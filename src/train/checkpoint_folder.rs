@@ -88,6 +88,15 @@ impl CheckpointFolder {
         )))
     }
 
+    /// Removes every checkpoint, and the folder when nothing else lies in it. What cannot be removed does no harm.
+    pub fn clear(&self) {
+        for (_, path) in self.list().unwrap_or_default() {
+            let _ = std::fs::remove_file(path);
+        }
+        self.remove_unfinished();
+        let _ = std::fs::remove_dir(&self.folder);
+    }
+
     /// Steps and files, the newest first.
     fn list(&self) -> Result<Vec<(u64, PathBuf)>> {
         let entries = match std::fs::read_dir(&self.folder) {
@@ -117,6 +126,10 @@ impl CheckpointFolder {
                 let _ = std::fs::remove_file(path);
             }
         }
+        self.remove_unfinished();
+    }
+
+    fn remove_unfinished(&self) {
         for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
                 let _ = std::fs::remove_file(entry.path());

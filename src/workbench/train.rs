@@ -177,7 +177,7 @@ fn run_to_end(
     bench.store.finish_run(run, json.as_ref().map_err(|e| *e))?;
     if outcome.is_ok() {
         // The adapter is safe and the run is done: the checkpoints have served their turn.
-        let _ = std::fs::remove_dir_all(bench.settings.run_dir(run));
+        CheckpointFolder::new(bench.settings.run_dir(run), request.config.keep).clear();
     }
     outcome
 }
