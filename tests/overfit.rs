@@ -59,9 +59,16 @@ fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
     };
     let data = TrainData { train, val: Vec::new() };
     let cancel = CancelToken::default();
-    let trainer =
-        Trainer { decoder: &decoder, data: &data, config: &config, checkpoint: None, sink: &Silent, cancel: &cancel };
-    let outcome = trainer.run(false).unwrap();
+    let trainer = Trainer {
+        decoder: &decoder,
+        data: &data,
+        config: &config,
+        checkpoints: None,
+        sampler: None,
+        sink: &Silent,
+        cancel: &cancel,
+    };
+    let outcome = trainer.run(None).unwrap();
     assert!(outcome.progress.last_loss < 0.05, "the rows were not learnt: loss {}", outcome.progress.last_loss);
 
     let prompts: Vec<Vec<u32>> = examples.iter().map(|e| renderer.example_prompt(e).unwrap().1).collect();

@@ -13,6 +13,7 @@ mod run;
 mod runs;
 mod train;
 mod train_flags;
+mod train_view;
 mod tui;
 mod ui;
 

@@ -8,13 +8,13 @@ use crate::prompt::LossOn;
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
 use crate::workbench::train::{HeldOut, TrainRequest};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::str::FromStr;
 
 /// Everything that a flag or a settings file can say.
-#[derive(clap::Args, Deserialize, Default)]
+#[derive(clap::Args, Serialize, Deserialize, Default)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Flags {
     /// Base model: a catalogue name, a Hugging Face folder or a .gguf file
@@ -50,7 +50,10 @@ pub(super) struct Flags {
     /// Highest learning rate [default: 2e-4]
     #[arg(long)]
     lr: Option<f64>,
-    /// cosine, linear or constant [default: cosine]
+    /// LoRA+: the B factors learn at R times the rate [default: 1]
+    #[arg(long, value_name = "R")]
+    lora_plus: Option<f64>,
+    /// cosine, linear, constant or wsd (stays, then falls over the last fifth) [default: cosine]
     #[arg(long)]
     schedule: Option<String>,
     /// Share of steps in which the rate rises [default: 0.1]
@@ -87,7 +90,7 @@ pub(super) struct Flags {
     /// Held-out rows: a dataset, or a share such as 0.1 [default: the dataset's own val rows]
     #[arg(long, value_name = "NAME|SHARE")]
     val: Option<String>,
-    /// Use at most this many held-out rows, evenly spread [default: all]
+    /// Use at most this many held-out rows, at least 1, evenly spread [default: all; for none: --val 0]
     #[arg(long, value_name = "N")]
     val_limit: Option<usize>,
     /// Validate every K steps, besides the start and the end
@@ -96,6 +99,12 @@ pub(super) struct Flags {
     /// Write a checkpoint every K steps [default: 20]
     #[arg(long, value_name = "K")]
     save_every: Option<u64>,
+    /// Keep the newest K checkpoints; a damaged one is passed over for the one before [default: 2]
+    #[arg(long, value_name = "K")]
+    keep: Option<usize>,
+    /// Show every K steps what the model answers to two held-out prompts; 0 is never [default: 0]
+    #[arg(long, value_name = "K")]
+    sample_every: Option<u64>,
     /// Decoupled weight decay [default: 0]
     #[arg(long)]
     weight_decay: Option<f64>,
@@ -131,6 +140,7 @@ impl Flags {
             rank_pattern: self.rank_pattern.or(file.rank_pattern),
             alpha_pattern: self.alpha_pattern.or(file.alpha_pattern),
             lr: self.lr.or(file.lr),
+            lora_plus: self.lora_plus.or(file.lora_plus),
             schedule: self.schedule.or(file.schedule),
             warmup: self.warmup.or(file.warmup),
             epochs,
@@ -146,11 +156,20 @@ impl Flags {
             val_limit: self.val_limit.or(file.val_limit),
             eval_every: self.eval_every.or(file.eval_every),
             save_every: self.save_every.or(file.save_every),
+            keep: self.keep.or(file.keep),
+            sample_every: self.sample_every.or(file.sample_every),
             weight_decay: self.weight_decay.or(file.weight_decay),
             clip: self.clip.or(file.clip),
             rslora: self.rslora.or(file.rslora),
             dtype: self.dtype.or(file.dtype),
         }
+    }
+
+    /// Names of the flags that were given, with their dashes.
+    pub(super) fn given(&self) -> Result<Vec<String>> {
+        let fields = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
+        let set = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        Ok(set.map(|(name, _)| format!("--{name}")).collect())
     }
 
     pub(super) fn into_request(self, context: &Context) -> Result<TrainRequest> {
@@ -161,6 +180,10 @@ impl Flags {
             })
         };
         check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
+        if self.val_limit == Some(0) {
+            return Err(Error::new(Kind::Usage, tr!("--val-limit must be ≥ 1", "--val-limit 必须满足：≥ 1"))
+                .hint(tr!("--val 0 holds no row out", "若不留出数据，请用 --val 0")));
+        }
         let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
@@ -190,6 +213,7 @@ impl Flags {
                     ..default.lora
                 },
                 lr: self.lr.unwrap_or(default.lr),
+                lora_plus: self.lora_plus.unwrap_or(default.lora_plus),
                 schedule: self.schedule.map_or(Ok(default.schedule), |s| Schedule::parse(&s))?,
                 warmup: self.warmup.unwrap_or(default.warmup),
                 length,
@@ -206,6 +230,8 @@ impl Flags {
                 clip: self.clip.unwrap_or(default.clip),
                 eval_every: self.eval_every.unwrap_or(default.eval_every),
                 save_every: self.save_every.unwrap_or(default.save_every),
+                keep: self.keep.unwrap_or(default.keep),
+                sample_every: self.sample_every.unwrap_or(default.sample_every),
                 seed: context.settings().seed,
             },
         })

@@ -18,13 +18,16 @@ pub enum Length {
     Steps(u64),
 }
 
-/// Settings of a training.
+/// Settings of a training. What a run of an earlier version did not know has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct TrainConfig {
     /// Rank, alpha, dropout, targets.
     pub lora: LoraConfig,
     /// Highest learning rate.
     pub lr: f64,
+    /// LoRA+ (Hayou et al. 2024): the B factors learn at this many times the rate; 1 is off.
+    pub lora_plus: f64,
     /// How the rate moves.
     pub schedule: Schedule,
     /// Share of the steps in which the rate rises.
@@ -34,10 +37,8 @@ pub struct TrainConfig {
     /// Micro-batches.
     pub shape: Shape,
     /// Which answers of a conversation are learnt.
-    #[serde(default)]
     pub loss_on: LossOn,
     /// What becomes of rows that are longer than the longest sequence.
-    #[serde(default)]
     pub overlong: Overlong,
     /// Micro-batches per optimiser step.
     pub accum: usize,
@@ -49,6 +50,10 @@ pub struct TrainConfig {
     pub eval_every: u64,
     /// Write a checkpoint every so many steps (and when stopped); 0 is never.
     pub save_every: u64,
+    /// Checkpoints that are kept, the newest ones.
+    pub keep: usize,
+    /// Let the model in the making answer held-out prompts every so many steps; 0 is never.
+    pub sample_every: u64,
     /// Seed of the factors, the order and dropout.
     pub seed: u64,
 }
@@ -59,6 +64,7 @@ impl Default for TrainConfig {
         TrainConfig {
             lora: LoraConfig::default(),
             lr: 2e-4,
+            lora_plus: 1.0,
             schedule: Schedule::Cosine,
             warmup: 0.1,
             length: Length::Epochs(1.0),
@@ -70,6 +76,8 @@ impl Default for TrainConfig {
             clip: 1.0,
             eval_every: 0,
             save_every: 20,
+            keep: 2,
+            sample_every: 0,
             seed: 42,
         }
     }
@@ -97,6 +105,12 @@ impl TrainConfig {
         }
         if !self.lr.is_finite() || self.lr <= 0.0 {
             return bad("--lr", "> 0");
+        }
+        if !self.lora_plus.is_finite() || self.lora_plus <= 0.0 {
+            return bad("--lora-plus", "> 0");
+        }
+        if self.keep == 0 {
+            return bad("--keep", "≥ 1");
         }
         if !(0.0..=1.0).contains(&self.warmup) {
             return bad("--warmup", "≥ 0, ≤ 1");

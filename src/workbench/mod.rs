@@ -9,6 +9,7 @@ pub mod leaderboard;
 mod load;
 pub mod models;
 mod runs;
+mod samples;
 mod score;
 pub mod train;
 mod train_rows;

@@ -1,16 +1,21 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
+use super::samples::Samples;
 use super::train_rows::{Fitting, Prepared, prepare};
 use super::{LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
+use crate::model::Lora;
 use crate::model::adapter::{self, AdapterOrigin};
 use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
-use crate::train::{TrainConfig, Trainer};
+use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// The file in a run's folder that lists the rows which were left out.
+const DROPPED: &str = "dropped.jsonl";
 
 /// Where the held-out rows come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,6 +175,10 @@ fn run_to_end(
         Err(e) => Err(e),
     };
     bench.store.finish_run(run, json.as_ref().map_err(|e| *e))?;
+    if outcome.is_ok() {
+        // The adapter is safe and the run is done: the checkpoints have served their turn.
+        clear(&bench.settings.run_dir(run));
+    }
     outcome
 }
 
@@ -184,10 +193,10 @@ fn attempt(
     sink: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
-    let checkpoint = bench.settings.run_dir(run).join("checkpoint.safetensors");
+    let checkpoints = CheckpointFolder::new(bench.settings.run_dir(run), request.config.keep);
+    let mut stored = None;
     if resuming {
-        let step = crate::train::Checkpoint::step_of(&checkpoint)?;
-        bench.store.truncate_events(run, step)?;
+        stored = go_on(bench, run, &checkpoints, sink)?;
     } else {
         let data = &prepared.data;
         let lengths: Vec<usize> = data.train.iter().map(|r| r.ids.len()).collect();
@@ -195,36 +204,40 @@ fn attempt(
         let total = request.config.total_steps(micro);
         sink.emit(&JobEvent::Started { run: run.to_owned(), kind: "train".to_owned(), total });
     }
-    let dropped_file = bench.settings.run_dir(run).join("dropped.jsonl");
+    let dropped_file = bench.settings.run_dir(run).join(DROPPED);
     prepared.write_dropped(&dropped_file)?;
     for message in prepared.notes(request.config.shape.max_len, &dropped_file) {
         sink.emit(&JobEvent::Log { message });
     }
+    let samples = Samples::new(model, &prepared.data, request.template.parse()?)?;
+    let sample = |lora: &Lora, step: u64| samples.show(lora, step, sink, cancel);
     let trainer = Trainer {
         decoder: &model.decoder,
         data: &prepared.data,
         config: &request.config,
-        checkpoint: Some(checkpoint.clone()),
+        checkpoints: Some(checkpoints),
+        sampler: Some(&sample),
         sink,
         cancel,
     };
-    let outcome = trainer.run(resuming)?;
-    if outcome.cancelled {
-        let (step, total) = (outcome.progress.step, outcome.total_steps);
-        return Err(Error::new(
-            Kind::Interrupted,
-            tr!(
-                "stopped after step {step} of {total}; a checkpoint was saved",
-                "在第 {step}/{total} 步停止；检查点已保存"
-            ),
-        )
-        .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+    let outcome = trainer.run(stored)?;
+    let (step, total) = (outcome.progress.step, outcome.total_steps);
+    match outcome.ending {
+        Ending::Finished => {}
+        Ending::Cancelled => {
+            return Err(Error::new(
+                Kind::Interrupted,
+                tr!(
+                    "stopped after step {step} of {total}; a checkpoint was saved",
+                    "在第 {step}/{total} 步停止；检查点已保存"
+                ),
+            )
+            .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+        }
+        Ending::Diverged(at) => return Err(diverged(bench, request, model, prepared, run, &outcome, at)?),
     }
     let adapter_dir = bench.settings.adapters().join(&request.adapter);
     publish(bench, request, model, prepared, run, &outcome.lora, &adapter_dir, sink)?;
-    // The adapter is safe: the checkpoint has served its turn. A list of dropped rows stays.
-    let _ = std::fs::remove_file(&checkpoint);
-    let _ = std::fs::remove_dir(bench.settings.run_dir(run));
     let best = outcome.progress.best;
     Ok(TrainReport {
         run: run.to_owned(),
@@ -245,18 +258,68 @@ fn attempt(
     })
 }
 
-#[allow(clippy::too_many_arguments)]
-fn publish(
+/// Empties a run's folder but for the list of dropped rows.
+fn clear(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten().filter(|e| e.file_name() != DROPPED) {
+        let path = entry.path();
+        let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+    }
+    // Fails where the list is left, as it should.
+    let _ = std::fs::remove_dir(dir);
+}
+
+/// The checkpoint from which an interrupted run goes on. Events after it are forgotten: they come again.
+fn go_on(bench: &Workbench, run: &str, checkpoints: &CheckpointFolder, sink: &dyn EventSink) -> Result<Option<Stored>> {
+    let found = checkpoints.newest()?;
+    let step = found.as_ref().map_or(0, |found| found.stored.progress.step);
+    bench.store.truncate_events(run, step)?;
+    let passed_over = found.iter().flat_map(|found| &found.passed_over);
+    for error in passed_over {
+        let reason = &error.message;
+        sink.emit(&JobEvent::Log {
+            message: tr!("{reason}; the one before it is used", "{reason}；改用更早的检查点")
+        });
+    }
+    sink.emit(&JobEvent::Log {
+        message: if found.is_some() {
+            tr!("goes on after step {step}", "从第 {step} 步之后继续")
+        } else {
+            tr!("no checkpoint was written yet: begins again", "尚未写过检查点：从头开始")
+        },
+    });
+    Ok(found.map(|found| found.stored))
+}
+
+/// Keeps the adapter as it was before step `at`, at which the loss was no longer a number; gives the error to end with.
+fn diverged(
     bench: &Workbench,
     request: &TrainRequest,
     model: &LoadedModel,
     prepared: &Prepared,
     run: &str,
-    lora: &crate::model::Lora,
-    dir: &Path,
-    sink: &dyn EventSink,
-) -> Result<()> {
-    let origin = AdapterOrigin {
+    outcome: &TrainOutcome,
+    at: u64,
+) -> Result<Error> {
+    let lost = tr!("the loss or its gradient is no longer a number at step {at}", "第 {at} 步的损失或梯度不再是数值");
+    let message = if outcome.progress.step == 0 {
+        lost
+    } else {
+        let dir = bench.settings.run_dir(run).join("last-good");
+        adapter::save(&dir, &outcome.lora, &request.model, &origin(request, model, prepared, run)?)?;
+        let dir = dir.display();
+        tr!(
+            "{lost}; the adapter from before it is kept in {dir}, which --adapter takes",
+            "{lost}；此前的适配器保存在 {dir}，可用于 --adapter"
+        )
+    };
+    Ok(Error::new(Kind::InvalidInput, message).hint(tr!(
+        "train anew with a lower --lr or a longer --warmup; --resume would meet the same step again",
+        "请调低 --lr 或加长 --warmup 后重新训练；--resume 会再次遇到这一步"
+    )))
+}
+
+fn origin(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared, run: &str) -> Result<AdapterOrigin> {
+    Ok(AdapterOrigin {
         template: request.template.clone(),
         template_hash: prepared.template_hash.clone(),
         base_hash: model.hash.clone(),
@@ -266,9 +329,22 @@ fn publish(
         run: run.to_owned(),
         code_version: store::code_version(),
         training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
-    };
+    })
+}
+
+#[allow(clippy::too_many_arguments)]
+fn publish(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    run: &str,
+    lora: &Lora,
+    dir: &Path,
+    sink: &dyn EventSink,
+) -> Result<()> {
     keep_earlier(bench, &request.adapter, dir, run, sink)?;
-    adapter::save(dir, lora, &request.model, &origin)?;
+    adapter::save(dir, lora, &request.model, &origin(request, model, prepared, run)?)?;
     let hash = adapter::hash(dir)?;
     bench.store.set_adapter_hash(run, &hash)?;
     bench.store.put_adapter(&AdapterRecord {

@@ -159,6 +159,7 @@ pub fn step(step: u64, total: u64) -> JobEvent {
         tokens: 2048,
         supervised_tokens: 900,
         tokens_per_second: 512.0,
+        ..StepMetrics::default()
     })
 }
 
