@@ -4,8 +4,10 @@ use super::Context;
 use super::train_flags::{Flags, read_settings};
 use super::train_view::{TrainPrinter, print_report};
 use crate::error::{Error, Kind, Result};
+use crate::model::WeightForm;
 use crate::tr;
 use crate::workbench::train::{resume, train};
+use crate::workbench::{LoadedModel, Workbench};
 use std::path::PathBuf;
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
@@ -38,7 +40,7 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
             given.extend(args.config.is_some().then(|| "--config".to_owned()));
             refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
-            resume(&bench, &run, |spec| load(context, &bench, spec), &printer, &cancel)
+            resume(&bench, &run, |spec, form| load(context, &bench, spec, form), &printer, &cancel)
         }
         None => {
             let file = args.config.as_deref().map(read_settings).transpose()?.unwrap_or_default();
@@ -46,7 +48,7 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
             request.config.check()?;
             let bench = context.workbench()?;
             bench.store.dataset(&request.dataset)?;
-            let model = load(context, &bench, &request.model)?;
+            let model = load(context, &bench, &request.model, request.form)?;
             train(&bench, &request, &model, &printer, &cancel)
         }
     };
@@ -79,7 +81,8 @@ fn refuse_beside_resume(given: &[String]) -> Result<()> {
     )))
 }
 
-fn load(context: &Context, bench: &crate::workbench::Workbench, spec: &str) -> Result<crate::workbench::LoadedModel> {
-    context.ui.note(&tr!("loading {spec} …", "正在加载 {spec} …"));
-    bench.load_model(spec)
+fn load(context: &Context, bench: &Workbench, spec: &str, form: WeightForm) -> Result<LoadedModel> {
+    let dtype = form.arithmetic.name();
+    context.ui.note(&tr!("loading {spec} ({dtype}) …", "正在加载 {spec}（{dtype}）…"));
+    bench.load_model_as(spec, form)
 }

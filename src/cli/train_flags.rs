@@ -3,7 +3,7 @@
 use super::Context;
 use crate::batch::{Overlong, Shape};
 use crate::error::{Error, Kind, Result};
-use crate::model::{LoraConfig, Projection, parse_pattern};
+use crate::model::{BaseStorage, Checkpointing, LoraConfig, Projection, WeightForm, parse_pattern};
 use crate::prompt::LossOn;
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
@@ -114,9 +114,18 @@ pub(super) struct Flags {
     /// Scale by alpha/√r (rsLoRA)
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
     rslora: Option<bool>,
-    /// Arithmetic: f32 or auto (bf16 is not built yet)
+    /// NEFTune: noise on the embeddings, of strength ALPHA; 5 is usual, 0 is off [default: 0]
+    #[arg(long, value_name = "ALPHA")]
+    neftune: Option<f64>,
+    /// Arithmetic of the frozen weights: f32, bf16 or auto (bf16 where the processor has it) [default: auto]
     #[arg(long, value_name = "f32|bf16|auto")]
     dtype: Option<String>,
+    /// How the frozen base is held: full, keep (as its file has it), int8 or int4 (QLoRA) [default: full]
+    #[arg(long, value_name = "full|keep|int8|int4")]
+    quantize: Option<String>,
+    /// Run blocks again on the way back instead of keeping what they made: auto, on or off [default: auto]
+    #[arg(long, value_name = "auto|on|off")]
+    checkpointing: Option<String>,
 }
 
 impl Flags {
@@ -161,11 +170,17 @@ impl Flags {
             weight_decay: self.weight_decay.or(file.weight_decay),
             clip: self.clip.or(file.clip),
             rslora: self.rslora.or(file.rslora),
+            neftune: self.neftune.or(file.neftune),
             dtype: self.dtype.or(file.dtype),
+            quantize: self.quantize.or(file.quantize),
+            checkpointing: self.checkpointing.or(file.checkpointing),
         }
     }
 
     /// Names of the flags that were given, with their dashes.
+    ///
+    /// # Errors
+    /// Internal.
     pub(super) fn given(&self) -> Result<Vec<String>> {
         let fields = serde_json::to_value(self).map_err(|e| Error::internal(e.to_string()))?;
         let set = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
@@ -179,11 +194,14 @@ impl Flags {
                     .hint(tr!("see linly-bench train --help for an example", "示例见 linly-bench train --help"))
             })
         };
-        check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
         if self.val_limit == Some(0) {
             return Err(Error::new(Kind::Usage, tr!("--val-limit must be ≥ 1", "--val-limit 必须满足：≥ 1"))
                 .hint(tr!("--val 0 holds no row out", "若不留出数据，请用 --val 0")));
         }
+        let form = WeightForm {
+            arithmetic: WeightForm::parse_arithmetic(self.dtype.as_deref().unwrap_or("auto"))?,
+            storage: self.quantize.map_or(Ok(BaseStorage::default()), |q| BaseStorage::parse(&q))?,
+        };
         let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
@@ -201,6 +219,7 @@ impl Flags {
             template: self.template.unwrap_or_else(|| "chat".to_owned()),
             held_out,
             held_out_limit: self.val_limit.unwrap_or(0),
+            form,
             config: TrainConfig {
                 lora: LoraConfig {
                     rank: self.rank.unwrap_or(default.lora.rank),
@@ -232,6 +251,8 @@ impl Flags {
                 save_every: self.save_every.unwrap_or(default.save_every),
                 keep: self.keep.unwrap_or(default.keep),
                 sample_every: self.sample_every.unwrap_or(default.sample_every),
+                neftune: self.neftune.unwrap_or(default.neftune),
+                checkpointing: self.checkpointing.map_or(Ok(default.checkpointing), |c| Checkpointing::parse(&c))?,
                 seed: context.settings().seed,
             },
         })
@@ -252,20 +273,6 @@ fn on_or_off(flag: &str, text: &str) -> Result<bool> {
                 Kind::Usage,
                 tr!("{flag} is on or off, not `{other}`", "{flag} 只能是 on 或 off，而不是 `{other}`"),
             ))
-        }
-    }
-}
-
-/// Refuses arithmetic that this build does not have.
-pub fn check_dtype(dtype: &str) -> Result<()> {
-    match dtype {
-        "auto" | "f32" => Ok(()),
-        "bf16" => Err(Error::new(Kind::Unsupported, tr!("bf16 arithmetic is not built yet", "尚未实现 bf16 运算"))
-            .hint(tr!("use --dtype f32 or auto", "请用 --dtype f32 或 auto"))),
-        other => {
-            let other = other.escape_default();
-            Err(Error::new(Kind::Usage, tr!("unknown --dtype `{other}`", "未知的 --dtype `{other}`"))
-                .hint(tr!("use f32 or auto", "请用 f32 或 auto")))
         }
     }
 }

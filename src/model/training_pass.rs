@@ -8,12 +8,12 @@ use super::block::{Adapted, BlockTape, Rows, Scratch};
 use super::decoder::Decoder;
 use super::lora::{Lora, LoraGradients};
 use crate::error::Result;
-use crate::ops::{DropoutMask, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
+use crate::ops::{DropoutMask, EmbeddingNoise, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Sequences laid one after another for one training pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingRows {
     /// Tokens of all sequences.
     pub ids: Vec<u32>,
@@ -23,6 +23,8 @@ pub struct TrainingRows {
     pub sequences: Vec<Range<usize>>,
     /// (row, next token) for every row whose next token carries loss, in the order of rows.
     pub targets: Vec<(usize, u32)>,
+    /// Noise on the embeddings.
+    pub noise: Option<EmbeddingNoise>,
 }
 
 /// How much of a batch is in memory at a time.
@@ -59,6 +61,13 @@ pub struct Tape {
     head: HeadScratch,
 }
 
+impl Tape {
+    /// An empty tape for the plan `plan`.
+    pub fn new(plan: MemoryPlan) -> Tape {
+        Tape { plan, ..Tape::default() }
+    }
+}
+
 impl TrainingRows {
     /// Ranges of sequences, each the fewest that have `tokens` tokens together (the last may have fewer).
     pub fn slices(&self, tokens: usize) -> Vec<Range<usize>> {
@@ -87,6 +96,7 @@ impl TrainingRows {
                 .filter(|(row, _)| (first..end).contains(row))
                 .map(|(row, id)| (row - first, *id))
                 .collect(),
+            noise: self.noise,
         }
     }
 }
@@ -112,9 +122,9 @@ impl Decoder {
             for slice in batch.slices(tape.plan.tokens_at_once) {
                 let first_row = batch.sequences[slice.start].start;
                 let part = batch.part(slice);
-                let dropout = dropout.filter(|d| d.p > 0.0).map(|d| DropoutMask { first_row, ..d });
+                let dropout = dropout.filter(|d| d.p > 0.0);
                 let gradients = gradients.as_mut().map(|(g, scale)| (&mut **g, *scale));
-                sum += self.slice_loss(&part, lora, dropout, gradients, tape);
+                sum += self.slice_loss(&part, first_row, lora, dropout, gradients, tape);
             }
         });
         Ok(sum)
@@ -123,6 +133,7 @@ impl Decoder {
     fn slice_loss(
         &self,
         batch: &TrainingRows,
+        first_row: usize,
         lora: Option<&Lora>,
         dropout: Option<DropoutMask>,
         gradients: Option<(&mut LoraGradients, f32)>,
@@ -132,7 +143,7 @@ impl Decoder {
         let width = self.config.hidden_size;
         let rows = Rows { positions: &batch.positions, sequences: &batch.sequences, past: &[] };
         let adapted = |i: usize| {
-            let dropout = dropout.map(|d| d.child(i as u64));
+            let dropout = dropout.map(|d| DropoutMask { first_row, ..d }.child(i as u64));
             lora.map(|l| Adapted { lora: &l.blocks[i], dropout })
         };
         // Without gradients nothing is kept, with checkpointing inputs only: one tape serves all blocks.
@@ -141,6 +152,12 @@ impl Decoder {
         tape.blocks.resize_with(kept.max(tape.blocks.len()), BlockTape::default);
         tape.inputs.resize_with(if checkpointing { self.blocks.len() } else { 0 }, Vec::new);
         self.embed(batch.ids.iter().copied(), &mut tape.x);
+        if let Some(noise) = batch.noise {
+            for sequence in &batch.sequences {
+                let x = &mut tape.x[sequence.start * width..sequence.end * width];
+                noise.add(x, width, first_row + sequence.start);
+            }
+        }
         for (i, block) in self.blocks.iter().enumerate() {
             if let Some(input) = tape.inputs.get_mut(i) {
                 input.clone_from(&tape.x);

@@ -8,10 +8,12 @@ use super::bf16::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, r
 use super::few_rows::{MOST_ROWS, few_rows};
 use super::matmul::{Threads, View, ViewMut, matmul};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// In which numbers frozen weights are multiplied. Sums are f32 in either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Arithmetic {
     /// Single precision.
     F32,

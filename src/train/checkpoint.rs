@@ -4,7 +4,7 @@
 use super::optimizer::AdamW;
 use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::model::Lora;
+use crate::model::{Lora, MemoryPlan};
 use crate::tr;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ pub struct Progress {
     pub validated: Option<u64>,
     /// Loss of the last step.
     pub last_loss: f64,
+    /// How much of a batch is in memory at a time: sums are made in this order.
+    pub plan: Option<MemoryPlan>,
     /// The smoothed loss and which warnings were given.
     pub watch: Watch,
 }

@@ -3,7 +3,7 @@
 use super::schedule::Schedule;
 use crate::batch::{Overlong, Shape};
 use crate::error::{Error, Kind, Result};
-use crate::model::LoraConfig;
+use crate::model::{Checkpointing, LoraConfig};
 use crate::prompt::LossOn;
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,11 @@ pub struct TrainConfig {
     pub keep: usize,
     /// Let the model in the making answer held-out prompts every so many steps; 0 is never.
     pub sample_every: u64,
-    /// Seed of the factors, the order and dropout.
+    /// NEFTune's α; 0 is off.
+    pub neftune: f64,
+    /// Whether blocks run again on the way back instead of keeping what they made.
+    pub checkpointing: Checkpointing,
+    /// Seed of the factors, the order, dropout and noise.
     pub seed: u64,
 }
 
@@ -78,6 +82,8 @@ impl Default for TrainConfig {
             save_every: 20,
             keep: 2,
             sample_every: 0,
+            neftune: 0.0,
+            checkpointing: Checkpointing::Auto,
             seed: 42,
         }
     }
@@ -120,6 +126,9 @@ impl TrainConfig {
         }
         if !self.clip.is_finite() || self.clip < 0.0 {
             return bad("--clip", "≥ 0");
+        }
+        if !self.neftune.is_finite() || self.neftune < 0.0 {
+            return bad("--neftune", "≥ 0");
         }
         if self.shape.batch_size == 0 {
             return bad("--batch-size", "≥ 1");

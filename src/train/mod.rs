@@ -4,6 +4,7 @@ mod checkpoint;
 mod checkpoint_folder;
 mod config;
 mod optimizer;
+mod preflight;
 mod schedule;
 mod trainer;
 mod watch;

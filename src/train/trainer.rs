@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent, StepMetrics};
 use crate::machine::rss_mb;
 use crate::model::{Decoder, Lora, LoraGradients, Tape};
-use crate::ops::DropoutMask;
+use crate::ops::{DropoutMask, EmbeddingNoise};
 use crate::prompt::Rendered;
 use crate::tr;
 use std::time::Instant;
@@ -67,6 +67,9 @@ pub struct Trainer<'a> {
     /// Asked at each step.
     pub cancel: &'a CancelToken,
 }
+
+/// Tells the noise on embeddings apart from the dropout of any block.
+const NOISE: u64 = u64::MAX;
 
 /// What a training works with from its first step to its last.
 struct Session {
@@ -127,16 +130,21 @@ impl Trainer<'_> {
             ));
         }
         let lengths: Vec<usize> = self.data.train.iter().map(|r| r.ids.len()).collect();
-        let plan = |epoch| epoch_plan(&lengths, self.config.shape, self.config.seed, epoch);
+        let rows_of = |epoch| epoch_plan(&lengths, self.config.shape, self.config.seed, epoch);
         let mut epoch_of_plan = 0;
-        let mut micro_batches = plan(0);
+        let mut micro_batches = rows_of(0);
         let per_epoch = self.config.steps_per_epoch(micro_batches.len());
         let total = self.config.total_steps(micro_batches.len());
 
         let mut arrived = resume.is_none();
-        let state = self.start(resume)?;
+        let mut state = self.start(resume)?;
+        let plan = self.memory_plan(&state.lora, state.progress.plan)?;
+        state.progress.plan = Some(plan);
         let began = (Instant::now(), state.progress.step);
-        let mut s = Session { gradients: state.lora.zero_gradients(), tape: Tape::default(), state, total, began };
+        let mut gradients = state.lora.zero_gradients();
+        let mut tape = Tape::new(plan);
+        self.preflight(&state.lora, &mut gradients, &mut tape)?;
+        let mut s = Session { gradients, tape, state, total, began };
         loop {
             if let Some(ending) = self.between_steps(&mut s, arrived)? {
                 return self.end(s, ending);
@@ -147,7 +155,7 @@ impl Trainer<'_> {
             }
             let (epoch, at) = (step / per_epoch, (step % per_epoch) as usize);
             if epoch != epoch_of_plan {
-                micro_batches = plan(epoch);
+                micro_batches = rows_of(epoch);
                 epoch_of_plan = epoch;
             }
             let window = micro_batches.chunks(self.config.accum).nth(at).unwrap_or_default();
@@ -227,9 +235,11 @@ impl Trainer<'_> {
         gradients.clear();
         let mut sum = 0.0;
         for (i, micro) in window.iter().enumerate() {
-            let batch = collate(rows(micro));
+            let mut batch = collate(rows(micro));
             let seed = self.config.seed ^ (step << 16) ^ i as u64;
             let dropout = DropoutMask { seed, p: self.config.lora.dropout as f32, first_row: 0 }.child(step);
+            let alpha = self.config.neftune as f32;
+            batch.noise = (alpha > 0.0).then_some(EmbeddingNoise { seed: dropout.child(NOISE).seed, alpha });
             sum += self.decoder.loss(&batch, Some(&state.lora), Some(dropout), Some((gradients, scale)), tape)?;
         }
         let loss = sum / supervised.max(1) as f64;

@@ -6,8 +6,8 @@ use super::{LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
-use crate::model::Lora;
 use crate::model::adapter::{self, AdapterOrigin};
+use crate::model::{Lora, WeightForm};
 use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
 use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
@@ -44,6 +44,9 @@ pub struct TrainRequest {
     pub held_out: HeldOut,
     /// At most this many held-out rows (the first ones); 0 is all.
     pub held_out_limit: usize,
+    /// Arithmetic and storage of the frozen weights; runs of earlier versions had f32.
+    #[serde(default)]
+    pub form: WeightForm,
     /// Everything else.
     pub config: TrainConfig,
 }
@@ -122,7 +125,7 @@ pub fn train(
 pub fn resume(
     bench: &Workbench,
     run: &str,
-    load: impl FnOnce(&str) -> Result<LoadedModel>,
+    load: impl FnOnce(&str, WeightForm) -> Result<LoadedModel>,
     listener: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
@@ -137,7 +140,7 @@ pub fn resume(
     }
     let request: TrainRequest =
         serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
-    let model = load(&request.model)?;
+    let model = load(&request.model, request.form)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
         return Err(Error::new(
