@@ -8,6 +8,7 @@ use linly_bench::job::{CancelToken, EventSink, JobEvent};
 use linly_bench::model::{Decoder, Lora, LoraConfig, Projection, WeightForm, open};
 use linly_bench::prompt::Rendered;
 use linly_bench::train::{CheckpointFolder, Ending, Length, Schedule, TrainConfig, TrainData, TrainOutcome, Trainer};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -51,6 +52,7 @@ fn config() -> TrainConfig {
             alpha: 8.0,
             dropout: 0.1,
             targets: Projection::ALL.to_vec(),
+            rank_pattern: BTreeMap::from([("down_proj".to_owned(), 2)]),
             ..TrainConfig::default().lora
         },
         lr: 1e-2,

@@ -130,6 +130,9 @@ fn text_of(content: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::example::Split;
+    use super::super::fields::{FieldMap, parse_row};
+    use super::super::import::Format;
     use super::*;
     use serde_json::json;
 
@@ -195,5 +198,26 @@ mod tests {
         let weighted = json!([user, {"from": "gpt", "value": "a", "weight": 0}]);
         assert!(read(&weighted, "", "", &mut |name| left.push(name.to_owned())).is_ok());
         assert_eq!(left, ["messages.weight"]);
+    }
+
+    #[test]
+    fn conversations_are_rows_too_unless_alpaca_is_asked_for() {
+        let talk = r#"{"split":"dev","conversations":[{"from":"human","value":"问"},{"from":"gpt","value":"答"}],
+            "tools":[{"name":"f"}],"score":1}"#;
+        let read = |text: &str, format| {
+            let mut unknown = Vec::new();
+            let row = parse_row(text.as_bytes(), format, &FieldMap::default(), &mut |n| unknown.push(n.to_owned()));
+            (row.map_err(|refusal| (refusal.reason, refusal.other_format)), unknown)
+        };
+        for format in [Format::Auto, Format::Conversation] {
+            let (row, unknown) = read(talk, format);
+            let row = row.unwrap();
+            assert_eq!((row.instruction.as_str(), row.lang.as_str(), row.split), ("问", "zh", Split::Val));
+            assert_eq!((row.system.as_str(), unknown), (r#"[{"name":"f"}]"#, vec!["score".to_owned()]));
+        }
+        assert!(read(talk, Format::Alpaca).0.unwrap_err().1);
+        let alpaca = r#"{"instruction":"q","output":"a","messages":[],"tools":"x"}"#;
+        assert_eq!(read(alpaca, Format::Auto).1, ["messages", "tools"]);
+        assert!(read(alpaca, Format::Conversation).0.is_err());
     }
 }

@@ -445,27 +445,6 @@ mod tests {
     }
 
     #[test]
-    fn conversations_are_rows_too_unless_alpaca_is_asked_for() {
-        let talk = r#"{"split":"dev","conversations":[{"from":"human","value":"问"},{"from":"gpt","value":"答"}],
-            "tools":[{"name":"f"}],"score":1}"#;
-        let read = |text: &str, format| {
-            let mut unknown = Vec::new();
-            let row = parse_row(text.as_bytes(), format, &FieldMap::default(), &mut |n| unknown.push(n.to_owned()));
-            (row.map_err(|refusal| (refusal.reason, refusal.other_format)), unknown)
-        };
-        for format in [Format::Auto, Format::Conversation] {
-            let (row, unknown) = read(talk, format);
-            let row = row.unwrap();
-            assert_eq!((row.instruction.as_str(), row.lang.as_str(), row.split), ("问", "zh", Split::Val));
-            assert_eq!((row.system.as_str(), unknown), (r#"[{"name":"f"}]"#, vec!["score".to_owned()]));
-        }
-        assert!(read(talk, Format::Alpaca).0.unwrap_err().1);
-        let alpaca = r#"{"instruction":"q","output":"a","messages":[],"tools":"x"}"#;
-        assert_eq!(read(alpaca, Format::Auto).1, ["messages", "tools"]);
-        assert!(read(alpaca, Format::Conversation).0.is_err());
-    }
-
-    #[test]
     fn a_key_that_stands_twice_counts_the_second_time() {
         assert_eq!(parse(r#"{"instruction":"q","output":"a","output":"b"}"#).unwrap().output, "b");
     }

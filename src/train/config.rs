@@ -37,10 +37,8 @@ pub struct TrainConfig {
     /// Micro-batches.
     pub shape: Shape,
     /// Which answers of a conversation are learnt.
-    #[serde(default)]
     pub loss_on: LossOn,
     /// What becomes of rows that are longer than the longest sequence.
-    #[serde(default)]
     pub overlong: Overlong,
     /// Micro-batches per optimiser step.
     pub accum: usize,

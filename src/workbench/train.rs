@@ -14,6 +14,9 @@ use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
+/// The file in a run's folder that lists the rows which were left out.
+const DROPPED: &str = "dropped.jsonl";
+
 /// Where the held-out rows come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -204,7 +207,7 @@ fn attempt(
         let total = request.config.total_steps(micro);
         sink.emit(&JobEvent::Started { run: run.to_owned(), kind: "train".to_owned(), total });
     }
-    let dropped_file = bench.settings.run_dir(run).join("dropped.jsonl");
+    let dropped_file = bench.settings.run_dir(run).join(DROPPED);
     prepared.write_dropped(&dropped_file)?;
     for message in prepared.notes(request.config.shape.max_len, &dropped_file) {
         sink.emit(&JobEvent::Log { message });
