@@ -212,6 +212,16 @@ impl Decoder {
         lora: Option<&Lora>,
         w: &mut Workspace,
     ) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+        // One entry into the thread pool for the whole pass: entering it for every operation costs a sleep each.
+        rayon::scope(|_| self.forward_here(stretches, lora, w))
+    }
+
+    fn forward_here(
+        &self,
+        stretches: &[Stretch<'_>],
+        lora: Option<&Lora>,
+        w: &mut Workspace,
+    ) -> Result<(Vec<f32>, Vec<KvBlock>)> {
         let before: Vec<usize> = stretches.iter().map(|s| s.past.iter().map(|p| p.len).sum()).collect();
         let longest = stretches.iter().zip(&before).map(|(s, before)| s.ids.len() + before).max().unwrap_or(0);
         self.check(stretches.iter().flat_map(|s| s.ids), longest)?;
