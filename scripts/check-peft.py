@@ -1,11 +1,15 @@
-"""Does `peft` load an adapter that linly-bench wrote, and does it compute the same?
+"""Do `peft` and linly-bench read each other's adapters, and do they compute the same?
 
 usage: check-peft.py MODEL_DIR ADAPTER_DIR SAMPLES.jsonl     (needs torch, transformers, peft)
+       check-peft.py --make MODEL_DIR ADAPTER_DIR            writes an adapter of PEFT's own, to be scored by linly-bench
+
+With --make the adapter has random factors, and ranks and alphas that differ between modules. Either way ADAPTER_DIR is
+then scored with `linly-bench run`, and checked:
 
 MODEL_DIR holds the base as transformers reads it (de-quantised, f32); SAMPLES come from
 `linly-bench run … --adapter … --log-samples SAMPLES.jsonl`. Every prompt is scored again by transformers + PEFT,
 with the adapter beside the base and merged into it. Prints one JSON object; a missing or unexpected key is in it.
-The result of a run is kept in tests/oracle/peft_roundtrip.json.
+Results are kept in tests/oracle/peft_roundtrip.json, and in tests/oracle/peft_patterns.json for both directions with patterns.
 """
 import json
 import sys
@@ -14,9 +18,27 @@ import warnings
 import peft
 import torch
 import transformers
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+
+def make(model_dir, adapter_dir):
+    base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
+    model = get_peft_model(base, LoraConfig(
+        r=8, lora_alpha=20, target_modules=["q_proj", "v_proj", "o_proj", "down_proj"], task_type="CAUSAL_LM",
+        rank_pattern={"down_proj": 16, "layers.0.self_attn.q_proj": 4, "model.layers.1.self_attn.o_proj": 2},
+        alpha_pattern={"self_attn.v_proj": 5, "layers.1.mlp.down_proj": 1.5}))
+    generator = torch.Generator().manual_seed(1)
+    for key, weight in model.named_parameters():
+        if "lora_" in key:
+            weight.data = 0.02 * torch.randn(weight.shape, generator=generator)
+    model.save_pretrained(adapter_dir)
+
+
+if sys.argv[1] == "--make":
+    make(*sys.argv[2:])
+    sys.exit()
 model_dir, adapter_dir, samples_path = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(model_dir)
 base = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32)
@@ -45,7 +67,11 @@ def largest_difference():
 
 
 config = json.load(open(f"{adapter_dir}/adapter_config.json"))
+modules = [m for _, m in model.named_modules() if isinstance(m, LoraLayer)]
+ranks = sorted({m.r["default"] for m in modules})
+scales = sorted({round(m.scaling["default"], 6) for m in modules})
 result = {"peft": peft.__version__, "transformers": transformers.__version__, "r": config["r"], "lora_alpha": config["lora_alpha"],
+          "rank_pattern": config["rank_pattern"], "alpha_pattern": config["alpha_pattern"], "ranks": ranks, "scales": scales,
           "target_modules": sorted(config["target_modules"]), "missing_or_unexpected": key_warnings, "items": len(samples),
           "choices": sum(len(s["choices"]) for s in samples), "largest_difference": largest_difference()}
 model = model.merge_and_unload()

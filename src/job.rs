@@ -41,6 +41,22 @@ pub enum JobEvent {
         /// Whether this is the lowest so far (the adapter was saved).
         best: bool,
     },
+    /// What the model in the making answers to a row's prompt.
+    Sample {
+        /// Optimiser steps so far.
+        step: u64,
+        /// The prompt's text.
+        prompt: String,
+        /// What the model wrote.
+        answer: String,
+    },
+    /// A sign that something is wrong; the job goes on.
+    Warning {
+        /// Optimiser steps so far.
+        step: u64,
+        /// What is wrong and what helps.
+        message: String,
+    },
     /// A line for people.
     Log {
         /// The line.
@@ -48,8 +64,8 @@ pub enum JobEvent {
     },
 }
 
-/// What one optimiser step measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What one optimiser step measured. Fields with a default are 0 in events that an earlier version stored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepMetrics {
     /// Optimiser steps so far, from 1.
     pub step: u64,
@@ -57,6 +73,9 @@ pub struct StepMetrics {
     pub total: u64,
     /// Mean negative log-likelihood per supervised token of this step's window, in nats.
     pub loss: f64,
+    /// Exponential mean of the losses so far (see [`crate::train::SMOOTHING`]).
+    #[serde(default)]
+    pub smoothed_loss: f64,
     /// Learning rate used.
     pub lr: f64,
     /// Euclidean norm of the gradient before clipping.
@@ -67,6 +86,15 @@ pub struct StepMetrics {
     pub supervised_tokens: u64,
     /// Tokens per second of this step.
     pub tokens_per_second: f64,
+    /// Supervised tokens per second of this step.
+    #[serde(default)]
+    pub supervised_tokens_per_second: f64,
+    /// Memory held now, in MiB.
+    #[serde(default)]
+    pub rss_mb: f64,
+    /// Seconds to the end, at the pace of this process so far (validations and samples included).
+    #[serde(default)]
+    pub eta_seconds: f64,
 }
 
 /// Where a job's events go. Called on the job's own thread; must not block for long.
@@ -111,5 +139,17 @@ impl CancelToken {
     /// Whether someone asked.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_an_earlier_version_stored_is_still_read() {
+        let old = r#"{"event":"step","step":3,"total":9,"loss":2.5,"lr":0.001,"grad_norm":0.5,"tokens":64,"supervised_tokens":20,"tokens_per_second":100.0}"#;
+        let JobEvent::Step(m) = serde_json::from_str(old).unwrap() else { panic!("not a step") };
+        assert_eq!((m.step, m.loss, m.smoothed_loss, m.eta_seconds), (3, 2.5, 0.0, 0.0));
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail loudly
 
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -166,14 +167,16 @@ fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
         (vec!["missing.json", "--name", "x"], "missing.json"),
         (vec![&good, "missing.json", "--name", "x"], "missing.json"),
         (vec![bench.dir.path().to_str().unwrap(), "--name", "x"], "folder"),
-        (vec![&good, "--name", "x", "--format", "sharegpt"], "alpaca"),
+        (vec![&good, "--name", "x", "--format", "sharegpt"], "conversations"),
+        (vec![&good, "--name", "x", "--format", "parquet"], "alpaca"),
         (vec![&good, "--name", "x", "--format", "nonsense"], "alpaca"),
         (vec![&good, "--name", "a=b"], "name"),
         (vec![&good, "--name", ""], "name"),
         (vec![&bench.file("empty", ""), "--name", "x"], "empty"),
         (vec![&bench.file("none", "[]"), "--name", "x"], "empty"),
         (vec![&bench.file("words.txt", "no data\nat all\n"), "--name", "x"], "words.txt:1"),
-        (vec![&bench.file("s.json", r#"[{"conversations":[]}]"#), "--name", "x"], "sharegpt"),
+        (vec![&bench.file("s.json", r#"[{"conversations":[]}]"#), "--name", "x"], "does not end"),
+        (vec![&bench.file("t.json", r#"[{"conversations":[]}]"#), "--name", "x", "--format", "alpaca"], "sharegpt"),
         (vec![&bench.file("z.json.gz", b"\x1f\x8b\x08\x00\x00"), "--name", "x"], "gzip"),
     ] {
         let message = bench.fails(&[vec!["data", "import"], args.clone()].concat());
@@ -181,6 +184,39 @@ fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
         assert_eq!(bench.datasets(), 0, "{args:?}");
     }
     assert_eq!(bench.run(&["data", "import", "--name", "x"]).status.code(), Some(2));
+}
+
+/// Calls of tools in a public set of conversations: every row comes in, and nothing of it is lost.
+#[test]
+fn conversations_with_tools_come_in_whole() {
+    let bench = Bench::new();
+    let talk = json!({"conversations": [
+        {"from": "human", "value": "q"}, {"from": "function_call", "value": "f(1)"},
+        {"from": "observation", "value": "42"}, {"from": "gpt", "value": "a"},
+    ], "tools": "[{\"name\": \"f\"}]"});
+    let file = bench.file("talk.json", json!([talk]).to_string());
+    assert_eq!(bench.json(&["data", "import", &file, "--name", "talk"])["imported"], 1);
+    let shown = bench.json(&["data", "show", "talk"])["examples"][0].clone();
+    assert_eq!((&shown["history"], &shown["tool_turns"]), (&json!([["q", "f(1)"]]), &json!([1])));
+    assert_eq!((&shown["instruction"], &shown["output"]), (&json!("42"), &json!("a")));
+    assert_eq!(shown["system"], "[{\"name\": \"f\"}]");
+    assert!(bench.text(&["data", "show", "talk"]).contains("tool: 42"));
+
+    let Some(data) = std::env::var_os("LINLY_BENCH_DATA").map(PathBuf::from) else {
+        eprintln!("skipped: LINLY_BENCH_DATA names no folder with llama-factory/glaive_toolcall_zh_demo.json");
+        return;
+    };
+    let file = data.join("llama-factory/glaive_toolcall_zh_demo.json");
+    let report = bench.json(&["data", "import", file.to_str().unwrap(), "--name", "calls"]);
+    assert_eq!((&report["rejected"], &report["fields_left_aside"]), (&json!(0), &json!({})));
+    let rows: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let distinct: HashSet<String> = rows.as_array().unwrap().iter().map(Value::to_string).collect();
+    let observations: usize = distinct.iter().map(|row| row.matches(r#""from":"observation""#).count()).sum();
+    let shown = bench.json(&["data", "show", "calls", "--limit", "1000"]);
+    let rows = shown["examples"].as_array().unwrap();
+    let marked: usize = rows.iter().map(|row| row["tool_turns"].as_array().unwrap().len()).sum();
+    assert!(observations > 100);
+    assert_eq!((rows.len(), marked), (distinct.len(), observations));
 }
 
 #[test]

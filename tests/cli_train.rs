@@ -133,7 +133,18 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     assert!(fail(home, &["train", "--data", "sums", "--adapter", "../x", "--model", "smollm2-135m"]).contains("../x"));
     assert!(!home.join("adapters").exists(), "a refused training left an adapter");
     // A flag that is not there at all is wrong usage.
-    for wrong in [&["--target", "z_proj"][..], &["--rank", "100000"], &["--clip=-1"], &["--packing", "maybe"]] {
+    for wrong in [
+        &["--target", "z_proj"][..],
+        &["--rank", "100000"],
+        &["--clip=-1"],
+        &["--packing", "maybe"],
+        &["--packing", "on", "--bucket", "on"],
+        &["--overlong", "shorten"],
+        &["--loss-on", "first"],
+        &["--rank-pattern", "q_proj"],
+        &["--rank-pattern", "down_proj=4"],
+        &["--alpha-pattern", "layers.99.self_attn.q_proj=4"],
+    ] {
         let out = run(home, &[&train(&["--data", "sums"])[..], wrong].concat());
         assert_eq!(out.status.code(), Some(2), "{wrong:?}");
     }
@@ -157,6 +168,81 @@ fn what_cannot_work_is_refused_with_a_way_out() {
     let runs: Value = serde_json::from_str(&succeed(home, &["runs", "list", "--json"])).unwrap();
     let done = runs.as_array().unwrap().iter().filter(|r| r["status"] == "running" || r["status"] == "done").count();
     assert_eq!(done, 0, "{runs}");
+}
+
+/// Two short conversations and one long: its question has many tokens, its answers few.
+fn conversations(home: &Path) {
+    let long = "very ".repeat(100);
+    let rows: String = [("1 + 1 = ?", "2"), (long.as_str(), "Indeed."), ("2 + 2 = ?", "4")]
+        .iter()
+        .map(|(question, answer)| {
+            let row = serde_json::json!({"conversations": [
+                {"from": "human", "value": "Hello"}, {"from": "function_call", "value": "clock()"},
+                {"from": "observation", "value": "noon"}, {"from": "gpt", "value": "It is noon."},
+                {"from": "human", "value": question}, {"from": "gpt", "value": answer},
+            ]});
+            format!("{row}\n")
+        })
+        .collect();
+    let file = home.join("talks.jsonl");
+    std::fs::write(&file, rows).unwrap();
+    succeed(home, &["data", "import", file.to_str().unwrap(), "--name", "talks", "--format", "sharegpt"]);
+}
+
+#[test]
+fn over_long_rows_are_dropped_and_listed_cut_or_split() {
+    let Some(home) = home() else { return };
+    let home = home.path();
+    conversations(home);
+    // Settings as a file, to see that it knows the same names.
+    let settings = home.join("train.toml");
+    std::fs::write(
+        &settings,
+        "model = \"smollm2-135m\"\ndata = \"talks\"\nsteps = 1\nmax-len = 96\ntarget = \"all-linear\"\nbucket = \"on\"\n\
+         rank-pattern = \"down_proj=16,layers.0.self_attn.q_proj=4\"\nalpha-pattern = \"v_proj=4\"\n",
+    )
+    .unwrap();
+    let settings = settings.to_str().unwrap();
+    let train = |name: &str, more: &[&str]| {
+        last_line(&succeed(home, &[&["train", "--json", "--config", settings, "--adapter", name], more].concat()))
+    };
+    let dropped = train("dropped", &[]);
+    assert_eq!((&dropped["train_rows"], &dropped["dropped_rows"]), (&2.into(), &1.into()));
+    let list = std::fs::read_to_string(dropped["dropped_file"].as_str().unwrap()).unwrap();
+    let listed: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&listed["dataset"], &listed["row"], &listed["why"]), (&"talks".into(), &1.into(), &"too_long".into()));
+    assert!(listed["tokens"].as_u64().unwrap() > 96);
+
+    let cut = train("cut", &["--overlong", "cut", "--loss-on", "last"]);
+    assert_eq!((&cut["train_rows"], &cut["dropped_rows"], &cut["cut_rows"]), (&3.into(), &0.into(), &1.into()));
+    assert_eq!(cut["cut_tokens"].as_u64().unwrap(), listed["tokens"].as_u64().unwrap() - 96);
+    // With every answer learnt, what stands before the first one is too short to cut from.
+    let refused = train("cut-all", &["--overlong", "cut"]);
+    assert_eq!((&refused["dropped_rows"], &refused["cut_rows"]), (&1.into(), &0.into()));
+    let split = train("split", &["--overlong", "split"]);
+    assert_eq!((&split["train_rows"], &split["split_rows"]), (&3.into(), &1.into()));
+    assert_eq!(split["dropped_file"], Value::Null);
+
+    let config = std::fs::read_to_string(home.join("adapters/split/adapter_config.json")).unwrap();
+    let config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["rank_pattern"], serde_json::json!({"down_proj": 16, "layers.0.self_attn.q_proj": 4}));
+    assert_eq!(config["alpha_pattern"], serde_json::json!({"v_proj": 4}));
+}
+
+#[test]
+fn a_preview_shows_which_turns_are_learnt() {
+    let Some(home) = home() else { return };
+    let home = home.path();
+    conversations(home);
+    let preview = |which: &str| {
+        let args = ["data", "preview", "talks", "--model", "smollm2-135m", "--loss-on", which];
+        succeed(home, &args)
+    };
+    let all = preview("all");
+    assert!(all.contains("[[clock()<|im_end|>]]") && all.contains("[[It is noon.<|im_end|>]]"), "{all}");
+    assert!(all.contains("tool\nnoon<|im_end|>") && all.contains("[[2<|im_end|>]]"), "{all}");
+    let last = preview("last");
+    assert!(last.contains("clock()") && last.contains("[[2<|im_end|>]]") && last.matches("[[").count() == 1, "{last}");
 }
 
 #[test]

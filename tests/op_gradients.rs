@@ -8,12 +8,12 @@
 mod naive;
 
 use linly_bench::ops::{
-    Arithmetic, DropoutMask, Frozen, HeadScratch, LoraPair, LoraScratch, Operand, RopeTable, Start, StoredRows,
+    Arithmetic, DropoutMask, Frozen, Head, HeadScratch, LoraPair, LoraScratch, Operand, RopeTable, Start, StoredRows,
     linear_cross_entropy, rms_norm, rms_norm_again, rms_norm_backward, swiglu, swiglu_backward,
 };
 use naive::{
-    F32, arithmetics, assert_close, cross_entropy, finite_differences, inner, largest, magnitudes, numbers, rope,
-    times, times_transposed, wide,
+    F32, arithmetics, assert_close, cross_entropy, cross_entropy_of_weight, finite_differences, inner, largest,
+    magnitudes, numbers, rope, times, times_transposed, wide,
 };
 use std::ops::Range;
 
@@ -107,7 +107,7 @@ fn low_rank_updates_equal_their_definition_and_finite_differences() {
             let what = format!("rank {rank}, dropout {}", dropout.is_some());
             let scale = 1.7f32;
             let (a, b) = (numbers(rank * inputs, 1.0, 1), numbers(outputs * rank, 1.0, 2));
-            let pair = LoraPair { a, b, rank, scale };
+            let pair = LoraPair { a, b, rank, scale, magnitude: None, norms: None };
             let (x, dy) = (numbers(n * inputs, 1.0, 3), numbers(n * outputs, 1.0, 4));
             // What the mask does to ones is the mask.
             let mut mask = vec![1.0; n * inputs];
@@ -250,6 +250,9 @@ fn linear_cross_entropy_equals_its_definition_and_finite_differences() {
     let (_, written) = cross_entropy(&w, &x, &targets, 4);
     let differences = finite_differences(&x, |x| cross_entropy(&w, x, &targets, 4).0);
     assert!(written.iter().zip(&differences).all(|(a, b)| (a - b).abs() < 1e-8));
+    let written = cross_entropy_of_weight(&w, &x, &targets, 4);
+    let differences = finite_differences(&w, |w| cross_entropy(w, &x, &targets, 4).0);
+    assert!(written.iter().zip(&differences).all(|(a, b)| (a - b).abs() < 1e-8));
 
     // A vocabulary that fills no panel, more rows than logits exist for at once; even and very sharp softmaxes.
     let (vocabulary, width, n) = (1003, 24, 150);
@@ -266,8 +269,9 @@ fn linear_cross_entropy_equals_its_definition_and_finite_differences() {
             let what = format!("size {size}, {}", arithmetic.name());
             let head = Frozen::new(w.clone(), vocabulary, width, arithmetic);
             let mut scratch = HeadScratch::default();
+            let head = &mut Head::Frozen(&head);
             let mut d = vec![f32::NAN; n * width];
-            let found = linear_cross_entropy(&head, &x, &targets, scale, Some(&mut d), &mut scratch);
+            let found = linear_cross_entropy(head, &x, &targets, scale, Some(&mut d), &mut scratch);
             let off = product_bound(arithmetic, &sums);
             let bound: f64 = off.chunks(vocabulary).map(|row| 2.0 * largest(row)).sum();
             assert!((found - sum).abs() < bound, "{what}: {found}, not {sum}, bound {bound}");
@@ -277,8 +281,18 @@ fn linear_cross_entropy_equals_its_definition_and_finite_differences() {
                 Arithmetic::Bf16 => (2.0 * largest(&off)).exp_m1() + 2.0f64.powi(-7),
             };
             assert_close(&what, &d, &gradient, bound);
-            let without = linear_cross_entropy(&head, &x, &targets, 1.0, None, &mut scratch);
+            let without = linear_cross_entropy(head, &x, &targets, 1.0, None, &mut scratch);
             assert_eq!(without, found, "{what}: without a gradient");
         }
+        // An output layer that is trained as a whole: the same, and dW = s·(P − targets)ᵀ·x, added to what is there.
+        let mut d = vec![f32::NAN; n * width];
+        let mut dw = vec![0.5; vocabulary * width];
+        let head = &mut Head::Trained { weight: &w, gradient: Some(&mut dw), width };
+        let found = linear_cross_entropy(head, &x, &targets, scale, Some(&mut d), &mut HeadScratch::default());
+        assert!((found - sum).abs() < 1e-6 * sum, "trained: {found}, not {sum}");
+        assert_close("trained: hidden", &d, &gradient, 2.0 * F32);
+        let expected = cross_entropy_of_weight(&wide(&w), &wide(&x), &targets, width);
+        let expected: Vec<f64> = expected.iter().map(|g| g * f64::from(scale) + 0.5).collect();
+        assert_close("trained: weight", &dw, &expected, 2.0 * F32);
     }
 }

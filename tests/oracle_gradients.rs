@@ -105,7 +105,7 @@ fn logits_of_base_and_adapter_equal_peft_whole_and_through_the_cache() {
                 let mut w = Workspace::default();
                 let whole = [Stretch { ids: &row.ids, past: Vec::new() }];
                 let (hidden, _) = case.decoder.forward(&whole, lora, &mut w).unwrap();
-                let error = relative_error(&case.decoder.logits(&hidden, row.ids.len()), &wanted);
+                let error = relative_error(&case.decoder.logits(&hidden, row.ids.len(), lora), &wanted);
                 assert!(error < 1e-5, "{name} {key}.{i}: relative error {error}");
                 // The same tokens in three stretches, each seeing the ones before through the cache.
                 let (a, rest) = row.ids.split_at(2);
@@ -118,7 +118,7 @@ fn logits_of_base_and_adapter_equal_peft_whole_and_through_the_cache() {
                     hidden.extend(h);
                     caches.append(&mut cache);
                 }
-                let error = relative_error(&case.decoder.logits(&hidden, row.ids.len()), &wanted);
+                let error = relative_error(&case.decoder.logits(&hidden, row.ids.len(), lora), &wanted);
                 assert!(error < 1e-5, "{name} {key}.{i} in stretches: relative error {error}");
             }
         }

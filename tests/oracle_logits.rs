@@ -23,7 +23,7 @@ fn logits_of_smollm2_equal_transformers() {
         assert_eq!(ids, expected, "{text}");
         let stretch = [Stretch { ids: &ids, past: Vec::new() }];
         let (hidden, _) = decoder.forward(&stretch, None, &mut Workspace::default()).unwrap();
-        let logits = decoder.logits(&hidden, ids.len());
+        let logits = decoder.logits(&hidden, ids.len(), None);
         for (i, row) in logits.chunks_exact(decoder.config().vocab_size).enumerate() {
             let close = |ours: f64, theirs: &Value, what: &str| {
                 let theirs = theirs.as_f64().unwrap();

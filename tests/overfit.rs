@@ -37,24 +37,38 @@ fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
     });
     let train = examples.iter().map(|e| renderer.example(e).unwrap()).collect();
     let config = TrainConfig {
-        lora: LoraConfig { rank: 16, alpha: 32.0, dropout: 0.0, targets: Projection::ALL.to_vec(), rslora: false },
+        lora: LoraConfig {
+            rank: 16,
+            alpha: 32.0,
+            dropout: 0.0,
+            targets: Projection::ALL.to_vec(),
+            ..LoraConfig::default()
+        },
         lr: 2e-3,
         schedule: Schedule::Cosine,
         warmup: 0.1,
         length: Length::Steps(40),
-        shape: Shape { batch_size: 8, max_len: 64, packing: false },
+        shape: Shape { batch_size: 8, max_len: 64, packing: false, bucket: false },
         accum: 1,
         weight_decay: 0.0,
         clip: 1.0,
         eval_every: 0,
         save_every: 0,
         seed: 1,
+        ..TrainConfig::default()
     };
     let data = TrainData { train, val: Vec::new() };
     let cancel = CancelToken::default();
-    let trainer =
-        Trainer { decoder: &decoder, data: &data, config: &config, checkpoint: None, sink: &Silent, cancel: &cancel };
-    let outcome = trainer.run(false).unwrap();
+    let trainer = Trainer {
+        decoder: &decoder,
+        data: &data,
+        config: &config,
+        checkpoints: None,
+        sampler: None,
+        sink: &Silent,
+        cancel: &cancel,
+    };
+    let outcome = trainer.run(None).unwrap();
     assert!(outcome.progress.last_loss < 0.05, "the rows were not learnt: loss {}", outcome.progress.last_loss);
 
     let prompts: Vec<Vec<u32>> = examples.iter().map(|e| renderer.example_prompt(e).unwrap().1).collect();

@@ -6,7 +6,7 @@
 
 use linly_bench::data::Example;
 use linly_bench::error::{Kind, Result};
-use linly_bench::prompt::{ChatTemplate, Message, Rendered, Renderer, Role, Template, Tokenize};
+use linly_bench::prompt::{ChatTemplate, LossOn, Message, Rendered, Renderer, Role, Template, Tokenize};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -208,7 +208,7 @@ fn answers_and_their_ends_are_supervised_and_nothing_else() {
         let renderer = Renderer::new(template, &tokenizer).unwrap();
         let rendered = renderer.example(&e).unwrap();
         assert_eq!(supervised(&tokenizer, &rendered), "[A1</s>][A.</s>]", "{template:?}");
-        let last = Renderer::new(template, &tokenizer).unwrap().last_turn_only(true);
+        let last = Renderer::new(template, &tokenizer).unwrap().loss_on(LossOn::Last);
         assert_eq!(supervised(&tokenizer, &last.example(&e).unwrap()), "[A.</s>]", "{template:?}");
         assert_ne!(last.hash(), renderer.hash());
     }
@@ -220,9 +220,65 @@ fn answers_and_their_ends_are_supervised_and_nothing_else() {
         let blank = if template == "instructions" { " " } else { "" };
         let expected = format!("[{blank}A1<|im_end|>][{blank}A.<|im_end|>]");
         assert_eq!(supervised(&tokenizer, &rendered), expected, "{template}");
-        let last = renderer.last_turn_only(true).example(&e).unwrap();
+        let last = renderer.loss_on(LossOn::Last).example(&e).unwrap();
         assert_eq!(supervised(&tokenizer, &last), format!("[{blank}A.<|im_end|>]"), "{template}");
     }
+}
+
+/// A user's question, the call of a tool, what it returned, the answer; and one more exchange before.
+fn with_a_tool() -> Example {
+    let history = vec![("Q1".into(), "A1".into()), ("Q2".into(), "f(2)".into())];
+    Example { history, tool_turns: vec![2], system: "S".into(), ..row("42", "", "A.") }
+}
+
+#[test]
+fn what_a_tool_returned_is_read_and_never_learnt() {
+    for template in Template::ALL.into_iter().filter(|t| *t != Template::Chat) {
+        let tokenizer = plain();
+        let rendered = Renderer::new(template, &tokenizer).unwrap().example(&with_a_tool()).unwrap();
+        // The call is what the model writes; its result and the system message are not.
+        assert_eq!(supervised(&tokenizer, &rendered), "[A1</s>][f(2)</s>][A.</s>]", "{template:?}");
+        assert!(rendered.text.contains("42") && rendered.text.contains('S'), "{template:?}");
+    }
+    let alpaca = Renderer::new(Template::Alpaca, &plain()).unwrap().example(&with_a_tool()).unwrap().text;
+    assert!(alpaca.ends_with("### Instruction:\n\n\n### Input:\n42\n\n### Response:A.</s>"), "{alpaca}");
+
+    let tokenizer = fake("blocks");
+    let renderer = Renderer::new(Template::Chat, &tokenizer).unwrap();
+    let rendered = renderer.example(&with_a_tool()).unwrap();
+    assert!(rendered.text.contains("<|im_start|>tool\n42<|im_end|>"), "{}", rendered.text);
+    assert_eq!(supervised(&tokenizer, &rendered), "[A1<|im_end|>][f(2)<|im_end|>][A.<|im_end|>]");
+    let last = renderer.loss_on(LossOn::Last).example(&with_a_tool()).unwrap();
+    assert_eq!(supervised(&tokenizer, &last), "[A.<|im_end|>]");
+}
+
+#[test]
+fn a_template_without_a_place_for_tools_says_so_instead_of_leaving_the_turn_out() {
+    let silent = "{% for m in messages %}{% if m.role == 'user' %}<u>{{ m.content }}{% elif m.role == 'assistant' %}\
+                  <a>{{ m.content }}<|im_end|>{% endif %}{% endfor %}{% if add_generation_prompt %}<a>{% endif %}";
+    for tokenizer in [Fake { template: Some(silent.into()), ..fake("blocks") }, fake("strict")] {
+        let renderer = Renderer::new(Template::Chat, &tokenizer).unwrap();
+        assert!(renderer.example(&row("Q", "", "A.")).is_ok());
+        let e = Example { system: String::new(), ..with_a_tool() };
+        let error = renderer.example(&e).unwrap_err();
+        assert_eq!(error.kind, Kind::Unsupported);
+        assert!(error.hint.unwrap().contains("--template"));
+    }
+}
+
+#[test]
+fn a_row_knows_which_of_its_tokens_begin_every_sequence() {
+    let e = row("Q", "", "A.");
+    let of = |template, tokenizer: &Fake| {
+        let renderer = Renderer::new(template, tokenizer).unwrap();
+        let rendered = renderer.example(&e).unwrap();
+        let leading = renderer.leading_tokens(&rendered).unwrap();
+        text_of(tokenizer, &rendered.ids[..leading])
+    };
+    assert_eq!(of(Template::Linly, &plain()), "<|bos|>");
+    assert_eq!(of(Template::Chat, &fake("strict")), "<|bos|>");
+    // This template writes none.
+    assert_eq!(of(Template::Chat, &fake("blocks")), "");
 }
 
 #[test]
@@ -293,7 +349,7 @@ fn an_earlier_answer_that_the_template_rewrites_can_only_be_read() {
     let error = renderer.example(&e).unwrap_err();
     assert_eq!(error.kind, Kind::Mismatch);
     assert!(error.message.contains("answer 1"), "{}", error.message);
-    let renderer = renderer.last_turn_only(true);
+    let renderer = renderer.loss_on(LossOn::Last);
     let rendered = renderer.example(&e).unwrap();
     // The template opens the last answer with an empty thought that the prompt lacks.
     assert_eq!(supervised(&tokenizer, &rendered), "[<think>\n\n</think>\n\nA2<|im_end|>]");

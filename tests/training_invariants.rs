@@ -8,10 +8,10 @@ use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::{BlockQ4_1, BlockQ8_0};
 use linly_bench::batch::{Shape, collate, epoch_plan, supervised_tokens};
 use linly_bench::model::{
-    BaseStorage, Decoder, Lora, MemoryPlan, ModelConfig, Projection, Stretch, Tape, Tensor, WeightForm, WeightSource,
-    Workspace,
+    BaseStorage, Decoder, Lora, MemoryPlan, ModelConfig, Projection, SavedModule, Stretch, Tape, Tensor, WeightForm,
+    WeightSource, Workspace,
 };
-use linly_bench::ops::{Arithmetic, DropoutMask, StoredRows};
+use linly_bench::ops::{Arithmetic, DropoutMask, EmbeddingNoise, StoredRows};
 use linly_bench::prompt::Rendered;
 use linly_bench::train::{Length, Schedule, TrainConfig};
 use std::collections::BTreeMap;
@@ -30,21 +30,30 @@ fn bf16() -> Option<WeightForm> {
     there.then_some(WeightForm { arithmetic: Arithmetic::Bf16, storage: BaseStorage::Full })
 }
 
+/// What of a training step is drawn: dropout and noise on the embeddings, from one seed.
+#[derive(Clone, Copy)]
+struct Chance {
+    seed: u64,
+    dropout: f32,
+    noise: f32,
+}
+
 /// Loss sum and all gradients of micro-batches, each one batch of rows.
 fn pass(
     decoder: &Decoder,
     lora: &Lora,
     batches: &[Vec<&Rendered>],
     plan: MemoryPlan,
-    dropout: Option<DropoutMask>,
+    chance: Option<Chance>,
 ) -> (f64, Vec<f32>) {
     let supervised: usize = batches.iter().flatten().map(|row| supervised_tokens(row)).sum();
     let mut gradients = lora.zero_gradients();
-    let mut tape = Tape::default();
-    tape.plan = plan;
+    let mut tape = Tape::new(plan);
     let mut sum = 0.0;
     for rows in batches {
-        let batch = collate(rows.iter().copied());
+        let mut batch = collate(rows.iter().copied());
+        batch.noise = chance.map(|c| EmbeddingNoise { seed: c.seed, alpha: c.noise });
+        let dropout = chance.map(|c| DropoutMask { seed: c.seed, p: c.dropout, first_row: 0 });
         let wanted = Some((&mut gradients, 1.0 / supervised as f32));
         sum += decoder.loss(&batch, Some(lora), dropout, wanted, &mut tape).unwrap();
     }
@@ -66,14 +75,21 @@ fn memory_plans_change_nothing_and_slices_drop_what_the_batch_would() {
     for form in [Some(WeightForm::F32), bf16()].into_iter().flatten() {
         for name in MODELS {
             let decoder = decoder(name, form);
-            let lora = lora(name, &decoder);
+            let plain = lora(name, &decoder);
+            // All that can be trained: factors, magnitudes, embedding and output layer.
+            let mut all = plain.clone();
+            all.config.dora = true;
+            all.config.modules_to_save = SavedModule::ALL.to_vec();
+            decoder.prepare(&mut all);
+            assert!(all.parameter_count() > plain.parameter_count() + 2 * 64 * 32);
+            let drawn = Chance { seed: 4, dropout: 0.3, noise: 5.0 };
             let mut losses = Vec::new();
-            for dropout in [None, Some(DropoutMask { seed: 4, p: 0.3, first_row: 0 })] {
-                let (loss, gradients) = pass(&decoder, &lora, &batch, at_once(usize::MAX, false), dropout);
+            for (lora, chance) in [(&plain, None), (&plain, Some(drawn)), (&all, Some(drawn))] {
+                let (loss, gradients) = pass(&decoder, lora, &batch, at_once(usize::MAX, false), chance);
                 for tokens in [1, 16, 50, 100, usize::MAX] {
                     let what = format!("{name}, {}, {tokens} tokens at once", form.arithmetic.name());
-                    let plain = pass(&decoder, &lora, &batch, at_once(tokens, false), dropout);
-                    let checkpointed = pass(&decoder, &lora, &batch, at_once(tokens, true), dropout);
+                    let plain = pass(&decoder, lora, &batch, at_once(tokens, false), chance);
+                    let checkpointed = pass(&decoder, lora, &batch, at_once(tokens, true), chance);
                     assert_eq!(plain.0.to_bits(), checkpointed.0.to_bits(), "{what}");
                     assert!(bits(&plain.1) == bits(&checkpointed.1), "{what}: checkpointing changed a gradient");
                     assert!((plain.0 - loss).abs() <= SAME * loss, "{what}: loss {} and {loss}", plain.0);
@@ -193,7 +209,7 @@ impl StoredRows for Rows {
 fn logits(decoder: &Decoder, lora: Option<&Lora>, ids: &[u32]) -> Vec<f32> {
     let stretch = [Stretch { ids, past: Vec::new() }];
     let (hidden, _) = decoder.forward(&stretch, lora, &mut Workspace::default()).unwrap();
-    decoder.logits(&hidden, ids.len())
+    decoder.logits(&hidden, ids.len(), lora)
 }
 
 /// More tokens than the product for a few rows takes, which only weights that lie as f32 have.

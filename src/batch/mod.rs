@@ -1,8 +1,10 @@
-//! From rendered rows to micro-batches: which rows go together ([`plan`]) and how they lie in memory
-//! ([`collate`]). There is no padding: sequences lie end to end, and no token attends across them.
+//! From rendered rows to micro-batches: what becomes of rows that are too long ([`overlong`]), which rows go together
+//! ([`plan`]) and how they lie in memory ([`collate`]). There is no padding: sequences lie end to end, and no token attends across them.
 
+mod overlong;
 mod plan;
 
+pub use overlong::{Fitted, Overlong, Unfit, fit};
 pub use plan::{Shape, epoch_plan};
 
 use crate::model::TrainingRows;

@@ -59,7 +59,7 @@ struct ImportArgs {
     /// Name of the dataset
     #[arg(long)]
     name: String,
-    /// Layout of the rows: auto or alpaca
+    /// Layout of the rows: auto, alpaca, sharegpt or messages
     #[arg(long, default_value = "auto")]
     format: String,
     /// Names of the fields in the file, for example instruction=question,output=answer

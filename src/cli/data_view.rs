@@ -5,7 +5,7 @@ use super::columns::{Align, columns};
 use super::data::{REJECTS_SHOWN, short};
 use crate::data::Split;
 use crate::error::{Error, Kind, Result};
-use crate::prompt::{Preview, PreviewToken, Renderer, Template};
+use crate::prompt::{LossOn, Preview, PreviewToken, Renderer, Template};
 use crate::store::{DatasetRecord, RowQuery, StoredRow};
 use crate::workbench::models;
 use crate::{text, tr};
@@ -48,6 +48,9 @@ pub struct PreviewArgs {
     /// Model whose tokenizer is used
     #[arg(long, value_name = "M")]
     model: String,
+    /// Answers that are learnt: all, or last
+    #[arg(long, value_name = "all|last", default_value = "all")]
+    loss_on: String,
     /// List every token
     #[arg(long)]
     tokens: bool,
@@ -116,9 +119,12 @@ fn print_row(context: &Context, row: &StoredRow, full: bool) {
     let e = &row.example;
     let place = text::one_line(&row.file);
     context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
-    let history = e.history.iter().flat_map(|(q, a)| [("history.user", q), ("history.assistant", a)]);
+    let asker = |turn: usize| if e.tool_turns.contains(&turn) { "history.tool" } else { "history.user" };
+    let turns = e.history.iter().enumerate();
+    let history = turns.flat_map(|(turn, (q, a))| [(asker(turn), q), ("history.assistant", a)]);
+    let own = if e.tool_turns.contains(&e.history.len()) { "tool" } else { "instruction" };
     let head = [("system", &e.system)].into_iter();
-    let tail = [("instruction", &e.instruction), ("input", &e.input), ("output", &e.output)];
+    let tail = [(own, &e.instruction), ("input", &e.input), ("output", &e.output)];
     for (label, value) in head.chain(history).chain(tail).filter(|(_, value)| !value.is_empty()) {
         if full {
             let value = text::clean(value).replace('\n', "\n    ");
@@ -135,6 +141,7 @@ fn print_row(context: &Context, row: &StoredRow, full: bool) {
 /// An unknown template, model, dataset or row; a row that the template cannot render.
 pub(super) fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
     let template: Template = args.template.parse()?;
+    let loss_on = LossOn::parse(&args.loss_on)?;
     let bench = context.workbench()?;
     let record = bench.store.dataset(&args.name)?;
     let query = RowQuery { offset: args.row, limit: Some(1), ..RowQuery::default() };
@@ -144,7 +151,7 @@ pub(super) fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
             .hint(tr!("rows are numbered from 0 to {last}", "行号从 0 到 {last}")));
     };
     let tokenizer = models::tokenizer(&bench, &args.model)?;
-    let renderer = Renderer::new(template, &tokenizer)?;
+    let renderer = Renderer::new(template, &tokenizer)?.loss_on(loss_on);
     let preview = Preview::new(&renderer, &tokenizer, &row.example)?;
     if context.ui.json {
         let mut object = json!(preview);

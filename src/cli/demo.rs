@@ -1,7 +1,7 @@
 //! `demo`: the main job, told stage by stage.
 
 use super::Context;
-use super::train::TrainPrinter;
+use super::train_view::TrainPrinter;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::leaderboard::{Format, render};
@@ -42,7 +42,11 @@ impl EventSink for Events<'_> {
     fn emit(&self, event: &JobEvent) {
         let is_training = matches!(event, JobEvent::Started { kind, .. } if kind == "train");
         match event {
-            JobEvent::Step(_) | JobEvent::Eval { .. } | JobEvent::Log { .. } => self.train.emit(event),
+            JobEvent::Step(_)
+            | JobEvent::Eval { .. }
+            | JobEvent::Sample { .. }
+            | JobEvent::Warning { .. }
+            | JobEvent::Log { .. } => self.train.emit(event),
             _ if is_training || self.context.ui.json => self.train.emit(event),
             JobEvent::Started { total, .. } => self.draw(0, *total, ""),
             JobEvent::Progress { done, total, note } => self.draw(*done, *total, note),

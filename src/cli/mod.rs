@@ -12,6 +12,8 @@ mod models;
 mod run;
 mod runs;
 mod train;
+mod train_flags;
+mod train_view;
 mod tui;
 mod ui;
 

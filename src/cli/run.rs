@@ -116,7 +116,14 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         .hint(tr!("leave --mode out", "请去掉 --mode")));
     }
     if args.dtype == Dtype::Bf16 {
-        super::train::check_dtype("bf16")?;
+        return Err(Error::new(
+            Kind::Unsupported,
+            tr!(
+                "scores are computed in f32, so that they equal the harness's",
+                "评分以 f32 计算，以便与评测框架的结果一致"
+            ),
+        )
+        .hint(tr!("leave --dtype out", "请去掉 --dtype")));
     }
     let workbench = context.workbench()?;
     if let Some(id) = &args.resume {

@@ -1,18 +1,14 @@
 //! `train`: LoRA fine-tuning.
 
 use super::Context;
-use super::draw::sparkline;
-use crate::batch::Shape;
+use super::train_flags::{Flags, read_settings};
+use super::train_view::{TrainPrinter, print_report};
 use crate::error::{Error, Kind, Result};
-use crate::job::{EventSink, JobEvent};
-use crate::model::{LoraConfig, Projection};
+use crate::model::WeightForm;
 use crate::tr;
-use crate::train::{Length, Schedule, TrainConfig};
-use crate::workbench::train::{HeldOut, TrainReport, TrainRequest, resume, train};
-use indicatif::ProgressBar;
-use serde::Deserialize;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use crate::workbench::train::{resume, train};
+use crate::workbench::{LoadedModel, Workbench};
+use std::path::PathBuf;
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
@@ -24,293 +20,11 @@ pub struct TrainArgs {
     /// Settings file (TOML)
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Go on with an interrupted run; its own settings are used
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "model", "data", "adapter"])]
+    /// Go on with an interrupted run; it keeps its own settings, so no other flag of training goes with this
+    #[arg(long, value_name = "RUN")]
     resume: Option<String>,
     #[command(flatten)]
     flags: Flags,
-}
-
-/// Everything that a flag or a settings file can say.
-#[derive(clap::Args, Deserialize, Default)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-struct Flags {
-    /// Base model: a catalogue name, a Hugging Face folder or a .gguf file
-    #[arg(long, value_name = "M")]
-    model: Option<String>,
-    /// Dataset (see `data list`)
-    #[arg(long, value_name = "NAME")]
-    data: Option<String>,
-    /// Name of the adapter to be
-    #[arg(long, value_name = "NAME")]
-    adapter: Option<String>,
-    /// Prompt template: chat, alpaca, linly, cornucopia [default: chat]
-    #[arg(long, value_name = "T")]
-    template: Option<String>,
-    /// LoRA rank [default: 8]
-    #[arg(long)]
-    rank: Option<usize>,
-    /// LoRA alpha [default: 16]
-    #[arg(long)]
-    alpha: Option<f64>,
-    /// LoRA dropout [default: 0.05]
-    #[arg(long)]
-    dropout: Option<f64>,
-    /// Projections with factors: attention, all, or a list [default: q_proj,v_proj]
-    #[arg(long, value_name = "MODULES")]
-    target: Option<String>,
-    /// Highest learning rate [default: 2e-4]
-    #[arg(long)]
-    lr: Option<f64>,
-    /// cosine, linear or constant [default: cosine]
-    #[arg(long)]
-    schedule: Option<String>,
-    /// Share of steps in which the rate rises [default: 0.1]
-    #[arg(long)]
-    warmup: Option<f64>,
-    /// Passes over the data [default: 1]
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
-    epochs: Option<f64>,
-    /// Optimiser steps instead of epochs
-    #[arg(long, value_name = "N")]
-    steps: Option<u64>,
-    /// Rows (with packing: filled sequences) in a micro-batch [default: 4]
-    #[arg(long, value_name = "B")]
-    batch_size: Option<usize>,
-    /// Micro-batches per optimiser step [default: 1]
-    #[arg(long, value_name = "G")]
-    accum: Option<usize>,
-    /// Longest row in tokens; longer ones are left out and named [default: 512]
-    #[arg(long, value_name = "L")]
-    max_len: Option<usize>,
-    /// Several rows in one sequence: on or off [default: off]
-    #[arg(long, value_name = "on|off")]
-    packing: Option<String>,
-    /// Held-out rows: a dataset, or a share such as 0.1 [default: the dataset's own val rows]
-    #[arg(long, value_name = "NAME|SHARE")]
-    val: Option<String>,
-    /// Use at most this many held-out rows, evenly spread [default: all]
-    #[arg(long, value_name = "N")]
-    val_limit: Option<usize>,
-    /// Validate every K steps, besides the start and the end
-    #[arg(long, value_name = "K")]
-    eval_every: Option<u64>,
-    /// Write a checkpoint every K steps [default: 20]
-    #[arg(long, value_name = "K")]
-    save_every: Option<u64>,
-    /// Decoupled weight decay [default: 0]
-    #[arg(long)]
-    weight_decay: Option<f64>,
-    /// Clip gradients longer than this; 0 is off [default: 1]
-    #[arg(long)]
-    clip: Option<f64>,
-    /// Scale by alpha/√r (rsLoRA)
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "true|false")]
-    rslora: Option<bool>,
-    /// Arithmetic: f32 or auto (bf16 is not built yet)
-    #[arg(long, value_name = "f32|bf16|auto")]
-    dtype: Option<String>,
-}
-
-impl Flags {
-    /// `self`, and what `file` says where `self` is silent.
-    fn or(self, file: Flags) -> Flags {
-        // A length given by a flag replaces either kind of length in the file.
-        let (epochs, steps) = if self.epochs.is_some() || self.steps.is_some() {
-            (self.epochs, self.steps)
-        } else {
-            (file.epochs, file.steps)
-        };
-        Flags {
-            model: self.model.or(file.model),
-            data: self.data.or(file.data),
-            adapter: self.adapter.or(file.adapter),
-            template: self.template.or(file.template),
-            rank: self.rank.or(file.rank),
-            alpha: self.alpha.or(file.alpha),
-            dropout: self.dropout.or(file.dropout),
-            target: self.target.or(file.target),
-            lr: self.lr.or(file.lr),
-            schedule: self.schedule.or(file.schedule),
-            warmup: self.warmup.or(file.warmup),
-            epochs,
-            steps,
-            batch_size: self.batch_size.or(file.batch_size),
-            accum: self.accum.or(file.accum),
-            max_len: self.max_len.or(file.max_len),
-            packing: self.packing.or(file.packing),
-            val: self.val.or(file.val),
-            val_limit: self.val_limit.or(file.val_limit),
-            eval_every: self.eval_every.or(file.eval_every),
-            save_every: self.save_every.or(file.save_every),
-            weight_decay: self.weight_decay.or(file.weight_decay),
-            clip: self.clip.or(file.clip),
-            rslora: self.rslora.or(file.rslora),
-            dtype: self.dtype.or(file.dtype),
-        }
-    }
-
-    fn into_request(self, context: &Context) -> Result<TrainRequest> {
-        let need = |value: Option<String>, flag: &str| {
-            value.ok_or_else(|| {
-                Error::new(Kind::Usage, tr!("{flag} is missing", "缺少 {flag}"))
-                    .hint(tr!("see linly-bench train --help for an example", "示例见 linly-bench train --help"))
-            })
-        };
-        check_dtype(self.dtype.as_deref().unwrap_or("auto"))?;
-        let default = TrainConfig::default();
-        let length = match (self.epochs, self.steps) {
-            (_, Some(steps)) => Length::Steps(steps),
-            (Some(epochs), None) => Length::Epochs(epochs),
-            (None, None) => default.length,
-        };
-        let held_out = match self.val {
-            None => HeldOut::Own,
-            Some(text) => text.parse().map_or(HeldOut::Dataset(text), HeldOut::Share),
-        };
-        Ok(TrainRequest {
-            model: need(self.model, "--model")?,
-            dataset: need(self.data, "--data")?,
-            adapter: need(self.adapter, "--adapter")?,
-            template: self.template.unwrap_or_else(|| "chat".to_owned()),
-            held_out,
-            held_out_limit: self.val_limit.unwrap_or(0),
-            config: TrainConfig {
-                lora: LoraConfig {
-                    rank: self.rank.unwrap_or(default.lora.rank),
-                    alpha: self.alpha.unwrap_or(default.lora.alpha),
-                    dropout: self.dropout.unwrap_or(default.lora.dropout),
-                    targets: self.target.map_or(Ok(default.lora.targets), |t| Projection::parse_targets(&t))?,
-                    rslora: self.rslora.unwrap_or(default.lora.rslora),
-                },
-                lr: self.lr.unwrap_or(default.lr),
-                schedule: self.schedule.map_or(Ok(default.schedule), |s| Schedule::parse(&s))?,
-                warmup: self.warmup.unwrap_or(default.warmup),
-                length,
-                shape: Shape {
-                    batch_size: self.batch_size.unwrap_or(default.shape.batch_size),
-                    max_len: self.max_len.unwrap_or(default.shape.max_len),
-                    packing: self.packing.map_or(Ok(default.shape.packing), |p| on_or_off(&p))?,
-                },
-                accum: self.accum.unwrap_or(default.accum),
-                weight_decay: self.weight_decay.unwrap_or(default.weight_decay),
-                clip: self.clip.unwrap_or(default.clip),
-                eval_every: self.eval_every.unwrap_or(default.eval_every),
-                save_every: self.save_every.unwrap_or(default.save_every),
-                seed: context.settings().seed,
-            },
-        })
-    }
-}
-
-fn on_or_off(text: &str) -> Result<bool> {
-    match text {
-        "on" | "true" => Ok(true),
-        "off" | "false" => Ok(false),
-        other => {
-            let other = other.escape_default();
-            Err(Error::new(
-                Kind::Usage,
-                tr!("--packing is on or off, not `{other}`", "--packing 只能是 on 或 off，而不是 `{other}`"),
-            ))
-        }
-    }
-}
-
-/// Refuses arithmetic that this build does not have.
-pub fn check_dtype(dtype: &str) -> Result<()> {
-    match dtype {
-        "auto" | "f32" => Ok(()),
-        "bf16" => Err(Error::new(Kind::Unsupported, tr!("bf16 arithmetic is not built yet", "尚未实现 bf16 运算"))
-            .hint(tr!("use --dtype f32 or auto", "请用 --dtype f32 或 auto"))),
-        other => {
-            let other = other.escape_default();
-            Err(Error::new(Kind::Usage, tr!("unknown --dtype `{other}`", "未知的 --dtype `{other}`"))
-                .hint(tr!("use f32 or auto", "请用 f32 或 auto")))
-        }
-    }
-}
-
-fn read_settings(path: &Path) -> Result<Flags> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
-    toml::from_str(&text).map_err(|e| {
-        Error::new(Kind::InvalidInput, format!("{}: {}", path.display(), e.message())).hint(tr!(
-            "keys are the flags of `train` without the dashes in front",
-            "键名即 `train` 的选项名（去掉前面的短横线）"
-        ))
-    })
-}
-
-/// Prints a training's events: JSON lines, or a bar with the validation losses above it.
-pub struct TrainPrinter<'a> {
-    context: &'a Context,
-    bar: Mutex<Option<ProgressBar>>,
-    losses: Mutex<Vec<f64>>,
-}
-
-impl<'a> TrainPrinter<'a> {
-    /// A printer for one training.
-    pub fn new(context: &'a Context) -> Self {
-        TrainPrinter { context, bar: Mutex::default(), losses: Mutex::default() }
-    }
-
-    fn above_bar(&self, line: &str) {
-        match self.bar.lock() {
-            Ok(bar) => match &*bar {
-                Some(bar) => bar.suspend(|| self.context.ui.note(line)),
-                None => self.context.ui.note(line),
-            },
-            Err(_) => self.context.ui.note(line),
-        }
-    }
-
-    /// Takes the bar away and gives the losses of all steps.
-    pub fn finish(&self) -> Vec<f64> {
-        if let Ok(bar) = self.bar.lock()
-            && let Some(bar) = &*bar
-        {
-            bar.finish_and_clear();
-        }
-        self.losses.lock().map(|l| l.clone()).unwrap_or_default()
-    }
-}
-
-impl EventSink for TrainPrinter<'_> {
-    fn emit(&self, event: &JobEvent) {
-        if self.context.ui.json {
-            if !matches!(event, JobEvent::Progress { .. }) {
-                self.context.ui.json_line(event);
-            }
-            return;
-        }
-        match event {
-            JobEvent::Started { run, total, .. } => {
-                self.context.ui.note(&tr!("run {run}: {total} steps", "运行 {run}：共 {total} 步"));
-                if let Ok(mut bar) = self.bar.lock() {
-                    *bar = Some(self.context.ui.bar(*total, false));
-                }
-            }
-            JobEvent::Step(m) => {
-                if let Ok(mut losses) = self.losses.lock() {
-                    losses.push(m.loss);
-                }
-                if let Ok(mut bar) = self.bar.lock() {
-                    let bar = bar.get_or_insert_with(|| self.context.ui.bar(m.total, false));
-                    bar.set_position(m.step);
-                    bar.set_message(format!("loss {:.3}  {:.0} tok/s", m.loss, m.tokens_per_second));
-                }
-            }
-            JobEvent::Eval { step, val_loss, best } => {
-                let mark = if *best { tr!("best so far", "目前最好") } else { String::new() };
-                self.above_bar(&tr!(
-                    "step {step:>5}  held-out loss {val_loss:.4}  {mark}",
-                    "第 {step:>5} 步  留出损失 {val_loss:.4}  {mark}"
-                ));
-            }
-            JobEvent::Log { message } => self.above_bar(message),
-            JobEvent::Progress { .. } => {}
-        }
-    }
 }
 
 /// Runs `linly-bench train …`.
@@ -322,8 +36,11 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     let printer = TrainPrinter::new(context);
     let report = match args.resume {
         Some(run) => {
+            let mut given = args.flags.given()?;
+            given.extend(args.config.is_some().then(|| "--config".to_owned()));
+            refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
-            resume(&bench, &run, |spec| load(context, &bench, spec), &printer, &cancel)
+            resume(&bench, &run, |spec, form| load(context, &bench, spec, form), &printer, &cancel)
         }
         None => {
             let file = args.config.as_deref().map(read_settings).transpose()?.unwrap_or_default();
@@ -331,7 +48,7 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
             request.config.check()?;
             let bench = context.workbench()?;
             bench.store.dataset(&request.dataset)?;
-            let model = load(context, &bench, &request.model)?;
+            let model = load(context, &bench, &request.model, request.form)?;
             train(&bench, &request, &model, &printer, &cancel)
         }
     };
@@ -345,35 +62,27 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
     Ok(())
 }
 
-fn load(context: &Context, bench: &crate::workbench::Workbench, spec: &str) -> Result<crate::workbench::LoadedModel> {
-    context.ui.note(&tr!("loading {spec} …", "正在加载 {spec} …"));
-    bench.load_model(spec)
+/// A resumed run keeps its settings: a flag that would be ignored is refused instead.
+fn refuse_beside_resume(given: &[String]) -> Result<()> {
+    if given.is_empty() {
+        return Ok(());
+    }
+    let given = given.join(", ");
+    Err(Error::new(
+        Kind::Usage,
+        tr!(
+            "--resume goes on with the run's own settings: {given} cannot be given too",
+            "--resume 沿用该运行原来的设置，不能同时给出 {given}"
+        ),
+    )
+    .hint(tr!(
+        "leave them out, or start a new training without --resume",
+        "请去掉这些选项，或不带 --resume 开始新的训练"
+    )))
 }
 
-/// The end of a training, for people.
-pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
-    let ui = &context.ui;
-    if losses.len() > 1 {
-        let (first, last) = (losses[0], losses[losses.len() - 1]);
-        let curve = sparkline(losses, 48);
-        ui.note(&tr!("train loss  {first:.3} {curve} {last:.3}", "训练损失  {first:.3} {curve} {last:.3}"));
-    }
-    let (steps, rows, dropped, memory) = (report.steps, report.train_rows, report.dropped_rows, report.peak_rss_mb);
-    ui.line(&tr!(
-        "{steps} steps over {rows} rows ({dropped} left out as too long), peak memory {memory:.0} MiB",
-        "共 {steps} 步，{rows} 行（{dropped} 行因过长未参与），内存峰值 {memory:.0} MiB"
-    ));
-    if let (Some(base), Some(best)) = (report.base_val_loss, report.best_val_loss) {
-        let rows = report.val_rows;
-        ui.line(&tr!(
-            "held-out loss  {base:.4} → {best:.4} on {rows} rows",
-            "留出损失  {base:.4} → {best:.4}（{rows} 行）"
-        ));
-    }
-    let (adapter, run) = (&report.adapter, &report.run);
-    ui.line(&tr!(
-        "adapter {adapter}  {}  (run {run})",
-        "适配器 {adapter}  {}  （运行 {run}）",
-        report.adapter_dir.display()
-    ));
+fn load(context: &Context, bench: &Workbench, spec: &str, form: WeightForm) -> Result<LoadedModel> {
+    let dtype = form.arithmetic.name();
+    context.ui.note(&tr!("loading {spec} ({dtype}) …", "正在加载 {spec}（{dtype}）…"));
+    bench.load_model_as(spec, form)
 }

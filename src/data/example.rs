@@ -47,6 +47,9 @@ pub struct Example {
     pub system: String,
     /// Earlier turns, oldest first: (question, answer).
     pub history: Vec<(String, String)>,
+    /// Turns whose question is what a tool returned, not a user's words: numbers from 0, the history first and the
+    /// row's own turn after it. Empty in most rows.
+    pub tool_turns: Vec<usize>,
     /// `zh` or `en`.
     pub lang: String,
     /// Trained on or held out.
@@ -72,6 +75,10 @@ impl Example {
         for (question, answer) in &self.history {
             put(question);
             put(answer);
+        }
+        // One text more, so that the number of texts tells such a row from one with a longer history.
+        if !self.tool_turns.is_empty() {
+            put(&format!("{:?}", self.tool_turns));
         }
         sha.finalize().into()
     }
@@ -126,6 +133,8 @@ mod tests {
         assert_eq!(tagged.hash(), row("ab", "").hash());
         let turns = Example { history: vec![("q".into(), "a".into())], ..row("ab", "") };
         assert_ne!(turns.hash(), row("ab", "").hash());
+        let by_tool = Example { tool_turns: vec![1], ..turns.clone() };
+        assert_ne!(by_tool.hash(), turns.hash());
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! One JSON record read as an alpaca row, or the reason why it is none.
+//! One JSON record read as a row, or the reason why it is none.
 
+use super::conversation;
 use super::example::{Example, Split};
+use super::import::Format;
 use super::language;
 use super::records::newlines;
 use crate::error::{Error, Kind, Result};
@@ -37,7 +39,11 @@ struct Raw {
     lang: Field,
     split: Field,
     history: History,
-    /// Names of fields that an alpaca row does not have.
+    /// The field of a row that is written as messages, with the name of its format.
+    messages: Option<(&'static str, serde_json::Value)>,
+    /// Descriptions of the tools that such a row may call.
+    tools: Option<serde_json::Value>,
+    /// Names of fields that a row does not have.
     unknown: Vec<String>,
 }
 
@@ -84,26 +90,42 @@ pub(super) struct Refusal {
     pub line_offset: u64,
     /// For people.
     pub reason: String,
-    /// The format that the record seems to be in, when it is a known one that is not alpaca.
-    pub other_format: Option<&'static str>,
+    /// Whether the record is of a known format, but not of the one that was asked for.
+    pub other_format: bool,
 }
 
 impl From<String> for Refusal {
     fn from(reason: String) -> Self {
-        Refusal { line_offset: 0, reason, other_format: None }
+        Refusal { line_offset: 0, reason, other_format: false }
     }
 }
 
 /// Reads one record. `unknown` hears the name of every field that was left aside.
-pub(super) fn parse_row(bytes: &[u8], map: &FieldMap, unknown: &mut dyn FnMut(&str)) -> Result<Example, Refusal> {
+pub(super) fn parse_row(
+    bytes: &[u8],
+    format: Format,
+    map: &FieldMap,
+    unknown: &mut dyn FnMut(&str),
+) -> Result<Example, Refusal> {
     let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(bytes, e.valid_up_to()))?;
     let mut json = serde_json::Deserializer::from_str(text);
     let raw = RawSeed(map).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
-    let raw = raw.map_err(|e| not_json(text, &e))?;
+    let mut raw = raw.map_err(|e| not_json(text, &e))?;
+    let alpaca = match format {
+        Format::Alpaca => true,
+        Format::Conversation => false,
+        // A row with an instruction is an alpaca row, whatever else it carries.
+        Format::Auto => raw.messages.is_none() || !matches!(raw.instruction, Field::Absent),
+    };
+    if alpaca {
+        raw.refuse_other_format()?;
+        raw.unknown.extend(raw.messages.take().map(|(name, _)| name.to_owned()));
+        raw.unknown.extend(raw.tools.take().map(|_| "tools".to_owned()));
+    }
     for name in &raw.unknown {
         unknown(name);
     }
-    raw.check()
+    if alpaca { raw.alpaca() } else { raw.conversation(unknown) }
 }
 
 fn not_utf8(bytes: &[u8], at: usize) -> Refusal {
@@ -137,27 +159,22 @@ fn not_json(text: &str, error: &serde_json::Error) -> Refusal {
 }
 
 impl Raw {
-    fn check(self) -> Result<Example, Refusal> {
-        let other_format = [("conversations", "sharegpt"), ("messages", "messages")]
-            .iter()
-            .find(|(field, _)| self.unknown.iter().any(|name| name == field))
-            .map(|(_, format)| *format);
-        if let (Field::Absent, Some(format)) = (&self.instruction, other_format) {
-            let reason = tr!("this is a row in the format `{format}`", "这是 `{format}` 格式的数据");
-            return Err(Refusal { other_format, ..Refusal::from(reason) });
+    fn refuse_other_format(&self) -> Result<(), Refusal> {
+        match (&self.instruction, &self.messages) {
+            (Field::Absent, Some((field, _))) => Err(Refusal {
+                other_format: true,
+                ..Refusal::from(tr!(
+                    "this row is a conversation (`{field}`), not an alpaca row",
+                    "该行是对话（`{field}`），不是 alpaca 格式"
+                ))
+            }),
+            _ => Ok(()),
         }
+    }
+
+    fn alpaca(self) -> Result<Example, Refusal> {
         let instruction = self.instruction.required("instruction", &self.unknown)?;
         let output = self.output.required("output", &self.unknown)?;
-        let split = self.split.text("split")?;
-        let split = match split.trim() {
-            "" => Split::Train,
-            word => Split::parse(word).ok_or_else(|| {
-                Refusal::from(tr!(
-                    "`split` is `{word}`: neither train nor val",
-                    "`split` 为 `{word}`：既不是 train 也不是 val"
-                ))
-            })?,
-        };
         let history = match self.history {
             History::None => Vec::new(),
             History::Turns(turns) => turns,
@@ -167,22 +184,44 @@ impl Raw {
                 );
             }
         };
-        let lang = self.lang.text("lang")?;
-        let lang = match lang.trim().to_ascii_lowercase() {
-            word if word.starts_with("zh") => "zh",
-            word if word.starts_with("en") => "en",
-            _ => language::detect(&[&instruction, &output]),
-        };
-        Ok(Example {
-            input: self.input.text("input")?,
-            system: self.system.text("system")?,
-            lang: lang.to_owned(),
-            instruction,
-            output,
-            history,
-            split,
-        })
+        let (input, system) = (self.input.text("input")?, self.system.text("system")?);
+        let row = Example { input, system, instruction, output, history, ..Example::default() };
+        marked(row, self.lang, self.split)
     }
+
+    fn conversation(self, unknown: &mut dyn FnMut(&str)) -> Result<Example, Refusal> {
+        let Some((_, messages)) = &self.messages else {
+            return Err(tr!("no `conversations` and no `messages`", "没有 `conversations` 或 `messages`").into());
+        };
+        let tools = match self.tools {
+            None | Some(serde_json::Value::Null) => String::new(),
+            Some(serde_json::Value::String(text)) => text,
+            Some(tools) => tools.to_string(),
+        };
+        let row = conversation::read(messages, &self.system.text("system")?, &tools, unknown)?;
+        marked(row, self.lang, self.split)
+    }
+}
+
+/// `row` with its language and split.
+fn marked(row: Example, lang: Field, split: Field) -> Result<Example, Refusal> {
+    let split = split.text("split")?;
+    let split = match split.trim() {
+        "" => Split::Train,
+        word => Split::parse(word).ok_or_else(|| {
+            Refusal::from(tr!(
+                "`split` is `{word}`: neither train nor val",
+                "`split` 为 `{word}`：既不是 train 也不是 val"
+            ))
+        })?,
+    };
+    let lang = lang.text("lang")?;
+    let lang = match lang.trim().to_ascii_lowercase() {
+        word if word.starts_with("zh") => "zh",
+        word if word.starts_with("en") => "en",
+        _ => language::detect(&[&row.instruction, &row.output]),
+    };
+    Ok(Example { lang: lang.to_owned(), split, ..row })
 }
 
 impl Field {
@@ -245,6 +284,9 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
                 "lang" => raw.lang = map.next_value()?,
                 "split" => raw.split = map.next_value()?,
                 "history" => raw.history = map.next_value()?,
+                "conversations" => raw.messages = Some(("conversations", map.next_value()?)),
+                "messages" => raw.messages = Some(("messages", map.next_value()?)),
+                "tools" => raw.tools = Some(map.next_value()?),
                 "id" | "topic" => _ = map.next_value::<IgnoredAny>()?,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -330,7 +372,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Example, String> {
-        parse_row(text.as_bytes(), &FieldMap::default(), &mut |_| {}).map_err(|r| r.reason)
+        parse_row(text.as_bytes(), Format::Auto, &FieldMap::default(), &mut |_| {}).map_err(|r| r.reason)
     }
 
     #[test]
@@ -361,7 +403,8 @@ mod tests {
             (r#"{"instruction":"q","output":"a","history":[["q"]]}"#, "history"),
             (r#"{"instruction":"q","output":"a","history":{"q":"a"}}"#, "history"),
             (r#"{"instruction":"q","output":"a","split":"test"}"#, "test"),
-            (r#"{"conversations":[]}"#, "sharegpt"),
+            (r#"{"conversations":[]}"#, "does not end"),
+            (r#"{"conversations":null}"#, "not a list"),
             ("......", "not JSON"),
             ("[1]", "JSON object"),
             ("3", "JSON object"),
@@ -379,7 +422,7 @@ mod tests {
         // GB18030 for the two characters of "基金", after one good line.
         let mut bytes = b"{\"instruction\":\"q\",\n \"output\":\"".to_vec();
         bytes.extend([0xbb, 0xf9, 0xbd, 0xf0, b'"', b'}']);
-        let refusal = parse_row(&bytes, &FieldMap::default(), &mut |_| {}).unwrap_err();
+        let refusal = parse_row(&bytes, Format::Auto, &FieldMap::default(), &mut |_| {}).unwrap_err();
         assert_eq!(refusal.line_offset, 1);
         assert!(refusal.reason.contains("byte 12 ") && refusal.reason.contains("0xBB"), "{}", refusal.reason);
     }
@@ -392,7 +435,9 @@ mod tests {
         assert_eq!((row.lang.as_str(), row.split), ("en", Split::Val));
         let map = FieldMap::parse("instruction=prompt, output=completion").unwrap();
         let mut unknown = Vec::new();
-        let row = parse_row(br#"{"prompt":"q","completion":"a","score":1}"#, &map, &mut |n| unknown.push(n.to_owned()));
+        let row = parse_row(br#"{"prompt":"q","completion":"a","score":1}"#, Format::Auto, &map, &mut |n| {
+            unknown.push(n.to_owned())
+        });
         assert_eq!(row.map_err(|r| r.reason).unwrap().output, "a");
         assert_eq!(unknown, ["score"]);
         assert!(FieldMap::parse("question=q").is_err());

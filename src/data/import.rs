@@ -18,6 +18,9 @@ pub enum Format {
     Auto,
     /// `instruction`, `input`, `output`, `system`, `history`.
     Alpaca,
+    /// A list of messages: `conversations` with `from` and `value` (sharegpt), or `messages` with `role` and `content`.
+    /// Either is read under either name.
+    Conversation,
 }
 
 impl Format {
@@ -29,17 +32,18 @@ impl Format {
         match name {
             "auto" => Ok(Format::Auto),
             "alpaca" => Ok(Format::Alpaca),
-            "sharegpt" | "messages" | "csv" | "tsv" | "parquet" => Err(unsupported(name)),
+            "sharegpt" | "messages" => Ok(Format::Conversation),
+            "csv" | "tsv" | "parquet" => Err(unsupported(name)),
             _ => Err(Error::new(Kind::InvalidInput, tr!("no format `{name}`", "没有格式 `{name}`"))
-                .hint(tr!("use one of: auto, alpaca", "可用：auto、alpaca"))),
+                .hint(tr!("use one of: auto, alpaca, sharegpt, messages", "可用：auto、alpaca、sharegpt、messages"))),
         }
     }
 }
 
 fn unsupported(format: &str) -> Error {
     Error::new(Kind::Unsupported, tr!("the format `{format}` cannot be imported yet", "暂不支持导入 `{format}` 格式")).hint(tr!(
-        "supported: alpaca, as a JSON array or as JSON lines (fields instruction, input, output, system, history); --map FIELD=COLUMN renames fields",
-        "支持 alpaca：JSON 数组或 JSON Lines（字段 instruction、input、output、system、history）；--map 字段=列 可改名"
+        "supported, as a JSON array or as JSON lines: alpaca (fields instruction, input, output, system, history; --map FIELD=COLUMN renames them), sharegpt and messages",
+        "支持 JSON 数组或 JSON Lines：alpaca（字段 instruction、input、output、system、history；--map 字段=列 可改名）、sharegpt、messages"
     ))
 }
 
@@ -115,10 +119,11 @@ pub fn read(
                 return on(Record::Reject(Reject { file: file.to_owned(), line, reason }));
             }
         };
-        let row = fields::parse_row(bytes, &options.map, &mut |field| match left_aside.get_mut(field) {
-            Some(count) => *count += 1,
-            None => _ = left_aside.insert(field.to_owned(), 1),
-        });
+        let row =
+            fields::parse_row(bytes, options.format, &options.map, &mut |field| match left_aside.get_mut(field) {
+                Some(count) => *count += 1,
+                None => _ = left_aside.insert(field.to_owned(), 1),
+            });
         let starts = std::mem::take(&mut first);
         match row {
             Ok(mut example) => {
@@ -130,9 +135,11 @@ pub fn read(
             }
             // The first record speaks for its file: without this, a whole file in another format
             // would come out as a long list of rejects.
-            Err(refusal) if starts && refusal.other_format.is_some() => {
-                Err(unsupported(refusal.other_format.unwrap_or_default()))
-            }
+            Err(refusal) if starts && refusal.other_format => Err(Error::new(
+                Kind::InvalidInput,
+                format!("{file}:{line}: {}", refusal.reason),
+            )
+            .hint(tr!("leave out --format, or use --format sharegpt", "请去掉 --format，或使用 --format sharegpt"))),
             Err(refusal) => {
                 let line = line + refusal.line_offset;
                 on(Record::Reject(Reject { file: file.to_owned(), line, reason: refusal.reason }))
@@ -193,19 +200,15 @@ mod tests {
 
     #[test]
     fn other_formats_are_named_not_listed_as_rejects() {
-        for (name, format) in [
-            ("sharegpt", Kind::Unsupported),
-            ("messages", Kind::Unsupported),
-            ("csv", Kind::Unsupported),
-            ("x", Kind::InvalidInput),
-        ] {
+        for (name, format) in [("parquet", Kind::Unsupported), ("csv", Kind::Unsupported), ("x", Kind::InvalidInput)] {
             let error = Format::parse(name).unwrap_err();
             assert_eq!(error.kind, format);
             assert!(error.hint.unwrap().contains("alpaca"));
         }
         let shared = br#"[{"conversations":[{"from":"human","value":"q"}]}]"#;
-        let error = read(&shared[..], "f.json", &ImportOptions::default(), &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error.kind, Kind::Unsupported);
+        let alpaca = ImportOptions { format: Format::Alpaca, ..ImportOptions::default() };
+        let error = read(&shared[..], "f.json", &alpaca, &mut |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind, Kind::InvalidInput);
         let error = read(&b"a,b\n"[..], "f.CSV", &ImportOptions::default(), &mut |_| Ok(())).unwrap_err();
         assert_eq!(error.kind, Kind::Unsupported);
     }

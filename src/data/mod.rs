@@ -1,5 +1,6 @@
 //! Instruction data: reading it from files, and the plain types the rest of the program passes on.
 
+mod conversation;
 mod example;
 mod fields;
 mod import;

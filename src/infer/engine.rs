@@ -31,6 +31,7 @@ pub struct Engine {
 impl Engine {
     /// An engine over shared weights; `end` are the tokens that end an answer.
     pub fn new(decoder: Arc<Decoder>, lora: Option<Arc<Lora>>, end: Vec<u32>) -> Engine {
+        let lora = lora.map(|lora| decoder.settle(lora));
         Engine { decoder, lora, end, workspace: Mutex::default(), prefilled: AtomicU64::new(0) }
     }
 
@@ -51,7 +52,7 @@ impl Engine {
         let mut next = wanted.iter().peekable();
         for chunk in rows.chunks(64) {
             let picked: Vec<f32> = chunk.iter().flat_map(|r| &hidden[r * width..(r + 1) * width]).copied().collect();
-            let logits = self.decoder.logits(&picked, chunk.len());
+            let logits = self.decoder.logits(&picked, chunk.len(), self.lora.as_deref());
             for (row, logits) in chunk.iter().zip(logits.chunks_exact(vocabulary)) {
                 let lse = log_sum_exp(logits);
                 while let Some((_, token)) = next.next_if(|(r, _)| r == row) {
@@ -253,7 +254,7 @@ impl Engine {
         }
         let width = self.decoder.config().hidden_size;
         let (hidden, mut caches) = self.forward(&[Stretch { ids: prompt, past: Vec::new() }])?;
-        let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1);
+        let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1, self.lora.as_deref());
         let mut sampler = Sampler::new(sampling, index as u64);
         sampler.see(prompt);
         let next = sampler.choose(logits);
@@ -270,7 +271,7 @@ impl Engine {
                 live.iter().map(|w| Stretch { ids: std::slice::from_ref(&w.next), past: vec![&w.cache] }).collect();
             self.forward(&stretches)?
         };
-        let logits = self.decoder.logits(&hidden, live.len());
+        let logits = self.decoder.logits(&hidden, live.len(), self.lora.as_deref());
         for ((w, cache), logits) in
             live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.decoder.config().vocab_size))
         {

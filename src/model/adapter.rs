@@ -2,14 +2,15 @@
 //! `linly_bench.json` (where the adapter comes from), which other readers ignore.
 
 use super::config::ModelConfig;
-use super::lora::{BlockLora, Lora, LoraConfig, Projection};
+use super::lora::{BlockLora, EMBEDDING, HEAD, Lora, Projection, SavedModules};
+use super::lora_config::{LoraConfig, SavedModule, is_plain, module_name};
 use crate::error::{Error, Kind, Result};
 use crate::ops::LoraPair;
 use crate::tr;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
@@ -103,9 +104,11 @@ fn pretty(value: &Value) -> Result<Vec<u8>> {
 fn peft_config(lora: &Lora, base: &str) -> Value {
     let c = &lora.config;
     let targets: Vec<&str> = c.targets.iter().map(|p| p.name()).collect();
+    let alphas: BTreeMap<&str, Value> = c.alpha_pattern.iter().map(|(k, x)| (k.as_str(), whole_or_float(*x))).collect();
+    let saved: Vec<&str> = c.modules_to_save.iter().map(|m| m.name()).collect();
     // Keys in alphabetical order, as PEFT sorts them.
     json!({
-        "alpha_pattern": {},
+        "alpha_pattern": alphas,
         "auto_mapping": null,
         "base_model_name_or_path": base,
         "bias": "none",
@@ -117,14 +120,14 @@ fn peft_config(lora: &Lora, base: &str) -> Value {
         "layers_to_transform": null,
         "lora_alpha": whole_or_float(c.alpha),
         "lora_dropout": c.dropout,
-        "modules_to_save": null,
+        "modules_to_save": if saved.is_empty() { Value::Null } else { json!(saved) },
         "peft_type": "LORA",
         "r": c.rank,
-        "rank_pattern": {},
+        "rank_pattern": c.rank_pattern,
         "revision": null,
         "target_modules": targets,
         "task_type": "CAUSAL_LM",
-        "use_dora": false,
+        "use_dora": c.dora,
         "use_rslora": c.rslora,
     })
 }
@@ -191,13 +194,15 @@ struct PeftConfig {
     #[serde(default)]
     modules_to_save: Option<Vec<String>>,
     #[serde(default)]
-    alpha_pattern: HashMap<String, f64>,
+    rank_pattern: Option<BTreeMap<String, usize>>,
+    #[serde(default)]
+    alpha_pattern: Option<BTreeMap<String, f64>>,
 }
 
 /// Reads the adapter in `dir` for the model `config`.
 ///
 /// # Errors
-/// `NotFound` when `dir` is no adapter folder, `Unsupported` for DoRA and other relatives, `Mismatch` when
+/// `NotFound` when `dir` is no adapter folder, `Unsupported` for relatives of LoRA, `Mismatch` when
 /// its tensors do not fit the model, `Corrupt` when the weights file is damaged.
 pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
     let path = dir.join(CONFIG);
@@ -211,6 +216,10 @@ pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
         dropout: peft.lora_dropout,
         targets,
         rslora: peft.use_rslora,
+        dora: peft.use_dora,
+        rank_pattern: peft.rank_pattern.unwrap_or_default(),
+        alpha_pattern: peft.alpha_pattern.unwrap_or_default(),
+        modules_to_save: saved_modules(dir, peft.modules_to_save.as_deref().unwrap_or_default())?,
     };
     let path = dir.join(WEIGHTS);
     let bytes = std::fs::read(&path).map_err(|e| not_an_adapter(dir, Error::io(&path, &e)))?;
@@ -218,10 +227,11 @@ pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
         Error::new(Kind::Corrupt, tr!("{} is damaged: {e}", "{} 已损坏：{e}", path.display()))
             .hint(tr!("copy the adapter again, or train it anew", "请重新复制该适配器，或重新训练"))
     })?;
-    let blocks = read_blocks(dir, &tensors, &lora_config, &peft, config)?;
+    let saved = read_saved(dir, &tensors, &lora_config, config)?;
+    let blocks = read_blocks(dir, &tensors, &lora_config, config)?;
     let origin = std::fs::read_to_string(dir.join(ORIGIN)).ok().and_then(|text| serde_json::from_str(&text).ok());
     Ok(Adapter {
-        lora: Lora { config: lora_config, blocks },
+        lora: Lora { config: lora_config, blocks, saved },
         base: peft.base_model_name_or_path.unwrap_or_default(),
         origin,
     })
@@ -230,14 +240,11 @@ pub fn load(dir: &Path, config: &ModelConfig) -> Result<Adapter> {
 fn refuse_unsupported(dir: &Path, peft: &PeftConfig) -> Result<()> {
     let reason = if peft.peft_type != "LORA" {
         Some(format!("peft_type = {}", peft.peft_type.escape_default()))
-    } else if peft.use_dora {
-        Some("use_dora = true".to_owned())
     } else if peft.fan_in_fan_out {
         Some("fan_in_fan_out = true".to_owned())
-    } else if peft.modules_to_save.as_ref().is_some_and(|m| !m.is_empty()) {
-        Some("modules_to_save".to_owned())
     } else {
-        peft.bias.as_deref().filter(|b| *b != "none").map(|b| format!("bias = {}", b.escape_default()))
+        let bias = peft.bias.as_deref().filter(|b| *b != "none").map(|b| format!("bias = {}", b.escape_default()));
+        bias.or_else(|| pattern_beyond(peft))
     };
     match reason {
         None if peft.r > 0 => Ok(()),
@@ -248,6 +255,20 @@ fn refuse_unsupported(dir: &Path, peft: &PeftConfig) -> Result<()> {
             Err(error)
         }
     }
+}
+
+/// A pattern that only a regular expression explains, and values that no factor can have.
+fn pattern_beyond(peft: &PeftConfig) -> Option<String> {
+    let ranks = peft.rank_pattern.iter().flatten().map(|(key, rank)| ("rank_pattern", key, *rank > 0));
+    let alphas = peft.alpha_pattern.iter().flatten().map(|(key, alpha)| ("alpha_pattern", key, alpha.is_finite()));
+    ranks.chain(alphas).find(|(_, key, fine)| !fine || !is_plain(key)).map(|(field, key, fine)| {
+        let key = key.escape_default();
+        if fine {
+            tr!("{field} with the regular expression `{key}`", "{field} 中的正则表达式 `{key}`")
+        } else {
+            tr!("{field} with the value of `{key}`", "{field} 中 `{key}` 的值")
+        }
+    })
 }
 
 fn target_modules(dir: &Path, peft: &PeftConfig) -> Result<Vec<Projection>> {
@@ -273,19 +294,46 @@ fn target_modules(dir: &Path, peft: &PeftConfig) -> Result<Vec<Projection>> {
     Ok(targets)
 }
 
+fn saved_modules(dir: &Path, names: &[String]) -> Result<Vec<SavedModule>> {
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    SavedModule::parse_list(&names.join(",")).map_err(|mut e| {
+        e.kind = Kind::Unsupported;
+        e.message = format!("{}: modules_to_save: {}", dir.join(CONFIG).display(), e.message);
+        e
+    })
+}
+
+/// The matrices that were trained as a whole.
+fn read_saved(dir: &Path, tensors: &SafeTensors<'_>, lora: &LoraConfig, config: &ModelConfig) -> Result<SavedModules> {
+    let mut saved = SavedModules { width: config.hidden_size, ..SavedModules::default() };
+    for module in &lora.modules_to_save {
+        let (name, place) = match module {
+            SavedModule::Embedding => (EMBEDDING, &mut saved.embedding),
+            SavedModule::Head => (HEAD, &mut saved.head),
+        };
+        let shape = [config.vocab_size, config.hidden_size];
+        let tensor = tensors.tensor(name).ok().filter(|t| t.shape() == shape).ok_or_else(|| {
+            other_base(dir, tr!("{name} of shape {shape:?} is missing", "缺少形状为 {shape:?} 的 {name}"))
+        })?;
+        *place = Some(to_f32(&tensor)?);
+    }
+    Ok(saved)
+}
+
 fn read_blocks(
     dir: &Path,
     tensors: &SafeTensors<'_>,
     lora: &LoraConfig,
-    peft: &PeftConfig,
     config: &ModelConfig,
 ) -> Result<Vec<BlockLora>> {
-    let mut used = 0;
+    let mut used = lora.modules_to_save.len();
     let mut blocks = Vec::with_capacity(config.num_layers);
     for i in 0..config.num_layers {
         let mut block: BlockLora = Default::default();
         for projection in Projection::ALL {
-            let module = format!("model.layers.{i}.{}", projection.path());
+            let module = module_name(i, projection);
             let prefix = format!("base_model.model.{module}");
             let (Ok(a), Ok(b)) = (
                 tensors.tensor(&format!("{prefix}.lora_A.weight")),
@@ -307,14 +355,23 @@ fn read_blocks(
                     ),
                 ));
             }
-            // A pattern names a module by the end of its path.
-            let alpha = peft
-                .alpha_pattern
-                .iter()
-                .find(|(pattern, _)| module == **pattern || module.ends_with(&format!(".{pattern}")))
-                .map_or(lora.alpha, |(_, alpha)| *alpha);
+            let expected = lora.rank_of(i, projection);
+            if rank != expected {
+                return Err(other_rank(dir, &format!("{prefix}.lora_A.weight"), rank, expected));
+            }
+            let scale = lora.scale_of(i, projection);
+            let magnitude = if lora.dora {
+                let name = format!("{prefix}.lora_magnitude_vector");
+                let tensor = tensors.tensor(&name).ok().filter(|m| m.shape() == [outputs]).ok_or_else(|| {
+                    other_base(dir, tr!("{name} of shape [{outputs}] is missing", "缺少形状为 [{outputs}] 的 {name}"))
+                })?;
+                used += 1;
+                Some(to_f32(&tensor)?)
+            } else {
+                None
+            };
             block[projection as usize] =
-                Some(LoraPair { a: to_f32(&a)?, b: to_f32(&b)?, rank, scale: lora.scale(rank, alpha) });
+                Some(LoraPair { a: to_f32(&a)?, b: to_f32(&b)?, rank, scale, magnitude, norms: None });
         }
         blocks.push(block);
     }
@@ -345,7 +402,8 @@ fn is_factor_of(name: &str, layers: usize) -> bool {
     else {
         return false;
     };
-    let module = rest.strip_suffix(".lora_A.weight").or_else(|| rest.strip_suffix(".lora_B.weight"));
+    let parts = [".lora_A.weight", ".lora_B.weight", ".lora_magnitude_vector"];
+    let module = parts.iter().find_map(|part| rest.strip_suffix(part));
     index.parse::<usize>().is_ok_and(|i| i < layers)
         && module.is_some_and(|m| Projection::ALL.iter().any(|p| p.path() == m))
 }
@@ -362,6 +420,22 @@ fn other_base(dir: &Path, why: String) -> Error {
     .hint(tr!(
         "use it with the model that its {CONFIG} names as base_model_name_or_path",
         "请与其 {CONFIG} 中 base_model_name_or_path 所指的模型一起使用"
+    ))
+}
+
+fn other_rank(dir: &Path, tensor: &str, rank: usize, expected: usize) -> Error {
+    let path = dir.join(CONFIG);
+    Error::new(
+        Kind::Mismatch,
+        tr!(
+            "{tensor} has rank {rank}, but {} says {expected}",
+            "{tensor} 的秩为 {rank}，而 {} 中为 {expected}",
+            path.display()
+        ),
+    )
+    .hint(tr!(
+        "{CONFIG} and {WEIGHTS} do not belong together (r, rank_pattern): copy both files of the adapter again",
+        "{CONFIG} 与 {WEIGHTS} 不配套（r、rank_pattern）：请重新复制该适配器的两个文件"
     ))
 }
 

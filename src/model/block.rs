@@ -7,8 +7,8 @@ use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
 use crate::ops::{
     Arithmetic, Attended, DropoutMask, Frozen, HeadLayout, LoraGradient, LoraScratch, Operand, Qkv, RopeTable, Span,
-    Start, add_bias, attention, attention_backward, rms_norm, rms_norm_again, rms_norm_backward, swiglu,
-    swiglu_backward,
+    Start, adapted_norms, add_bias, attention, attention_backward, column_factors, magnitude_gradient, rms_norm,
+    rms_norm_again, rms_norm_backward, scale_columns, swiglu, swiglu_backward,
 };
 use crate::tr;
 use std::ops::Range;
@@ -68,8 +68,18 @@ pub struct BlockTape {
     inverse_rms_2: Vec<f32>,
     gate: Vec<f32>,
     up: Vec<f32>,
-    /// `s·x·Aᵀ` of each adapted projection.
-    low: [Vec<f32>; 7],
+    /// What adapted projections keep.
+    kept: [ProjectionTape; 7],
+}
+
+/// What the forward of one adapted projection keeps.
+#[derive(Default)]
+struct ProjectionTape {
+    /// `s·x·Aᵀ` [n, rank].
+    low: Vec<f32>,
+    /// DoRA: the output before its columns were scaled `[n, outputs]`, and the norms by which they were.
+    unscaled: Vec<f32>,
+    norms: Vec<f32>,
 }
 
 /// Buffers that no block keeps, reused from block to block and step to step.
@@ -92,6 +102,8 @@ pub struct Scratch {
 struct ProjectionScratch {
     operand: Operand,
     dropped: Vec<f32>,
+    /// DoRA: the gradient of the output before its columns were scaled.
+    d_unscaled: Vec<f32>,
     lora: LoraScratch,
 }
 
@@ -146,7 +158,7 @@ impl Block {
         projections: [Projection; N],
         x: &[f32],
         adapted: Option<Adapted<'_>>,
-        low: &mut [Vec<f32>; 7],
+        kept: &mut [ProjectionTape; 7],
         outputs: [(&mut Vec<f32>, Start<'_>); N],
         s: &mut ProjectionScratch,
     ) {
@@ -156,15 +168,30 @@ impl Block {
         for (projection, (y, start)) in projections.into_iter().zip(outputs) {
             let linear = &self.linear[projection as usize];
             let y = sized(y, n * linear.outputs());
-            linear.forward(operand, y, start);
-            let Some(adapted) = adapted else { continue };
-            let Some(pair) = &adapted.lora[projection as usize] else { continue };
-            let low = &mut low[projection as usize];
-            match adapted.dropout {
-                None => pair.forward(x, low, y, n, &mut s.lora),
+            let pair = adapted.and_then(|a| a.lora[projection as usize].as_ref());
+            let Some((adapted, pair)) = adapted.zip(pair) else {
+                linear.forward(operand, y, start);
+                continue;
+            };
+            let ProjectionTape { low, unscaled, norms } = &mut kept[projection as usize];
+            let x = match adapted.dropout {
+                None => x,
                 Some(mask) => {
                     mask.child(projection as u64).apply(x, &mut s.dropped, inputs);
-                    pair.forward(&s.dropped, low, y, n, &mut s.lora);
+                    &s.dropped
+                }
+            };
+            match &pair.magnitude {
+                None => {
+                    linear.forward(operand, y, start);
+                    pair.forward(x, low, y, n, &mut s.lora);
+                }
+                Some(magnitude) => {
+                    let u = sized(unscaled, y.len());
+                    linear.forward(operand, u, Start::Zero);
+                    pair.forward(x, low, u, n, &mut s.lora);
+                    *norms = pair.norms.clone().unwrap_or_else(|| adapted_norms(linear, pair));
+                    scale_columns(u, &column_factors(magnitude, norms), y, start);
                 }
             }
         }
@@ -173,6 +200,24 @@ impl Block {
     /// Bytes of the frozen weights in memory.
     pub fn bytes(&self) -> usize {
         self.linear.iter().map(Frozen::bytes).sum::<usize>() + 4 * (self.input_norm.len() + self.post_norm.len())
+    }
+
+    /// Gives every adapted projection the magnitudes that leave the model as it is: the norms of the adapted rows.
+    pub fn begin_magnitudes(&self, lora: &mut BlockLora) {
+        for (linear, pair) in self.linear.iter().zip(lora.iter_mut()) {
+            if let Some(pair) = pair {
+                pair.magnitude = Some(adapted_norms(linear, pair));
+            }
+        }
+    }
+
+    /// Computes the norms of the adapted rows once, for factors that do not change any more.
+    pub fn settle_norms(&self, lora: &mut BlockLora) {
+        for (linear, pair) in self.linear.iter().zip(lora.iter_mut()) {
+            if let Some(pair) = pair {
+                pair.norms = Some(adapted_norms(linear, pair));
+            }
+        }
     }
 
     fn arithmetic(&self) -> Arithmetic {
@@ -199,7 +244,7 @@ impl Block {
         rms_norm(&t.x, &self.input_norm, eps, normed, sized(&mut t.inverse_rms_1, n));
         let outputs = [(&mut t.q, Start::Zero), (&mut t.k, Start::Zero), (&mut t.v, Start::Zero)];
         let p = &mut s.projection;
-        self.project([Projection::Q, Projection::K, Projection::V], normed, adapted, &mut t.low, outputs, p);
+        self.project([Projection::Q, Projection::K, Projection::V], normed, adapted, &mut t.kept, outputs, p);
         for (y, bias) in [&mut t.q, &mut t.k, &mut t.v].into_iter().zip(&self.bias) {
             if let Some(bias) = bias {
                 add_bias(y, bias);
@@ -221,14 +266,14 @@ impl Block {
         let qkv = Qkv { q: &t.q, k: &t.k, v: &t.v, layout };
         attention(qkv, rows.sequences, rows.past, self.arithmetic(), attended, lse);
         let outputs = [(&mut t.mid, Start::From(&t.x))];
-        self.project([Projection::O], attended, adapted, &mut t.low, outputs, p);
+        self.project([Projection::O], attended, adapted, &mut t.kept, outputs, p);
         let normed = sized(&mut s.normed, n * hidden);
         rms_norm(&t.mid, &self.post_norm, eps, normed, sized(&mut t.inverse_rms_2, n));
         let outputs = [(&mut t.gate, Start::Zero), (&mut t.up, Start::Zero)];
-        self.project([Projection::Gate, Projection::Up], normed, adapted, &mut t.low, outputs, p);
+        self.project([Projection::Gate, Projection::Up], normed, adapted, &mut t.kept, outputs, p);
         let activated = sized(&mut s.activated, n * config.intermediate_size);
         swiglu(&t.gate, &t.up, activated);
-        self.project([Projection::Down], activated, adapted, &mut t.low, [(x, Start::From(&t.mid))], p);
+        self.project([Projection::Down], activated, adapted, &mut t.kept, [(x, Start::From(&t.mid))], p);
     }
 
     /// `dx = start + dy·W` plus the low-rank share; accumulates the factors' gradients. `x` is the
@@ -239,7 +284,7 @@ impl Block {
         projection: Projection,
         x: &[f32],
         adapted: Adapted<'_>,
-        low: &[Vec<f32>; 7],
+        kept: &[ProjectionTape; 7],
         dy: &[f32],
         mut dx: Option<(&mut Vec<f32>, Start<'_>)>,
         gradients: &mut [Option<LoraGradient>; 7],
@@ -247,14 +292,23 @@ impl Block {
     ) {
         let linear = &self.linear[projection as usize];
         let n = dy.len() / linear.outputs();
+        let pair = adapted.lora[projection as usize].as_ref();
+        let mut gradient = gradients[projection as usize].as_mut();
+        let ProjectionTape { low, unscaled, norms } = &kept[projection as usize];
+        let mut dy = dy;
+        if let Some(magnitude) = pair.and_then(|pair| pair.magnitude.as_ref()) {
+            if let Some(dm) = gradient.as_mut().and_then(|g| g.magnitude.as_mut()) {
+                magnitude_gradient(dy, unscaled, norms, dm);
+            }
+            let factors = column_factors(magnitude, norms);
+            scale_columns(dy, &factors, sized(&mut s.d_unscaled, dy.len()), Start::Zero);
+            dy = &s.d_unscaled;
+        }
         if let Some((dx, start)) = &mut dx {
             let operand = s.operand.prepare(linear.arithmetic(), dy, n, linear.outputs());
             linear.backward(operand, sized(dx, n * linear.inputs()), *start);
         }
-        let (Some(pair), Some(gradient)) = (&adapted.lora[projection as usize], &mut gradients[projection as usize])
-        else {
-            return;
-        };
+        let (Some(pair), Some(gradient)) = (pair, gradient) else { return };
         let mask = adapted.dropout.map(|mask| mask.child(projection as u64));
         let x = match mask {
             None => x,
@@ -263,7 +317,6 @@ impl Block {
                 &s.dropped
             }
         };
-        let low = &low[projection as usize];
         pair.backward(x, low, dy, n, gradient, dx.map(|(dx, _)| &mut dx[..]), mask, &mut s.lora);
     }
 
@@ -293,20 +346,20 @@ impl Block {
             swiglu(&t.gate, &t.up, sized(&mut s.activated, n * config.intermediate_size));
         }
         let d_activated = Some((&mut s.d_activated, Start::Zero));
-        self.project_backward(Down, &s.activated, adapted, &t.low, dx, d_activated, gradients, p);
+        self.project_backward(Down, &s.activated, adapted, &t.kept, dx, d_activated, gradients, p);
         swiglu_backward(&mut t.gate, &mut t.up, &s.d_activated);
         if has(&[Gate, Up]) {
             rms_norm_again(&t.mid, &self.post_norm, &t.inverse_rms_2, sized(&mut s.normed, n * hidden));
         }
         let d_normed = Some((&mut s.d_normed, Start::Zero));
-        self.project_backward(Gate, &s.normed, adapted, &t.low, &t.gate, d_normed, gradients, p);
+        self.project_backward(Gate, &s.normed, adapted, &t.kept, &t.gate, d_normed, gradients, p);
         let d_normed = Some((&mut s.d_normed, Start::Keep));
-        self.project_backward(Up, &s.normed, adapted, &t.low, &t.up, d_normed, gradients, p);
+        self.project_backward(Up, &s.normed, adapted, &t.kept, &t.up, d_normed, gradients, p);
         // The residual passes the gradient on as it is; the norm's share is added to it.
         rms_norm_backward(&t.mid, &self.post_norm, &t.inverse_rms_2, &s.d_normed, dx, true);
 
         let d_attended = Some((&mut s.d_attended, Start::Zero));
-        self.project_backward(O, &t.attended, adapted, &t.low, dx, d_attended, gradients, p);
+        self.project_backward(O, &t.attended, adapted, &t.kept, dx, d_attended, gradients, p);
         attention_backward(
             Qkv { q: &t.q, k: &t.k, v: &t.v, layout },
             Attended { out: &t.attended, lse: &t.lse, d_out: &s.d_attended },
@@ -333,7 +386,7 @@ impl Block {
         let mut start = Start::Zero;
         for (projection, d) in [(Q, &s.d_q), (K, &s.d_k), (V, &s.d_v)] {
             let d_normed = wants_dx.then_some((&mut s.d_normed, start));
-            self.project_backward(projection, &s.normed, adapted, &t.low, d, d_normed, gradients, p);
+            self.project_backward(projection, &s.normed, adapted, &t.kept, d, d_normed, gradients, p);
             start = Start::Keep;
         }
         if wants_dx {

@@ -4,12 +4,14 @@
 use super::block::{Adapted, Block, BlockTape, Rows, Scratch, load_frozen, load_vector};
 use super::config::{ModelConfig, RopeScaling};
 use super::lora::Lora;
+use super::lora_config::SavedModule;
 use super::weight_form::WeightForm;
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Arithmetic, Frozen, Operand, RopeTable, Span, Start, rms_norm, rope_scaled_frequencies};
+use crate::ops::{Arithmetic, Frozen, Head, Operand, RopeTable, Span, rms_norm, rope_scaled_frequencies};
 use crate::tr;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A decoder-only language model with frozen weights.
 pub struct Decoder {
@@ -98,8 +100,46 @@ impl Decoder {
         &self.config
     }
 
-    pub(super) fn head(&self) -> &Frozen {
-        self.head.as_ref().unwrap_or(&self.embedding)
+    /// The output layer that `lora` leaves: its own copy, the model's, or the embedding.
+    pub(super) fn head<'a>(&'a self, lora: Option<&'a Lora>) -> Head<'a> {
+        match lora.and_then(|l| l.saved.head.as_ref()) {
+            Some(weight) => Head::Trained { weight, gradient: None, width: self.config.hidden_size },
+            None => Head::Frozen(self.head.as_ref().unwrap_or(&self.embedding)),
+        }
+    }
+
+    /// Gives fresh factors what depends on the weights: DoRA's magnitudes, and copies of the matrices that the
+    /// configuration trains as a whole. The adapted model stays what the base is.
+    pub fn prepare(&self, lora: &mut Lora) {
+        if lora.config.dora {
+            for (block, lora) in self.blocks.iter().zip(&mut lora.blocks) {
+                block.begin_magnitudes(lora);
+            }
+        }
+        let copy = |matrix: &Frozen| {
+            let mut values = vec![0.0; matrix.outputs() * matrix.inputs()];
+            matrix.read(0..matrix.outputs(), &mut values);
+            values
+        };
+        lora.saved.width = self.config.hidden_size;
+        for module in &lora.config.modules_to_save {
+            match module {
+                SavedModule::Embedding => lora.saved.embedding = Some(copy(&self.embedding)),
+                SavedModule::Head => lora.saved.head = Some(copy(self.head.as_ref().unwrap_or(&self.embedding))),
+            }
+        }
+    }
+
+    /// `lora` for inference: what its factors imply is computed once.
+    pub fn settle(&self, lora: Arc<Lora>) -> Arc<Lora> {
+        if !lora.config.dora {
+            return lora;
+        }
+        let mut lora = Arc::unwrap_or_clone(lora);
+        for (block, lora) in self.blocks.iter().zip(&mut lora.blocks) {
+            block.settle_norms(lora);
+        }
+        Arc::new(lora)
     }
 
     /// Number of weights, the tied output layer counted once.
@@ -148,11 +188,16 @@ impl Decoder {
         matrices + self.blocks.iter().map(Block::bytes).sum::<usize>() + 4 * self.norm.len()
     }
 
-    pub(super) fn embed(&self, ids: impl ExactSizeIterator<Item = u32>, x: &mut Vec<f32>) {
+    pub(super) fn embed(&self, ids: impl ExactSizeIterator<Item = u32>, lora: Option<&Lora>, x: &mut Vec<f32>) {
         let width = self.config.hidden_size;
+        let trained = lora.and_then(|l| l.saved.embedding.as_ref());
         x.resize(ids.len() * width, 0.0);
         for (id, row) in ids.zip(x.chunks_exact_mut(width)) {
-            self.embedding.read(id as usize..id as usize + 1, row);
+            let id = id as usize;
+            match trained {
+                Some(matrix) => row.copy_from_slice(&matrix[id * width..][..width]),
+                None => self.embedding.read(id..id + 1, row),
+            }
         }
     }
 
@@ -188,7 +233,7 @@ impl Decoder {
             })
             .collect();
         let ids: Vec<u32> = stretches.iter().flat_map(|s| s.ids).copied().collect();
-        self.embed(ids.into_iter(), &mut w.x);
+        self.embed(ids.into_iter(), lora, &mut w.x);
         for (i, block) in self.blocks.iter().enumerate() {
             let span = |p: &&'_ KvBlock| p.len > 0;
             let past: Vec<Vec<Span<'_>>> = stretches
@@ -212,12 +257,10 @@ impl Decoder {
         Ok((hidden, caches))
     }
 
-    /// Logits of `n` hidden states: `[n, hidden]` → `[n, vocabulary]`.
-    pub fn logits(&self, hidden: &[f32], n: usize) -> Vec<f32> {
+    /// Logits of `n` hidden states: `[n, hidden]` → `[n, vocabulary]`. `lora` as in the forward that made them.
+    pub fn logits(&self, hidden: &[f32], n: usize, lora: Option<&Lora>) -> Vec<f32> {
         let mut logits = vec![0.0; n * self.config.vocab_size];
-        let mut operand = Operand::default();
-        let x = operand.prepare(self.arithmetic(), hidden, n, self.config.hidden_size);
-        self.head().forward(x, &mut logits, Start::Zero);
+        self.head(lora).forward(hidden, n, &mut logits, &mut Operand::default());
         logits
     }
 }

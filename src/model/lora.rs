@@ -3,6 +3,7 @@
 //! The `candle-lora` crate is not used: it scales the base output too and names its tensors in its own way.
 
 use super::config::ModelConfig;
+use super::lora_config::{LoraConfig, module_name};
 use crate::error::{Error, Kind, Result};
 use crate::ops::{LoraGradient, LoraPair};
 use crate::tr;
@@ -80,7 +81,7 @@ impl Projection {
         }
     }
 
-    /// Reads `--target`: `attention`, `all`, or module names separated by commas.
+    /// Reads `--target`: `attention`, `all` (PEFT's word for it, `all-linear`, will do too), or module names separated by commas.
     ///
     /// # Errors
     /// `Usage` that lists the names.
@@ -88,7 +89,7 @@ impl Projection {
         let all = Projection::ALL;
         let mut targets = match text {
             "attention" => all[..4].to_vec(),
-            "all" => all.to_vec(),
+            "all" | "all-linear" => all.to_vec(),
             names => names
                 .split(',')
                 .map(|name| {
@@ -109,28 +110,11 @@ impl Projection {
     }
 }
 
-/// What makes a LoRA adapter, apart from its weights.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoraConfig {
-    /// r.
-    pub rank: usize,
-    /// The update is scaled by alpha/r.
-    pub alpha: f64,
-    /// Probability of dropping an element of the LoRA input, in training only.
-    pub dropout: f64,
-    /// Which projections carry factors.
-    pub targets: Vec<Projection>,
-    /// Scale by alpha/√r instead (Kalajdzievski 2023).
-    pub rslora: bool,
-}
+/// PEFT's tensor name of a trained embedding.
+pub(super) const EMBEDDING: &str = "base_model.model.model.embed_tokens.weight";
 
-impl LoraConfig {
-    /// The factor on the update for a module of rank `rank` and alpha `alpha`.
-    pub fn scale(&self, rank: usize, alpha: f64) -> f32 {
-        let rank = rank as f64;
-        (alpha / if self.rslora { rank.sqrt() } else { rank }) as f32
-    }
-}
+/// PEFT's tensor name of a trained output layer.
+pub(super) const HEAD: &str = "base_model.model.lm_head.weight";
 
 /// Factors of one block, by projection.
 pub type BlockLora = [Option<LoraPair>; 7];
@@ -142,12 +126,35 @@ pub struct Lora {
     pub config: LoraConfig,
     /// One entry per decoder block.
     pub blocks: Vec<BlockLora>,
+    /// Matrices that are trained as a whole.
+    pub saved: SavedModules,
+}
+
+/// Copies of the model's own matrices that are trained as a whole beside the factors (PEFT's `modules_to_save`), or
+/// their gradients. `[vocabulary, hidden]` each. Copies of a tied embedding and output layer are two.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SavedModules {
+    /// The embedding.
+    pub embedding: Option<Vec<f32>>,
+    /// The output layer.
+    pub head: Option<Vec<f32>>,
+    /// Columns of both.
+    pub width: usize,
+}
+
+impl SavedModules {
+    fn zeros(&self) -> SavedModules {
+        let zeros = |m: &Option<Vec<f32>>| m.as_ref().map(|m| vec![0.0; m.len()]);
+        SavedModules { embedding: zeros(&self.embedding), head: zeros(&self.head), width: self.width }
+    }
 }
 
 /// Gradients of a [`Lora`], same shape.
 pub struct LoraGradients {
     /// One entry per decoder block.
     pub blocks: Vec<[Option<LoraGradient>; 7]>,
+    /// Gradients of whole matrices.
+    pub saved: SavedModules,
 }
 
 impl Lora {
@@ -155,57 +162,69 @@ impl Lora {
     /// the adapted model begins as the base.
     pub fn new(config: LoraConfig, model: &ModelConfig, seed: u64) -> Lora {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let scale = config.scale(config.rank, config.alpha);
         let blocks = (0..model.num_layers)
-            .map(|_| {
+            .map(|layer| {
                 Projection::ALL.map(|projection| {
                     config.targets.contains(&projection).then(|| {
                         let (outputs, inputs) = projection.shape(model);
+                        let (rank, scale) = (config.rank_of(layer, projection), config.scale_of(layer, projection));
                         let bound = 1.0 / (inputs as f32).sqrt();
-                        let a = (0..config.rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
-                        LoraPair { a, b: vec![0.0; outputs * config.rank], rank: config.rank, scale }
+                        let a = (0..rank * inputs).map(|_| rng.random_range(-bound..bound)).collect();
+                        LoraPair { a, b: vec![0.0; outputs * rank], rank, scale, magnitude: None, norms: None }
                     })
                 })
             })
             .collect();
-        Lora { config, blocks }
+        Lora { config, blocks, saved: SavedModules::default() }
     }
 
     /// Zero gradients.
     pub fn zero_gradients(&self) -> LoraGradients {
         let zero = |block: &BlockLora| block.each_ref().map(|pair| pair.as_ref().map(LoraPair::zero_gradient));
-        LoraGradients { blocks: self.blocks.iter().map(zero).collect() }
+        LoraGradients { blocks: self.blocks.iter().map(zero).collect(), saved: self.saved.zeros() }
     }
 
-    /// Every factor matrix with PEFT's tensor name and its shape, in a fixed order.
-    pub fn tensors(&self) -> Vec<(String, [usize; 2], &[f32])> {
+    /// Everything trained with PEFT's tensor name and its shape, in a fixed order.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>, &[f32])> {
         let mut tensors = Vec::new();
         for (i, block) in self.blocks.iter().enumerate() {
             for (projection, pair) in Projection::ALL.iter().zip(block) {
                 if let Some(pair) = pair {
-                    let module = format!("base_model.model.model.layers.{i}.{}", projection.path());
+                    let module = format!("base_model.model.{}", module_name(i, *projection));
                     tensors.push((
                         format!("{module}.lora_A.weight"),
-                        [pair.rank, pair.a.len() / pair.rank],
+                        vec![pair.rank, pair.a.len() / pair.rank],
                         &pair.a[..],
                     ));
                     tensors.push((
                         format!("{module}.lora_B.weight"),
-                        [pair.b.len() / pair.rank, pair.rank],
+                        vec![pair.b.len() / pair.rank, pair.rank],
                         &pair.b[..],
                     ));
+                    if let Some(m) = &pair.magnitude {
+                        tensors.push((format!("{module}.lora_magnitude_vector"), vec![m.len()], &m[..]));
+                    }
                 }
+            }
+        }
+        for (name, matrix) in [(EMBEDDING, &self.saved.embedding), (HEAD, &self.saved.head)] {
+            if let Some(matrix) = matrix {
+                let width = self.saved.width;
+                tensors.push((name.to_owned(), vec![matrix.len() / width.max(1), width], &matrix[..]));
             }
         }
         tensors
     }
 
-    /// Every factor matrix for the optimiser, in the order of [`Lora::tensors`].
+    /// Everything trained for the optimiser, in the order of [`Lora::tensors`].
     pub fn parameters_mut(&mut self) -> Vec<&mut [f32]> {
         self.blocks
             .iter_mut()
             .flat_map(|block| block.iter_mut().flatten())
-            .flat_map(|pair| [&mut pair.a[..], &mut pair.b[..]])
+            .flat_map(|pair| [Some(&mut pair.a), Some(&mut pair.b), pair.magnitude.as_mut()])
+            .chain([self.saved.embedding.as_mut(), self.saved.head.as_mut()])
+            .flatten()
+            .map(|values| &mut values[..])
             .collect()
     }
 
@@ -216,12 +235,15 @@ impl Lora {
 }
 
 impl LoraGradients {
-    /// Every gradient matrix, in the order of [`Lora::tensors`].
+    /// Every gradient, in the order of [`Lora::tensors`].
     pub fn parts(&self) -> Vec<&[f32]> {
         self.blocks
             .iter()
             .flat_map(|block| block.iter().flatten())
-            .flat_map(|pair| [&pair.a[..], &pair.b[..]])
+            .flat_map(|pair| [Some(&pair.a), Some(&pair.b), pair.magnitude.as_ref()])
+            .chain([self.saved.embedding.as_ref(), self.saved.head.as_ref()])
+            .flatten()
+            .map(|values| &values[..])
             .collect()
     }
 
@@ -230,6 +252,10 @@ impl LoraGradients {
         for pair in self.blocks.iter_mut().flat_map(|block| block.iter_mut().flatten()) {
             pair.a.fill(0.0);
             pair.b.fill(0.0);
+            pair.magnitude.iter_mut().for_each(|m| m.fill(0.0));
+        }
+        for matrix in [&mut self.saved.embedding, &mut self.saved.head].into_iter().flatten() {
+            matrix.fill(0.0);
         }
     }
 }

@@ -8,12 +8,12 @@ use super::block::{Adapted, BlockTape, Rows, Scratch};
 use super::decoder::Decoder;
 use super::lora::{Lora, LoraGradients};
 use crate::error::Result;
-use crate::ops::{DropoutMask, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
+use crate::ops::{DropoutMask, EmbeddingNoise, Head, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Sequences laid one after another for one training pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingRows {
     /// Tokens of all sequences.
     pub ids: Vec<u32>,
@@ -23,6 +23,8 @@ pub struct TrainingRows {
     pub sequences: Vec<Range<usize>>,
     /// (row, next token) for every row whose next token carries loss, in the order of rows.
     pub targets: Vec<(usize, u32)>,
+    /// Noise on the embeddings.
+    pub noise: Option<EmbeddingNoise>,
 }
 
 /// How much of a batch is in memory at a time.
@@ -59,6 +61,13 @@ pub struct Tape {
     head: HeadScratch,
 }
 
+impl Tape {
+    /// An empty tape for the plan `plan`.
+    pub fn new(plan: MemoryPlan) -> Tape {
+        Tape { plan, ..Tape::default() }
+    }
+}
+
 impl TrainingRows {
     /// Ranges of sequences, each the fewest that have `tokens` tokens together (the last may have fewer).
     pub fn slices(&self, tokens: usize) -> Vec<Range<usize>> {
@@ -87,6 +96,7 @@ impl TrainingRows {
                 .filter(|(row, _)| (first..end).contains(row))
                 .map(|(row, id)| (row - first, *id))
                 .collect(),
+            noise: self.noise,
         }
     }
 }
@@ -112,9 +122,9 @@ impl Decoder {
             for slice in batch.slices(tape.plan.tokens_at_once) {
                 let first_row = batch.sequences[slice.start].start;
                 let part = batch.part(slice);
-                let dropout = dropout.filter(|d| d.p > 0.0).map(|d| DropoutMask { first_row, ..d });
+                let dropout = dropout.filter(|d| d.p > 0.0);
                 let gradients = gradients.as_mut().map(|(g, scale)| (&mut **g, *scale));
-                sum += self.slice_loss(&part, lora, dropout, gradients, tape);
+                sum += self.slice_loss(&part, first_row, lora, dropout, gradients, tape);
             }
         });
         Ok(sum)
@@ -123,6 +133,7 @@ impl Decoder {
     fn slice_loss(
         &self,
         batch: &TrainingRows,
+        first_row: usize,
         lora: Option<&Lora>,
         dropout: Option<DropoutMask>,
         gradients: Option<(&mut LoraGradients, f32)>,
@@ -132,7 +143,7 @@ impl Decoder {
         let width = self.config.hidden_size;
         let rows = Rows { positions: &batch.positions, sequences: &batch.sequences, past: &[] };
         let adapted = |i: usize| {
-            let dropout = dropout.map(|d| d.child(i as u64));
+            let dropout = dropout.map(|d| DropoutMask { first_row, ..d }.child(i as u64));
             lora.map(|l| Adapted { lora: &l.blocks[i], dropout })
         };
         // Without gradients nothing is kept, with checkpointing inputs only: one tape serves all blocks.
@@ -140,7 +151,13 @@ impl Decoder {
         let kept = if gradients.is_some() && !checkpointing { self.blocks.len() } else { 1 };
         tape.blocks.resize_with(kept.max(tape.blocks.len()), BlockTape::default);
         tape.inputs.resize_with(if checkpointing { self.blocks.len() } else { 0 }, Vec::new);
-        self.embed(batch.ids.iter().copied(), &mut tape.x);
+        self.embed(batch.ids.iter().copied(), lora, &mut tape.x);
+        if let Some(noise) = batch.noise {
+            for sequence in &batch.sequences {
+                let x = &mut tape.x[sequence.start * width..sequence.end * width];
+                noise.add(x, width, first_row + sequence.start);
+            }
+        }
         for (i, block) in self.blocks.iter().enumerate() {
             if let Some(input) = tape.inputs.get_mut(i) {
                 input.clone_from(&tape.x);
@@ -159,11 +176,15 @@ impl Decoder {
         }
         let targets: Vec<u32> = batch.targets.iter().map(|(_, id)| *id).collect();
         let Some((gradients, scale)) = gradients else {
-            return linear_cross_entropy(self.head(), &tape.hidden, &targets, 1.0, None, &mut tape.head);
+            return linear_cross_entropy(&mut self.head(lora), &tape.hidden, &targets, 1.0, None, &mut tape.head);
         };
         tape.d_hidden.resize(tape.hidden.len(), 0.0);
         let d_hidden = Some(&mut tape.d_hidden[..]);
-        let loss = linear_cross_entropy(self.head(), &tape.hidden, &targets, scale, d_hidden, &mut tape.head);
+        let mut head = self.head(lora);
+        if let Head::Trained { gradient, .. } = &mut head {
+            *gradient = gradients.saved.head.as_deref_mut();
+        }
+        let loss = linear_cross_entropy(&mut head, &tape.hidden, &targets, scale, d_hidden, &mut tape.head);
         // `normed` has served its turn: it becomes the gradient of the final norm's output.
         tape.normed.fill(0.0);
         for ((row, _), d) in batch.targets.iter().zip(tape.d_hidden.chunks_exact(width)) {
@@ -172,8 +193,10 @@ impl Decoder {
         let mut dx = std::mem::take(&mut tape.hidden);
         dx.resize(n * width, 0.0);
         rms_norm_backward(&tape.x, &self.norm, &tape.inverse_rms, &tape.normed, &mut dx, false);
-        // Below the lowest adapted block nothing needs a gradient.
+        // Below the lowest adapted block nothing needs a gradient, unless the embedding is trained.
+        let trained_embedding = gradients.saved.embedding.is_some();
         let lowest = gradients.blocks.iter().position(|b| b.iter().any(Option::is_some)).unwrap_or(0);
+        let lowest = if trained_embedding { 0 } else { lowest };
         for i in (lowest..self.blocks.len()).rev() {
             let Some(adapted) = adapted(i) else { break };
             let block = &self.blocks[i];
@@ -184,7 +207,14 @@ impl Decoder {
             }
             let t = &mut tape.blocks[if checkpointing { 0 } else { i }];
             let g = &mut gradients.blocks[i];
-            block.backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest);
+            block.backward(&mut dx, &rows, &self.config, &self.rope, adapted, g, t, s, i > lowest || trained_embedding);
+        }
+        if let Some(gradient) = &mut gradients.saved.embedding {
+            for (id, dx) in batch.ids.iter().zip(dx.chunks_exact(width)) {
+                for (g, d) in gradient[*id as usize * width..][..width].iter_mut().zip(dx) {
+                    *g += d;
+                }
+            }
         }
         tape.hidden = dx;
         loss

@@ -53,7 +53,7 @@ impl BaseStorage {
 }
 
 /// Arithmetic and storage of a model's frozen weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightForm {
     /// In which numbers weights are multiplied.
     pub arithmetic: Arithmetic,
@@ -61,9 +61,20 @@ pub struct WeightForm {
     pub storage: BaseStorage,
 }
 
+impl Default for WeightForm {
+    fn default() -> Self {
+        WeightForm::F32
+    }
+}
+
 impl WeightForm {
     /// f32 throughout: what scores are compared with.
     pub const F32: WeightForm = WeightForm { arithmetic: Arithmetic::F32, storage: BaseStorage::Full };
+
+    /// What trains fastest on this processor.
+    pub fn fastest() -> WeightForm {
+        WeightForm { arithmetic: Arithmetic::fastest(), storage: BaseStorage::Full }
+    }
 
     /// Reads `--dtype`: `auto` is the fastest arithmetic of this processor.
     ///

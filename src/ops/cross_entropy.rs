@@ -3,11 +3,58 @@
 use super::bf16::Start;
 use super::elementwise::exp;
 use super::frozen::{Arithmetic, Frozen, Operand};
+use super::matmul::{Threads, View, ViewMut, matmul};
 use super::simd::by_processor;
 use rayon::prelude::*;
 
 /// Rows of logits that exist at once. At a vocabulary of 150,000 that is 77 MB.
 const ROWS: usize = 128;
+
+/// The output layer: frozen, or trained in f32 as a whole (PEFT's `modules_to_save`).
+pub enum Head<'a> {
+    /// Frozen.
+    Frozen(&'a Frozen),
+    /// Trained.
+    Trained {
+        /// `[vocabulary, width]`.
+        weight: &'a [f32],
+        /// Its gradient, when one is wanted; it is added to.
+        gradient: Option<&'a mut [f32]>,
+        /// Columns of the weight.
+        width: usize,
+    },
+}
+
+impl Head<'_> {
+    fn arithmetic(&self) -> Arithmetic {
+        match self {
+            Head::Frozen(weight) => weight.arithmetic(),
+            Head::Trained { .. } => Arithmetic::F32,
+        }
+    }
+
+    fn shape(&self) -> (usize, usize) {
+        match self {
+            Head::Frozen(weight) => (weight.outputs(), weight.inputs()),
+            Head::Trained { weight, width, .. } => (weight.len() / width, *width),
+        }
+    }
+
+    /// Logits `[n, vocabulary]` of `hidden` [n, width].
+    pub fn forward(&self, hidden: &[f32], n: usize, logits: &mut [f32], operand: &mut Operand) {
+        let (vocabulary, width) = self.shape();
+        match self {
+            Head::Frozen(weight) => {
+                weight.forward(operand.prepare(weight.arithmetic(), hidden, n, width), logits, Start::Zero);
+            }
+            Head::Trained { weight, .. } => {
+                let weight = View::new(weight, vocabulary, width).t();
+                let hidden = View::new(hidden, n, width);
+                matmul(ViewMut::new(logits, n, vocabulary), 0.0, hidden, weight, 1.0, Threads::All);
+            }
+        }
+    }
+}
 
 /// Buffers of the output layer, reused between calls.
 #[derive(Default)]
@@ -67,14 +114,14 @@ pub fn log_sum_exp(logits: &[f32]) -> f64 {
 /// Sum of the negative log-likelihoods of `targets` `[n]` given `hidden` `[n, inputs]`, in nats. When
 /// `d_hidden` `[n, inputs]` is given it becomes the gradient of `scale × that sum`.
 pub fn linear_cross_entropy(
-    head: &Frozen,
+    head: &mut Head<'_>,
     hidden: &[f32],
     targets: &[u32],
     scale: f32,
     mut d_hidden: Option<&mut [f32]>,
     scratch: &mut HeadScratch,
 ) -> f64 {
-    let (vocabulary, width) = (head.outputs(), head.inputs());
+    let (vocabulary, width) = head.shape();
     let mut sum = 0.0;
     for (chunk, targets) in targets.chunks(ROWS).enumerate() {
         let n = targets.len();
@@ -83,15 +130,15 @@ pub fn linear_cross_entropy(
             scratch.logits.resize(n * vocabulary, 0.0);
         }
         let logits = &mut scratch.logits[..n * vocabulary];
-        let x = scratch.hidden.prepare(head.arithmetic(), &hidden[rows.clone()], n, width);
-        head.forward(x, logits, Start::Zero);
+        let hidden = &hidden[rows.clone()];
+        head.forward(hidden, n, logits, &mut scratch.hidden);
         let sums: Vec<f64> = logits.par_chunks(vocabulary).map(log_sum_exp).collect();
         for ((row, target), lse) in logits.chunks(vocabulary).zip(targets).zip(&sums) {
             sum += lse - f64::from(row[*target as usize]);
         }
         let Some(d_hidden) = d_hidden.as_deref_mut() else { continue };
         let d_hidden = &mut d_hidden[rows];
-        let dy = match head.arithmetic() {
+        let operand = match head.arithmetic() {
             Arithmetic::F32 => {
                 logits.par_chunks_mut(vocabulary).zip(targets).zip(&sums).for_each(|((row, target), lse)| {
                     scaled_softmax(row, *lse as f32, scale);
@@ -110,7 +157,18 @@ pub fn linear_cross_entropy(
                 }
             }),
         };
-        head.backward(dy, d_hidden, Start::Zero);
+        match head {
+            Head::Frozen(weight) => weight.backward(operand, d_hidden, Start::Zero),
+            Head::Trained { weight, gradient, .. } => {
+                let dy = View::new(&*logits, n, vocabulary);
+                let weight = View::new(weight, vocabulary, width);
+                matmul(ViewMut::new(d_hidden, n, width), 0.0, dy, weight, 1.0, Threads::All);
+                if let Some(gradient) = gradient {
+                    let gradient = ViewMut::new(gradient, vocabulary, width);
+                    matmul(gradient, 1.0, dy.t(), View::new(hidden, n, width), 1.0, Threads::All);
+                }
+            }
+        }
     }
     sum
 }

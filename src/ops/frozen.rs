@@ -8,10 +8,13 @@ use super::bf16::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, r
 use super::few_rows::{MOST_ROWS, few_rows};
 use super::matmul::{Threads, View, ViewMut, matmul};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// In which numbers frozen weights are multiplied. Sums are f32 in either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Arithmetic {
     /// Single precision.
     F32,
@@ -54,6 +57,8 @@ pub struct Frozen {
     inputs: usize,
     arithmetic: Arithmetic,
     storage: Storage,
+    /// Computed when first asked for.
+    row_squares: OnceLock<Vec<f32>>,
 }
 
 enum Storage {
@@ -172,12 +177,12 @@ impl Frozen {
                 }),
             },
         };
-        Frozen { outputs, inputs, arithmetic, storage }
+        Frozen { outputs, inputs, arithmetic, storage, row_squares: OnceLock::new() }
     }
 
     /// A weight that stays as its file has it.
     pub fn stored(rows: Box<dyn StoredRows>, outputs: usize, inputs: usize, arithmetic: Arithmetic) -> Self {
-        Frozen { outputs, inputs, arithmetic, storage: Storage::Stored(rows) }
+        Frozen { outputs, inputs, arithmetic, storage: Storage::Stored(rows), row_squares: OnceLock::new() }
     }
 
     /// Rows of the weight.
@@ -222,6 +227,19 @@ impl Frozen {
             }
             Storage::Stored(stored) => stored.read(rows, out),
         }
+    }
+
+    /// ‖W‖² of every row, as the weight is held.
+    pub fn row_squares(&self) -> &[f32] {
+        self.row_squares.get_or_init(|| {
+            let square = |row: &[f32]| row.iter().map(|x| f64::from(*x) * f64::from(*x)).sum::<f64>() as f32;
+            let row = |row: usize| {
+                let mut values = vec![0.0; self.inputs];
+                self.read(row..row + 1, &mut values);
+                square(&values)
+            };
+            (0..self.outputs).into_par_iter().map(row).collect()
+        })
     }
 
     /// `y = start + x·Wᵀ`: `x` [n, inputs] → `y` [n, outputs].

@@ -15,6 +15,10 @@ pub struct LoraPair {
     pub rank: usize,
     /// s: alpha/r, or alpha/√r (rsLoRA).
     pub scale: f32,
+    /// DoRA's trained length of every row of the adapted weight `[outputs]`; `None` in plain LoRA.
+    pub magnitude: Option<Vec<f32>>,
+    /// DoRA: ‖W + s·B·A‖ of every row, when the factors do not change any more and it need not be computed at each use.
+    pub norms: Option<Vec<f32>>,
 }
 
 /// Gradients of a [`LoraPair`], accumulated over micro-batches.
@@ -24,6 +28,8 @@ pub struct LoraGradient {
     pub a: Vec<f32>,
     /// `[outputs, rank]`.
     pub b: Vec<f32>,
+    /// `[outputs]`.
+    pub magnitude: Option<Vec<f32>>,
 }
 
 /// From this rank on a general product is faster than one that reads the large operand in place.
@@ -40,7 +46,11 @@ impl LoraPair {
 
     /// Zero gradients of this pair's shape.
     pub fn zero_gradient(&self) -> LoraGradient {
-        LoraGradient { a: vec![0.0; self.a.len()], b: vec![0.0; self.b.len()] }
+        LoraGradient {
+            a: vec![0.0; self.a.len()],
+            b: vec![0.0; self.b.len()],
+            magnitude: self.magnitude.as_ref().map(|m| vec![0.0; m.len()]),
+        }
     }
 
     /// `low = s·x·Aᵀ` [n, rank] (kept for the backward) and `y += low·Bᵀ`. `x` already carries dropout.

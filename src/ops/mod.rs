@@ -10,8 +10,10 @@
 mod attention;
 mod bf16;
 mod cross_entropy;
+mod dora;
 mod dropout;
 mod elementwise;
+mod embedding_noise;
 mod few_rows;
 mod frozen;
 mod lora;
@@ -23,9 +25,11 @@ mod skinny;
 
 pub use attention::{Attended, HeadLayout, Qkv, Span, attention, attention_backward};
 pub use bf16::Start;
-pub use cross_entropy::{HeadScratch, linear_cross_entropy, log_sum_exp};
+pub use cross_entropy::{Head, HeadScratch, linear_cross_entropy, log_sum_exp};
+pub use dora::{adapted_norms, column_factors, magnitude_gradient, scale_columns};
 pub use dropout::DropoutMask;
 pub use elementwise::{add_assign, add_bias, exp, swiglu, swiglu_backward};
+pub use embedding_noise::EmbeddingNoise;
 pub use frozen::{Arithmetic, Frozen, Input, Operand, StoredRows};
 pub use lora::{LoraGradient, LoraPair, LoraScratch};
 pub use matmul::{Threads, View, ViewMut, matmul};

@@ -25,6 +25,8 @@ pub struct ChatTemplate {
     eos: String,
     /// What the template writes after an answer, up to and including the token that ends it.
     end_marker: String,
+    /// Whether the template writes what a tool returned. Many know no such role, and some of those leave the turn out.
+    writes_tools: bool,
 }
 
 const NAME: &str = "chat";
@@ -46,17 +48,34 @@ impl ChatTemplate {
             )
             .hint(tr!("choose another template with --template", "请用 --template 选择其他模板"))
         })?;
-        let mut template =
-            ChatTemplate { env, bos: bos.map(str::to_owned), eos: eos.to_owned(), end_marker: String::new() };
+        let mut template = ChatTemplate {
+            env,
+            bos: bos.map(str::to_owned),
+            eos: eos.to_owned(),
+            end_marker: String::new(),
+            writes_tools: true,
+        };
         template.end_marker = template.probe_end()?;
+        template.writes_tools = template.probe_tool();
         Ok(template)
     }
 
     /// The text of `messages`; with `add_generation_prompt` it ends where the next answer begins.
     ///
     /// # Errors
-    /// `InvalidInput` with the template's own words when it refuses the messages.
+    /// `InvalidInput` with the template's own words when it refuses the messages; `Unsupported` for a tool's turn when it
+    /// has no place for one.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
+        if !self.writes_tools && messages.iter().any(|message| message.role == Role::Tool) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                tr!(
+                    "the model's chat template has no place for what a tool returned",
+                    "模型的对话模板没有工具返回内容的位置"
+                ),
+            )
+            .hint(tr!("choose another template with --template", "请用 --template 选择其他模板")));
+        }
         let values = context! {
             messages => Serde(messages),
             add_generation_prompt,
@@ -102,6 +121,12 @@ impl ChatTemplate {
             _ => tail.trim_end().len(),
         };
         Ok(tail.get(..end).unwrap_or_default().to_owned())
+    }
+
+    fn probe_tool(&self) -> bool {
+        let turns = [(Role::User, "?"), (Role::Assistant, "!"), (Role::Tool, PROBE), (Role::Assistant, "!")];
+        let messages = turns.map(|(role, text)| Message::new(role, text));
+        self.render(&messages, false).is_ok_and(|text| text.contains(PROBE))
     }
 
     /// What ends an answer; empty when the template writes nothing there.
@@ -160,8 +185,8 @@ fn unlike(turn: usize, prompt_agrees: bool) -> Error {
         )
     };
     Error::new(Kind::Mismatch, message).hint(tr!(
-        "a model trained so would never see its training prompts again: supervise the last answer only, or choose another template with --template",
-        "这样训练的模型在推理时见不到训练时的提示：请只监督最后一个回答，或用 --template 选择其他模板"
+        "a model trained so would never see its training prompts again: supervise the last answer only (--loss-on last), or choose another template with --template",
+        "这样训练的模型在推理时见不到训练时的提示：请只监督最后一个回答（--loss-on last），或用 --template 选择其他模板"
     ))
 }
 

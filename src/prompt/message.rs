@@ -12,6 +12,8 @@ pub enum Role {
     User,
     /// Answers.
     Assistant,
+    /// Reports what a tool returned.
+    Tool,
 }
 
 /// One turn.

@@ -12,6 +12,6 @@ mod turns;
 pub use chat::ChatTemplate;
 pub use message::{Message, Role};
 pub use preview::{Preview, PreviewToken};
-pub use render::{Rendered, Renderer};
+pub use render::{LossOn, Rendered, Renderer};
 pub use template::Template;
 pub use tokenize::Tokenize;

@@ -13,6 +13,7 @@ use super::turns::Conversation;
 use crate::data::{Example, hex};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Raised whenever the same template and row come out differently than before, so that results of
@@ -42,6 +43,39 @@ struct Piece {
     turn: usize,
 }
 
+/// Which answers of a conversation are learnt. Nobody else's turn ever is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LossOn {
+    /// Every answer.
+    #[default]
+    All,
+    /// The last one; earlier ones are only read.
+    Last,
+}
+
+impl LossOn {
+    /// Reads `--loss-on`.
+    ///
+    /// # Errors
+    /// `Usage` that lists the names.
+    pub fn parse(name: &str) -> Result<LossOn> {
+        match name {
+            "all" => Ok(LossOn::All),
+            "last" => Ok(LossOn::Last),
+            other => {
+                let other = other.escape_default();
+                Err(Error::new(Kind::Usage, tr!("unknown --loss-on `{other}`", "未知的 --loss-on `{other}`")).hint(
+                    tr!(
+                        "use all (every answer of a conversation) or last (earlier turns are only read)",
+                        "可用 all（对话中的每个回答）或 last（之前的轮次只读不学）"
+                    ),
+                ))
+            }
+        }
+    }
+}
+
 enum Source {
     Chat(Box<ChatTemplate>),
     Plain(&'static Layout),
@@ -54,7 +88,7 @@ pub struct Renderer<'a> {
     tokenizer: &'a dyn Tokenize,
     /// What the tokenizer puts before every text by itself (BOS). A chat template writes its own.
     leading: Vec<u32>,
-    last_turn_only: bool,
+    loss_on: LossOn,
 }
 
 impl<'a> Renderer<'a> {
@@ -83,13 +117,13 @@ impl<'a> Renderer<'a> {
             Source::Chat(_) => Vec::new(),
             Source::Plain(_) => leading_tokens(tokenizer)?,
         };
-        Ok(Renderer { template, source, tokenizer, leading, last_turn_only: false })
+        Ok(Renderer { template, source, tokenizer, leading, loss_on: LossOn::All })
     }
 
-    /// Whether only the last answer of a conversation is supervised, instead of every one.
+    /// Which answers of a conversation are supervised; every one unless this is called.
     #[must_use]
-    pub fn last_turn_only(mut self, yes: bool) -> Self {
-        self.last_turn_only = yes;
+    pub fn loss_on(mut self, which: LossOn) -> Self {
+        self.loss_on = which;
         self
     }
 
@@ -145,7 +179,22 @@ impl<'a> Renderer<'a> {
     }
 
     fn supervises(&self, piece: &Piece, last: usize) -> bool {
-        piece.answer && (piece.turn == last || !self.last_turn_only)
+        piece.answer && (piece.turn == last || self.loss_on == LossOn::All)
+    }
+
+    /// How many tokens at the start of `row` begin every sequence (BOS) and belong to no text.
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    pub fn leading_tokens(&self, row: &Rendered) -> Result<usize> {
+        match (&self.source, self.tokenizer.bos_text()) {
+            (Source::Chat(_), Some(bos)) if row.text.starts_with(bos) => {
+                let bos = self.tokenizer.encode(bos, false)?;
+                Ok(if row.ids.starts_with(&bos) { bos.len() } else { 0 })
+            }
+            (Source::Chat(_), _) => Ok(0),
+            (Source::Plain(_), _) => Ok(self.leading.len()),
+        }
     }
 
     /// Text and ids that a model is given to answer `messages`: up to where its answer begins.
@@ -204,7 +253,7 @@ impl<'a> Renderer<'a> {
             sha.update((part.len() as u64).to_le_bytes());
             sha.update(part);
         }
-        sha.update([u8::from(self.last_turn_only)]);
+        sha.update([u8::from(self.loss_on == LossOn::Last)]);
         hex(&sha.finalize())
     }
 
@@ -236,11 +285,14 @@ impl<'a> Renderer<'a> {
             } else {
                 text.push_str(layout.between);
             }
+            // What a tool returned is material, not an instruction.
+            let (instruction, input) =
+                if turn.by_tool { ("", turn.instruction) } else { (turn.instruction, turn.input) };
             text.push_str(layout.before);
-            text.push_str(turn.instruction);
-            if !turn.input.is_empty() {
+            text.push_str(instruction);
+            if !input.is_empty() {
                 text.push_str(layout.join);
-                text.push_str(turn.input);
+                text.push_str(input);
             }
             text.push_str(layout.after);
             pieces.push(Piece { text, answer: false, eos: false, turn: number });
@@ -262,7 +314,7 @@ impl<'a> Renderer<'a> {
         for (turn, span) in spans.into_iter().enumerate() {
             let span = match span {
                 Ok(span) => span,
-                Err(e) if !open && (turn == last || !self.last_turn_only) => return Err(e),
+                Err(e) if !open && (turn == last || self.loss_on == LossOn::All) => return Err(e),
                 // An answer that is only read may be rewritten: models that think drop old thoughts.
                 Err(_) => continue,
             };

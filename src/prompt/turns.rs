@@ -12,6 +12,8 @@ pub(super) struct Turn<'e> {
     /// Empty in most rows.
     pub input: &'e str,
     pub answer: Option<&'e str>,
+    /// Whether the instruction is what a tool returned.
+    pub by_tool: bool,
 }
 
 /// A whole conversation.
@@ -25,8 +27,16 @@ pub(super) struct Conversation<'e> {
 impl<'e> Conversation<'e> {
     /// The row's earlier turns and then its own, with the answer.
     pub fn of_example(e: &'e Example) -> Conversation<'e> {
-        let earlier = e.history.iter().map(|(q, a)| Turn { instruction: q, input: "", answer: Some(a) });
-        let own = Turn { instruction: &e.instruction, input: &e.input, answer: Some(&e.output) };
+        let by_tool = |turn: usize| e.tool_turns.contains(&turn);
+        let earlier = e.history.iter().enumerate();
+        let earlier =
+            earlier.map(|(i, (q, a))| Turn { instruction: q, input: "", answer: Some(a), by_tool: by_tool(i) });
+        let own = Turn {
+            instruction: &e.instruction,
+            input: &e.input,
+            answer: Some(&e.output),
+            by_tool: by_tool(e.history.len()),
+        };
         Conversation { system: e.system.clone(), turns: earlier.chain([own]).collect() }
     }
 
@@ -40,9 +50,13 @@ impl<'e> Conversation<'e> {
         let system: Vec<&str> = system.iter().map(|m| m.content.as_str()).collect();
         let mut turns: Vec<Turn<'e>> = Vec::new();
         for message in rest {
+            let first = turns.is_empty();
             let open = turns.last_mut().filter(|turn| turn.answer.is_none());
+            let by_tool = message.role == Role::Tool;
             match (message.role, open) {
-                (Role::User, None) => turns.push(Turn { instruction: &message.content, input: "", answer: None }),
+                (Role::User | Role::Tool, None) if !by_tool || !first => {
+                    turns.push(Turn { instruction: &message.content, input: "", answer: None, by_tool });
+                }
                 (Role::Assistant, Some(turn)) => turn.answer = Some(&message.content),
                 _ => return Err(out_of_order()),
             }
@@ -70,7 +84,8 @@ impl<'e> Conversation<'e> {
         }
         for turn in &self.turns {
             let join = if turn.input.is_empty() { "" } else { "\n" };
-            messages.push(Message::new(Role::User, format!("{}{join}{}", turn.instruction, turn.input)));
+            let role = if turn.by_tool { Role::Tool } else { Role::User };
+            messages.push(Message::new(role, format!("{}{join}{}", turn.instruction, turn.input)));
             if let Some(answer) = turn.answer {
                 messages.push(Message::new(Role::Assistant, answer));
             }

@@ -24,7 +24,8 @@ pub enum Existing {
 /// Rows per `INSERT`: 12 values each, below SQLite's limit of 32,766. More gains nothing.
 const BATCH: usize = 128;
 
-const COLUMNS: &str = "dataset_id, row, split, lang, instruction, input, output, system, history, hash, file, line";
+const COLUMNS: &str =
+    "dataset_id, row, split, lang, instruction, input, output, system, history, tool_turns, hash, file, line";
 
 /// Writes a dataset in one transaction: until [`DatasetWriter::finish`] nobody sees any of it, and
 /// dropping the writer (or killing the process) leaves the database as it was.
@@ -40,7 +41,7 @@ pub struct DatasetWriter<'s> {
 
 /// The statement that inserts `rows` rows.
 fn insert(rows: usize) -> Arc<str> {
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows];
+    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows];
     Arc::from(format!("INSERT INTO examples ({COLUMNS}) VALUES {}", values.join(", ")))
 }
 
@@ -156,6 +157,10 @@ impl DatasetWriter<'_> {
                 [] => "[]".to_owned(),
                 turns => serde_json::to_string(turns).map_err(|e| Error::internal(e.to_string()))?,
             };
+            let tool_turns = match row.example.tool_turns.as_slice() {
+                [] => "[]".to_owned(),
+                turns => serde_json::to_string(turns).map_err(|e| Error::internal(e.to_string()))?,
+            };
             query = query
                 .bind(self.dataset)
                 .bind(at as i64)
@@ -166,6 +171,7 @@ impl DatasetWriter<'_> {
                 .bind(row.example.output)
                 .bind(row.example.system)
                 .bind(history)
+                .bind(tool_turns)
                 .bind(hex(&row.hash))
                 .bind(row.file.to_string())
                 .bind(row.line as i64);

@@ -286,6 +286,8 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
     let number: i64 = row.get("row");
     let history: String = row.get("history");
     let history = serde_json::from_str(&history).map_err(|_| damaged(number, "history"))?;
+    let tool_turns: String = row.get("tool_turns");
+    let tool_turns = serde_json::from_str(&tool_turns).map_err(|_| damaged(number, "tool_turns"))?;
     Ok(StoredRow {
         row: number as u64,
         example: Example {
@@ -294,6 +296,7 @@ fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
             output: row.get("output"),
             system: row.get("system"),
             history,
+            tool_turns,
             lang: row.get("lang"),
             split: split_of(row),
         },

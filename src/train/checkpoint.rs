@@ -2,13 +2,15 @@
 //! Data order, dropout and schedule are functions of the seed and the step, so they need no state.
 
 use super::optimizer::AdamW;
+use super::watch::Watch;
 use crate::error::{Error, Kind, Result};
-use crate::model::Lora;
+use crate::model::{Lora, MemoryPlan};
 use crate::tr;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a training stands after `step` optimiser steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -19,8 +21,14 @@ pub struct Progress {
     pub base_val_loss: Option<f64>,
     /// Lowest validation loss so far and its step.
     pub best: Option<(f64, u64)>,
+    /// Step of the last validation: one that was broken off is made up for.
+    pub validated: Option<u64>,
     /// Loss of the last step.
     pub last_loss: f64,
+    /// How much of a batch is in memory at a time: sums are made in this order.
+    pub plan: Option<MemoryPlan>,
+    /// The smoothed loss and which warnings were given.
+    pub watch: Watch,
 }
 
 /// Everything that a resumed run needs.
@@ -35,78 +43,91 @@ pub struct Checkpoint {
     pub optimizer: AdamW,
 }
 
+/// A checkpoint's file in memory; its checksum holds.
+#[derive(Debug)]
+pub struct Stored {
+    path: PathBuf,
+    bytes: Vec<u8>,
+    /// Where the run stood.
+    pub progress: Progress,
+}
+
 impl Checkpoint {
-    /// Writes to `path` through a file beside it: a kill leaves the old checkpoint or the new one.
+    /// The file: safetensors, with the progress and a checksum in its metadata.
     ///
     /// # Errors
-    /// I/O, with a full disk named as such.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    /// `Internal` when it cannot be laid out.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let internal = |e: safetensors::SafeTensorError| Error::internal(e.to_string());
-        let names: Vec<(String, [usize; 2])> = self.lora.tensors().into_iter().map(|(n, s, _)| (n, s)).collect();
+        let names: Vec<(String, Vec<usize>)> = self.lora.tensors().into_iter().map(|(n, s, _)| (n, s)).collect();
         let data = [&self.lora, &self.best].map(|lora| lora.tensors().into_iter().map(|t| t.2.to_vec()).collect());
         let [current, best]: [Vec<Vec<f32>>; 2] = data;
-        let mut stored: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
+        let mut stored: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (part, values) in
             [("current", &current), ("best", &best), ("m", &self.optimizer.m), ("v", &self.optimizer.v)]
         {
             for ((name, shape), values) in names.iter().zip(values) {
                 let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                stored.push((format!("{part}.{name}"), *shape, bytes));
+                stored.push((format!("{part}.{name}"), shape.clone(), bytes));
             }
         }
+        let progress = serde_json::to_string(&self.progress).map_err(|e| Error::internal(e.to_string()))?;
+        let sum = checksum(&progress, stored.iter().map(|(name, _, bytes)| (name.as_str(), &bytes[..])).collect());
         let views = stored
             .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
+            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(internal)?;
-        let progress = serde_json::to_string(&self.progress).map_err(|e| Error::internal(e.to_string()))?;
-        let bytes = safetensors::serialize(views, Some(HashMap::from([("progress".to_owned(), progress)])))
-            .map_err(internal)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e))?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(folder, &e))?;
-        std::io::Write::write_all(&mut file, &bytes).map_err(|e| Error::io(path, &e))?;
-        file.as_file().sync_all().map_err(|e| Error::io(path, &e))?;
-        file.persist(path).map_err(|e| Error::io(path, &e.error))?;
-        Ok(())
+        let metadata = HashMap::from([("progress".to_owned(), progress), ("sha256".to_owned(), sum)]);
+        safetensors::serialize(views, Some(metadata)).map_err(internal)
     }
+}
 
-    /// The step at which the checkpoint at `path` was written; 0 when there is none.
+impl Stored {
+    /// Reads the file at `path`.
     ///
     /// # Errors
-    /// `Corrupt` when the file is damaged.
-    pub fn step_of(path: &Path) -> Result<u64> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(read_progress(path, &bytes)?.step),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(e) => Err(Error::io(path, &e)),
-        }
-    }
-
-    /// Reads `path` into the shapes of `fresh`, a newly made adapter and optimiser of the same settings.
-    ///
-    /// # Errors
-    /// `NotFound`, `Corrupt`, or `Mismatch` when the settings are not those of the checkpoint.
-    pub fn load(path: &Path, fresh: (Lora, AdamW)) -> Result<Checkpoint> {
-        let (mut lora, mut optimizer) = fresh;
+    /// I/O; `Corrupt` when it was cut or altered.
+    pub fn read(path: &Path) -> Result<Stored> {
         let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e))?;
-        let progress = read_progress(path, &bytes)?;
-        let damaged = |what: String| damaged(path, &what);
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(path, &e.to_string()))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, &e.to_string()))?;
+        let metadata = header.metadata().as_ref();
+        let entry = |key: &str| {
+            metadata.and_then(|m| m.get(key)).ok_or_else(|| damaged(path, &tr!("no {key} in it", "缺少 {key}")))
+        };
+        let (text, expected) = (entry("progress")?, entry("sha256")?);
+        let views = tensors.tensors();
+        let sum = checksum(text, views.iter().map(|(name, view)| (name.as_str(), view.data())).collect());
+        if sum != *expected {
+            return Err(damaged(path, &tr!("its checksum does not hold", "校验和不符")));
+        }
+        let progress = serde_json::from_str(text).map_err(|e| damaged(path, &e.to_string()))?;
+        Ok(Stored { path: path.to_owned(), bytes, progress })
+    }
+
+    /// Fills the shapes of `fresh`, a newly made adapter and optimiser of the same settings.
+    ///
+    /// # Errors
+    /// `Mismatch` when the settings are not those of the checkpoint.
+    pub fn restore(self, fresh: (Lora, AdamW)) -> Result<Checkpoint> {
+        let (mut lora, mut optimizer) = fresh;
+        let Stored { path, bytes, progress } = self;
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&path, &e.to_string()))?;
         let names: Vec<String> = lora.tensors().into_iter().map(|(name, _, _)| name).collect();
         let fill = |part: &str, targets: Vec<&mut [f32]>| -> Result<()> {
             for (name, target) in names.iter().zip(targets) {
-                let view = tensors.tensor(&format!("{part}.{name}")).map_err(|e| damaged(e.to_string()))?;
-                let bytes = view.data();
-                if view.dtype() != Dtype::F32 || bytes.len() != 4 * target.len() {
+                let view = tensors.tensor(&format!("{part}.{name}")).ok();
+                let fits = |v: &TensorView<'_>| v.dtype() == Dtype::F32 && v.data().len() == 4 * target.len();
+                let Some(view) = view.filter(fits) else {
                     return Err(Error::new(
                         Kind::Mismatch,
                         tr!("the checkpoint was made with other settings ({name})", "检查点由其他设置生成（{name}）"),
                     )
                     .hint(tr!("resume with the settings of the run", "请用该运行的原设置继续")));
-                }
-                for (x, b) in target.iter_mut().zip(bytes.chunks_exact(4)) {
-                    *x = f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+                };
+                for (x, b) in target.iter_mut().zip(view.data().as_chunks::<4>().0) {
+                    *x = f32::from_le_bytes(*b);
                 }
             }
             Ok(())
@@ -127,8 +148,15 @@ fn damaged(path: &Path, what: &str) -> Error {
         .hint(tr!("start the training anew", "请重新开始训练"))
 }
 
-fn read_progress(path: &Path, bytes: &[u8]) -> Result<Progress> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(path, &e.to_string()))?;
-    let text = header.metadata().as_ref().and_then(|m| m.get("progress"));
-    text.and_then(|text| serde_json::from_str(text).ok()).ok_or_else(|| damaged(path, "progress"))
+/// SHA-256 (hexadecimal) over the progress and every tensor's name and bytes, in the order of the names.
+fn checksum(progress: &str, mut tensors: Vec<(&str, &[u8])>) -> String {
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut sha = Sha256::new();
+    let parts = tensors.into_iter().flat_map(|(name, bytes)| [name.as_bytes(), bytes]);
+    for part in std::iter::once(progress.as_bytes()).chain(parts) {
+        // The length keeps "ab" + "c" and "a" + "bc" apart.
+        sha.update((part.len() as u64).to_le_bytes());
+        sha.update(part);
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

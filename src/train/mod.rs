@@ -1,13 +1,18 @@
 //! LoRA fine-tuning: settings, optimiser, schedule, the loop, and checkpoints that resume exactly.
 
 mod checkpoint;
+mod checkpoint_folder;
 mod config;
 mod optimizer;
+mod preflight;
 mod schedule;
 mod trainer;
+mod watch;
 
-pub use checkpoint::{Checkpoint, Progress};
+pub use checkpoint::{Checkpoint, Progress, Stored};
+pub use checkpoint_folder::{CheckpointFolder, Found};
 pub use config::{Length, TrainConfig};
-pub use optimizer::{AdamW, clip_coefficient, global_norm};
+pub use optimizer::{AdamW, Group, clip_coefficient, global_norm};
 pub use schedule::Schedule;
-pub use trainer::{TrainData, TrainOutcome, Trainer, mean_loss};
+pub use trainer::{Ending, Sampler, TrainData, TrainOutcome, Trainer, mean_loss};
+pub use watch::{SMOOTHING, Sign, Watch};

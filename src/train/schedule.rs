@@ -14,7 +14,13 @@ pub enum Schedule {
     Linear,
     /// Stays.
     Constant,
+    /// Warm-up, stable, decay (Hu et al. 2024, MiniCPM): stays, and falls in a straight line to 0 over the last
+    /// fifth of the steps, the share that Hägele et al. 2024 find sufficient.
+    Wsd,
 }
+
+/// Share of all steps in which [`Schedule::Wsd`] falls.
+const WSD_DECAY: f64 = 0.2;
 
 impl Schedule {
     /// Reads `--schedule`.
@@ -22,13 +28,12 @@ impl Schedule {
     /// # Errors
     /// `Usage` that lists the names.
     pub fn parse(name: &str) -> Result<Schedule> {
-        [Schedule::Cosine, Schedule::Linear, Schedule::Constant].into_iter().find(|s| s.name() == name).ok_or_else(
-            || {
-                let name = name.escape_default();
-                Error::new(Kind::Usage, tr!("unknown schedule `{name}`", "未知的学习率曲线 `{name}`"))
-                    .hint(tr!("use cosine, linear or constant", "可用 cosine、linear 或 constant"))
-            },
-        )
+        let all = [Schedule::Cosine, Schedule::Linear, Schedule::Constant, Schedule::Wsd];
+        all.into_iter().find(|s| s.name() == name).ok_or_else(|| {
+            let name = name.escape_default();
+            Error::new(Kind::Usage, tr!("unknown schedule `{name}`", "未知的学习率曲线 `{name}`"))
+                .hint(tr!("use cosine, linear, constant or wsd", "可用 cosine、linear、constant 或 wsd"))
+        })
     }
 
     /// The name on the command line.
@@ -37,6 +42,7 @@ impl Schedule {
             Schedule::Cosine => "cosine",
             Schedule::Linear => "linear",
             Schedule::Constant => "constant",
+            Schedule::Wsd => "wsd",
         }
     }
 
@@ -48,11 +54,14 @@ impl Schedule {
         if step <= warm {
             return step / warm;
         }
-        let progress = ((step - warm - 1.0) / (total as f64 - warm).max(1.0)).clamp(0.0, 1.0);
+        // 0 at the first step after `from`, 1 just after the last step.
+        let since = |from: f64| ((step - from - 1.0) / (total as f64 - from).max(1.0)).clamp(0.0, 1.0);
+        let progress = since(warm);
         match self {
             Schedule::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
             Schedule::Linear => 1.0 - progress,
             Schedule::Constant => 1.0,
+            Schedule::Wsd => 1.0 - since((total as f64 * (1.0 - WSD_DECAY)).round().max(warm)),
         }
     }
 }
@@ -72,5 +81,19 @@ mod tests {
         }
         assert_eq!(Schedule::Constant.factor(1, 10, 0.0), 1.0);
         assert!((Schedule::Cosine.factor(51, 100, 0.0) - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn wsd_stays_at_the_top_and_falls_over_the_last_fifth() {
+        let rate = |step| Schedule::Wsd.factor(step, 100, 0.1);
+        assert!((rate(5) - 0.5).abs() < 1e-12);
+        assert!((10..=81).all(|step| rate(step) == 1.0));
+        // The twenty last steps go down by a twentieth each, and the last one still learns.
+        assert!((82..=100).all(|step| (rate(step - 1) - rate(step) - 0.05).abs() < 1e-12));
+        assert!(rate(100) > 0.0);
+        // A warm-up that reaches into the decay is followed by what is left of it; one step is a training too.
+        assert_eq!(Schedule::Wsd.factor(90, 100, 0.9), 1.0);
+        assert!(Schedule::Wsd.factor(99, 100, 0.9) < 0.3);
+        assert_eq!(Schedule::Wsd.factor(1, 1, 0.0), 1.0);
     }
 }

@@ -1,16 +1,18 @@
 //! The training loop.
 
-use super::checkpoint::{Checkpoint, Progress};
+use super::checkpoint::{Checkpoint, Progress, Stored};
+use super::checkpoint_folder::CheckpointFolder;
 use super::config::TrainConfig;
-use super::optimizer::{AdamW, clip_coefficient, global_norm};
+use super::optimizer::{AdamW, Group, clip_coefficient, global_norm};
+use super::watch::{IDLE_AFTER, Sign};
 use crate::batch::{collate, epoch_plan, supervised_tokens};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent, StepMetrics};
-use crate::model::{Decoder, Lora, Tape};
-use crate::ops::DropoutMask;
+use crate::machine::rss_mb;
+use crate::model::{Decoder, Lora, LoraGradients, Tape};
+use crate::ops::{DropoutMask, EmbeddingNoise};
 use crate::prompt::Rendered;
 use crate::tr;
-use std::path::PathBuf;
 use std::time::Instant;
 
 /// Rows to learn from and rows to be judged by.
@@ -21,6 +23,17 @@ pub struct TrainData {
     pub val: Vec<Rendered>,
 }
 
+/// Why a training came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All steps were taken.
+    Finished,
+    /// The user stopped it.
+    Cancelled,
+    /// A loss or a gradient was no longer a number at this step. The state before it is kept.
+    Diverged(u64),
+}
+
 /// How a training ended.
 #[derive(Clone, Debug)]
 pub struct TrainOutcome {
@@ -28,11 +41,14 @@ pub struct TrainOutcome {
     pub lora: Lora,
     /// Where it stands.
     pub progress: Progress,
-    /// Steps planned; fewer were taken when it was cancelled.
+    /// Steps planned; fewer were taken when it did not finish.
     pub total_steps: u64,
-    /// Whether the user stopped it.
-    pub cancelled: bool,
+    /// Why it ended.
+    pub ending: Ending,
 }
+
+/// Hears of the factors after a step at which samples are due, to show what the model answers by then.
+pub type Sampler<'a> = &'a dyn Fn(&Lora, u64) -> Result<()>;
 
 /// A training that is set up.
 pub struct Trainer<'a> {
@@ -42,12 +58,27 @@ pub struct Trainer<'a> {
     pub data: &'a TrainData,
     /// Settings.
     pub config: &'a TrainConfig,
-    /// Where checkpoints go; also where a resumed run reads its own.
-    pub checkpoint: Option<PathBuf>,
+    /// Where checkpoints go.
+    pub checkpoints: Option<CheckpointFolder>,
+    /// Called every [`TrainConfig::sample_every`] steps.
+    pub sampler: Option<Sampler<'a>>,
     /// Hears every step.
     pub sink: &'a dyn EventSink,
     /// Asked at each step.
     pub cancel: &'a CancelToken,
+}
+
+/// Tells the noise on embeddings apart from the dropout of any block.
+const NOISE: u64 = u64::MAX;
+
+/// What a training works with from its first step to its last.
+struct Session {
+    state: Checkpoint,
+    gradients: LoraGradients,
+    tape: Tape,
+    total: u64,
+    /// When this process began to take steps, and after which step.
+    began: (Instant, u64),
 }
 
 /// Mean negative log-likelihood per supervised token over `rows`, in nats.
@@ -83,12 +114,12 @@ pub fn mean_loss(
 }
 
 impl Trainer<'_> {
-    /// Trains from the start, or from the checkpoint when `resume` is set.
+    /// Trains from the start, or goes on from `resume`.
     ///
     /// # Errors
-    /// `InvalidInput` for settings or data that cannot train, `Internal` when the loss is no longer a
-    /// number, I/O of checkpoints.
-    pub fn run(&self, resume: bool) -> Result<TrainOutcome> {
+    /// `InvalidInput` for settings or data that cannot train and for a model whose loss is not a number,
+    /// `Mismatch` for a checkpoint of other settings, I/O of checkpoints, errors of the sampler.
+    pub fn run(&self, resume: Option<Stored>) -> Result<TrainOutcome> {
         self.config.check()?;
         if self.data.train.is_empty() {
             return Err(Error::new(Kind::InvalidInput, tr!("there is no row to train on", "没有可训练的数据")).hint(
@@ -99,114 +130,169 @@ impl Trainer<'_> {
             ));
         }
         let lengths: Vec<usize> = self.data.train.iter().map(|r| r.ids.len()).collect();
-        let plan = |epoch| epoch_plan(&lengths, self.config.shape, self.config.seed, epoch);
+        let rows_of = |epoch| epoch_plan(&lengths, self.config.shape, self.config.seed, epoch);
         let mut epoch_of_plan = 0;
-        let mut micro_batches = plan(0);
+        let mut micro_batches = rows_of(0);
         let per_epoch = self.config.steps_per_epoch(micro_batches.len());
         let total = self.config.total_steps(micro_batches.len());
 
+        let mut arrived = resume.is_none();
         let mut state = self.start(resume)?;
-        let mut tape = Tape::default();
-        if state.progress.step == 0 && state.progress.base_val_loss.is_none() {
-            self.validate(&mut state, &mut tape)?;
-        }
+        let plan = self.memory_plan(&state.lora, state.progress.plan)?;
+        state.progress.plan = Some(plan);
+        let began = (Instant::now(), state.progress.step);
         let mut gradients = state.lora.zero_gradients();
-        while state.progress.step < total {
-            if self.cancel.is_cancelled() {
-                return self.stop(state, total);
+        let mut tape = Tape::new(plan);
+        self.preflight(&state.lora, &mut gradients, &mut tape)?;
+        let mut s = Session { gradients, tape, state, total, began };
+        loop {
+            if let Some(ending) = self.between_steps(&mut s, arrived)? {
+                return self.end(s, ending);
             }
-            let (epoch, at) = (state.progress.step / per_epoch, (state.progress.step % per_epoch) as usize);
+            let step = s.state.progress.step;
+            if step >= total {
+                return self.end(s, Ending::Finished);
+            }
+            let (epoch, at) = (step / per_epoch, (step % per_epoch) as usize);
             if epoch != epoch_of_plan {
-                micro_batches = plan(epoch);
+                micro_batches = rows_of(epoch);
                 epoch_of_plan = epoch;
             }
             let window = micro_batches.chunks(self.config.accum).nth(at).unwrap_or_default();
-            let metrics = self.step(window, total, &mut state, &mut gradients, &mut tape)?;
+            let Some((metrics, warnings)) = self.step(window, &mut s)? else {
+                self.save(&s.state)?;
+                return self.end(s, Ending::Diverged(step + 1));
+            };
             self.sink.emit(&JobEvent::Step(metrics));
-            let step = state.progress.step;
-            let due = |every: u64| every > 0 && step.is_multiple_of(every);
-            if due(self.config.eval_every) || step == total {
-                // Stopped in mid-validation: the step is taken and kept, its validation is not.
-                match self.validate(&mut state, &mut tape) {
-                    Err(e) if e.kind == Kind::Interrupted => return self.stop(state, total),
-                    other => other?,
-                }
+            for message in warnings {
+                self.sink.emit(&JobEvent::Warning { step: step + 1, message });
             }
-            if due(self.config.save_every) && step < total {
-                self.save(&state)?;
-            }
+            arrived = true;
         }
-        self.finish(state, total, false)
     }
 
-    fn start(&self, resume: bool) -> Result<Checkpoint> {
-        let lora = Lora::new(self.config.lora.clone(), self.decoder.config(), self.config.seed);
-        let sizes: Vec<usize> = lora.tensors().iter().map(|(_, _, data)| data.len()).collect();
-        let optimizer = AdamW::new(sizes.into_iter(), self.config.weight_decay);
-        match &self.checkpoint {
-            Some(path) if resume && path.exists() => Checkpoint::load(path, (lora, optimizer)),
-            _ => Ok(Checkpoint { progress: Progress::default(), best: lora.clone(), lora, optimizer }),
+    fn start(&self, resume: Option<Stored>) -> Result<Checkpoint> {
+        let mut lora = Lora::new(self.config.lora.clone(), self.decoder.config(), self.config.seed);
+        self.decoder.prepare(&mut lora);
+        let tensors = lora.tensors();
+        let group = |i: usize| {
+            let is_b = tensors.get(i).is_some_and(|(name, _, _)| is_b_factor(name));
+            Group { rate: if is_b { self.config.lora_plus } else { 1.0 }, ..Group::default() }
+        };
+        let sizes = tensors.iter().map(|(_, _, data)| data.len());
+        let optimizer = AdamW::new(sizes, self.config.weight_decay).with_groups(group);
+        match resume {
+            Some(stored) => stored.restore((lora, optimizer)),
+            None => Ok(Checkpoint { progress: Progress::default(), best: lora.clone(), lora, optimizer }),
         }
+    }
+
+    /// What is due after a step, in this order: validation, samples, a checkpoint. `arrived` is false at the step that
+    /// a checkpoint was resumed at, whose samples are shown and whose checkpoint is written. Gives why to end.
+    fn between_steps(&self, s: &mut Session, arrived: bool) -> Result<Option<Ending>> {
+        let step = s.state.progress.step;
+        let due = |every: u64| every > 0 && step.is_multiple_of(every);
+        let stopped = |e: Error| if e.kind == Kind::Interrupted { Ok(Ending::Cancelled) } else { Err(e) };
+        let validate = (due(self.config.eval_every) || step == 0 || step == s.total) && !self.data.val.is_empty();
+        if validate && s.state.progress.validated != Some(step) {
+            match self.validate(&mut s.state, &mut s.tape) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Some(Ending::Diverged(step))),
+                // Stopped in mid-validation: the step is kept, the validation is made up for.
+                Err(e) => return self.stop(s, stopped(e)?),
+            }
+            if step == 0 {
+                s.began.0 = Instant::now();
+            }
+        }
+        if let Some(sample) = self.sampler
+            && arrived
+            && step > 0
+            && due(self.config.sample_every)
+            && let Err(e) = sample(&s.state.lora, step)
+        {
+            return self.stop(s, stopped(e)?);
+        }
+        if step < s.total && self.cancel.is_cancelled() {
+            return self.stop(s, Ending::Cancelled);
+        }
+        if arrived && self.config.save_every > 0 && (due(self.config.save_every) || step == s.total) {
+            self.save(&s.state)?;
+        }
+        Ok(None)
     }
 
     /// One optimiser step over a window of micro-batches. The loss of every micro-batch is divided by the
     /// supervised tokens of the whole window, so that the split into micro-batches changes nothing.
-    fn step(
-        &self,
-        window: &[Vec<usize>],
-        total: u64,
-        state: &mut Checkpoint,
-        gradients: &mut crate::model::LoraGradients,
-        tape: &mut Tape,
-    ) -> Result<StepMetrics> {
+    /// Gives its figures and warnings; `None`: the loss or the gradient is not a number, and the step was not taken.
+    fn step(&self, window: &[Vec<usize>], s: &mut Session) -> Result<Option<(StepMetrics, Vec<String>)>> {
         let started = Instant::now();
         let rows = |micro: &[usize]| micro.iter().map(|i| &self.data.train[*i]).collect::<Vec<_>>();
         let supervised: usize = window.iter().flat_map(|m| rows(m)).map(supervised_tokens).sum();
         let tokens: usize = window.iter().flat_map(|m| rows(m)).map(|r| r.ids.len()).sum();
         let scale = 1.0 / supervised.max(1) as f32;
+        let Session { state, gradients, tape, .. } = s;
         let step = state.progress.step + 1;
         gradients.clear();
         let mut sum = 0.0;
         for (i, micro) in window.iter().enumerate() {
-            let batch = collate(rows(micro));
+            let mut batch = collate(rows(micro));
             let seed = self.config.seed ^ (step << 16) ^ i as u64;
             let dropout = DropoutMask { seed, p: self.config.lora.dropout as f32, first_row: 0 }.child(step);
+            let alpha = self.config.neftune as f32;
+            batch.noise = (alpha > 0.0).then_some(EmbeddingNoise { seed: dropout.child(NOISE).seed, alpha });
             sum += self.decoder.loss(&batch, Some(&state.lora), Some(dropout), Some((gradients, scale)), tape)?;
         }
         let loss = sum / supervised.max(1) as f64;
         let parts = gradients.parts();
         let norm = global_norm(&parts);
         if !loss.is_finite() || !norm.is_finite() {
-            return Err(Error::new(
-                Kind::InvalidInput,
-                tr!("the loss is no longer a number at step {step}", "第 {step} 步的损失不再是数值"),
-            )
-            .hint(tr!("lower --lr, or lengthen --warmup", "请调低 --lr，或加长 --warmup")));
+            return Ok(None);
         }
-        let lr = self.config.lr * self.config.schedule.factor(step, total, self.config.warmup);
+        let lr = self.config.lr * self.config.schedule.factor(step, s.total, self.config.warmup);
         state.optimizer.update(state.lora.parameters_mut(), &parts, lr, clip_coefficient(norm, self.config.clip));
         state.progress.step = step;
         state.progress.last_loss = loss;
-        let seconds = started.elapsed().as_secs_f64();
-        Ok(StepMetrics {
+        let seconds = started.elapsed().as_secs_f64().max(1e-9);
+        let warming_up = step as f64 <= s.total as f64 * self.config.warmup;
+        let mut signs = state.progress.watch.see(step, loss, norm, warming_up);
+        if step == IDLE_AFTER {
+            signs.extend(idle_factors(state));
+        }
+        let (began, first) = s.began;
+        let pace = began.elapsed().as_secs_f64() / (step - first) as f64;
+        let metrics = StepMetrics {
             step,
-            total,
+            total: s.total,
             loss,
+            smoothed_loss: state.progress.watch.smoothed(),
             lr,
             grad_norm: norm,
             tokens: tokens as u64,
             supervised_tokens: supervised as u64,
-            tokens_per_second: tokens as f64 / seconds.max(1e-9),
-        })
+            tokens_per_second: tokens as f64 / seconds,
+            supervised_tokens_per_second: supervised as f64 / seconds,
+            rss_mb: rss_mb(),
+            eta_seconds: pace * s.total.saturating_sub(step) as f64,
+        };
+        Ok(Some((metrics, signs.into_iter().map(|(_, message)| message).collect())))
     }
 
-    fn validate(&self, state: &mut Checkpoint, tape: &mut Tape) -> Result<()> {
-        if self.data.val.is_empty() {
-            return Ok(());
-        }
+    /// Whether the loss on the held-out rows is a number.
+    fn validate(&self, state: &mut Checkpoint, tape: &mut Tape) -> Result<bool> {
         let at_once = self.config.shape.max_len.max(1024);
         let val_loss = mean_loss(self.decoder, Some(&state.lora), &self.data.val, at_once, tape, self.cancel)?;
         let step = state.progress.step;
+        if !val_loss.is_finite() && step == 0 {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                tr!("the model's loss on the held-out rows is not a number", "模型在留出数据上的损失不是数值"),
+            )
+            .hint(tr!("pull the model again, or use another one", "请重新下载该模型，或换用其他模型")));
+        }
+        if !val_loss.is_finite() {
+            return Ok(false);
+        }
         // Before the first step B is zero: this is the base model's loss.
         if step == 0 {
             state.progress.base_val_loss = Some(val_loss);
@@ -216,24 +302,38 @@ impl Trainer<'_> {
             state.progress.best = Some((val_loss, step));
             state.best = state.lora.clone();
         }
+        state.progress.validated = Some(step);
         self.sink.emit(&JobEvent::Eval { step, val_loss, best });
-        Ok(())
+        Ok(true)
     }
 
     fn save(&self, state: &Checkpoint) -> Result<()> {
-        match &self.checkpoint {
-            Some(path) => state.save(path),
-            None => Ok(()),
-        }
+        self.checkpoints.as_ref().map_or(Ok(()), |folder| folder.save(state))
     }
 
-    fn stop(&self, state: Checkpoint, total: u64) -> Result<TrainOutcome> {
-        self.save(&state)?;
-        self.finish(state, total, true)
+    /// The same ending, after a checkpoint.
+    fn stop(&self, s: &Session, ending: Ending) -> Result<Option<Ending>> {
+        self.save(&s.state)?;
+        Ok(Some(ending))
     }
 
-    fn finish(&self, state: Checkpoint, total_steps: u64, cancelled: bool) -> Result<TrainOutcome> {
+    fn end(&self, s: Session, ending: Ending) -> Result<TrainOutcome> {
+        let state = s.state;
         let lora = if self.data.val.is_empty() { state.lora } else { state.best };
-        Ok(TrainOutcome { lora, progress: state.progress, total_steps, cancelled })
+        Ok(TrainOutcome { lora, progress: state.progress, total_steps: s.total, ending })
     }
+}
+
+/// Whether PEFT's tensor name is that of a B factor, which starts at zero.
+fn is_b_factor(name: &str) -> bool {
+    name.ends_with("lora_B.weight")
+}
+
+/// Says so when B factors have not left zero.
+fn idle_factors(state: &mut Checkpoint) -> Option<(Sign, String)> {
+    let tensors = state.lora.tensors();
+    let factors: Vec<_> = tensors.iter().filter(|(name, _, _)| is_b_factor(name)).collect();
+    let idle = factors.iter().filter(|(_, _, data)| data.iter().all(|x| *x == 0.0));
+    let idle: Vec<String> = idle.map(|(name, _, _)| name.clone()).collect();
+    state.progress.watch.see_idle(&idle, factors.len())
 }

@@ -46,6 +46,17 @@ impl Dashboard {
                     value(val_loss)
                 ));
             }
+            JobEvent::Sample { step, prompt, answer } => {
+                self.note(tr!(
+                    "step {step}: {} → {}",
+                    "第 {step} 步：{} → {}",
+                    text::one_line(&prompt),
+                    text::one_line(&answer)
+                ));
+            }
+            JobEvent::Warning { step, message } => {
+                self.note(tr!("step {step}: warning: {}", "第 {step} 步：警告：{}", text::one_line(&message)));
+            }
             JobEvent::Log { message } => self.note(text::one_line(&message)),
             JobEvent::Progress { .. } => {}
         }
@@ -126,6 +137,10 @@ impl Dashboard {
             return;
         };
         let mut pairs = vec![(tr!("loss", "损失"), value(m.loss))];
+        // Steps of an earlier version have no smoothed loss.
+        if m.smoothed_loss > 0.0 {
+            pairs.push((tr!("smoothed", "平滑"), value(m.smoothed_loss)));
+        }
         if let Some((_, val)) = self.val.last() {
             pairs.push((tr!("val", "验证"), value(val)));
         }

@@ -47,6 +47,8 @@ pub struct RowView {
     pub system: String,
     /// Earlier turns, oldest first: (question, answer).
     pub history: Vec<(String, String)>,
+    /// Turns whose question is what a tool returned; the row's own comes after the history.
+    pub tool_turns: Vec<usize>,
     /// What is asked.
     pub instruction: String,
     /// Material the question refers to; usually empty.

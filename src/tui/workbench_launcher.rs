@@ -6,6 +6,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::eval;
 use crate::job::{CancelToken, Silent};
+use crate::model::WeightForm;
 use crate::prompt::Template;
 use crate::train::{Length, TrainConfig};
 use crate::workbench::train::{HeldOut, TrainRequest, train};
@@ -39,11 +40,12 @@ impl Launcher for WorkbenchLauncher {
             template: Template::Chat.name().to_owned(),
             held_out: HeldOut::Own,
             held_out_limit: 0,
+            form: WeightForm::fastest(),
             config,
         };
         request.config.check()?;
         bench.store.dataset(&request.dataset)?;
-        let model = bench.load_model(&form.model)?;
+        let model = bench.load_model_as(&form.model, request.form)?;
         train(&bench, &request, &model, &Silent, cancel).map(|_| ())
     }
 

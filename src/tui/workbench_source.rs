@@ -156,6 +156,7 @@ fn row_view(stored: StoredRow) -> RowView {
         lang: e.lang,
         system: e.system,
         history: e.history,
+        tool_turns: e.tool_turns,
         instruction: e.instruction,
         input: e.input,
         output: e.output,

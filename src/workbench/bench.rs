@@ -92,7 +92,8 @@ pub fn bench_train(
             "需要 --seq-len ≥ 2、--padded LOW HIGH（2 ≤ LOW ≤ HIGH）、--batch ≥ 1、--steps ≥ 1，--supervised 在 0 与 1 之间"
         )));
     }
-    let config = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: bench.targets.clone(), rslora: false };
+    let config =
+        LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, targets: bench.targets.clone(), ..LoraConfig::default() };
     let mut lora = Lora::new(config, decoder.config(), bench.seed);
     let mut gradients = lora.zero_gradients();
     let sizes: Vec<usize> = lora.tensors().iter().map(|(_, _, data)| data.len()).collect();

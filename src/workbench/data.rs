@@ -164,8 +164,8 @@ fn nothing_usable(rejects: &[Reject]) -> Error {
     let places: Vec<String> = rejects.iter().take(3).map(|r| format!("{}:{}: {}", r.file, r.line, r.reason)).collect();
     let first = if places.is_empty() { tr!("the input is empty", "输入为空") } else { places.join("; ") };
     Error::new(Kind::InvalidInput, tr!("no usable row ({} refused): {first}", "没有可用的数据（拒绝 {} 条）：{first}", rejects.len())).hint(tr!(
-        "expected a JSON array or JSON lines with the fields instruction and output (--map FIELD=COLUMN renames fields)",
-        "需要 JSON 数组或 JSON Lines，含字段 instruction 与 output（--map 字段=列 可改名）"
+        "expected a JSON array or JSON lines with the fields instruction and output (--map FIELD=COLUMN renames fields), or with conversations or messages",
+        "需要 JSON 数组或 JSON Lines，含字段 instruction 与 output（--map 字段=列 可改名），或 conversations、messages"
     ))
 }
 

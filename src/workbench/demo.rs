@@ -18,7 +18,7 @@ use crate::job::{CancelToken, EventSink};
 use crate::leaderboard::Leaderboard;
 use crate::model::hub::Sources;
 use crate::model::pull::PullEvent;
-use crate::model::{LoraConfig, Projection, adapter};
+use crate::model::{LoraConfig, Projection, WeightForm, adapter};
 use crate::prompt::Template;
 use crate::store::{Existing, RunRecord, RunStatus};
 use crate::tr;
@@ -297,20 +297,28 @@ fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
         template: Template::Chat.name().to_owned(),
         held_out: HeldOut::Own,
         held_out_limit: size.held_out,
+        form: WeightForm::fastest(),
         config: TrainConfig {
             // Every projection, at a rate that shows within a hundred steps.
-            lora: LoraConfig { rank: 16, alpha: 32.0, dropout: 0.0, targets: Projection::ALL.to_vec(), rslora: false },
+            lora: LoraConfig {
+                rank: 16,
+                alpha: 32.0,
+                dropout: 0.0,
+                targets: Projection::ALL.to_vec(),
+                ..LoraConfig::default()
+            },
             lr: 1e-3,
             schedule: Schedule::Cosine,
             warmup: 0.1,
             length: Length::Steps(size.steps),
-            shape: Shape { batch_size: 8, max_len: 512, packing: false },
+            shape: Shape { batch_size: 8, max_len: 512, packing: false, bucket: false },
             accum: 1,
             weight_decay: 0.0,
             clip: 1.0,
             eval_every: size.steps.div_ceil(2),
             save_every: 10,
             seed: bench.settings.seed,
+            ..TrainConfig::default()
         },
     }
 }
@@ -344,9 +352,14 @@ fn trained(
         }
         None => {
             let stopped = |run: &&RunRecord| !matches!(run.status, RunStatus::Done | RunStatus::Running);
+            // Scores are computed in f32, a training in what the processor does fastest: that copy lives only here.
+            let load = |form| match form {
+                WeightForm::F32 => Ok(model.clone()),
+                form => bench.load_model_as(MODEL, form),
+            };
             let report: TrainReport = match runs.iter().filter(same).find(stopped) {
-                Some(run) => train::resume(bench, &run.id, |_| Ok(model.clone()), narrator.sink(), cancel)?,
-                None => train::train(bench, &request, model, narrator.sink(), cancel)?,
+                Some(run) => train::resume(bench, &run.id, |_, form| load(form), narrator.sink(), cancel)?,
+                None => train::train(bench, &request, &load(request.form)?, narrator.sink(), cancel)?,
             };
             let TrainReport { run, base_val_loss, best_val_loss, .. } = report;
             (Trained { run, base_val_loss, best_val_loss }, false)

@@ -9,8 +9,10 @@ pub mod leaderboard;
 mod load;
 pub mod models;
 mod runs;
+mod samples;
 mod score;
 pub mod train;
+mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use runs::{compare_runs, run_report};

@@ -1,17 +1,21 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
+use super::samples::Samples;
+use super::train_rows::{Fitting, Prepared, prepare};
 use super::{LoadedModel, Workbench};
-use crate::data::Split;
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
 use crate::model::adapter::{self, AdapterOrigin};
-use crate::prompt::{Rendered, Renderer, Template};
-use crate::store::{self, AdapterRecord, NewRun, RowQuery, StoreSink};
+use crate::model::{Lora, WeightForm};
+use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
-use crate::train::{TrainConfig, TrainData, Trainer};
+use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+
+/// The file in a run's folder that lists the rows which were left out.
+const DROPPED: &str = "dropped.jsonl";
 
 /// Where the held-out rows come from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +44,9 @@ pub struct TrainRequest {
     pub held_out: HeldOut,
     /// At most this many held-out rows (the first ones); 0 is all.
     pub held_out_limit: usize,
+    /// Arithmetic and storage of the frozen weights; runs of earlier versions had f32.
+    #[serde(default)]
+    pub form: WeightForm,
     /// Everything else.
     pub config: TrainConfig,
 }
@@ -69,6 +76,11 @@ pub struct TrainReport {
     pub val_rows: usize,
     /// Rows left out because they are longer than `max_len`.
     pub dropped_rows: usize,
+    /// The file that lists them.
+    pub dropped_file: Option<PathBuf>,
+    /// What became of other over-long rows.
+    #[serde(flatten)]
+    pub fitting: Fitting,
     /// Trainable values.
     pub trainable_parameters: usize,
     /// Most memory held.
@@ -113,7 +125,7 @@ pub fn train(
 pub fn resume(
     bench: &Workbench,
     run: &str,
-    load: impl FnOnce(&str) -> Result<LoadedModel>,
+    load: impl FnOnce(&str, WeightForm) -> Result<LoadedModel>,
     listener: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
@@ -128,7 +140,7 @@ pub fn resume(
     }
     let request: TrainRequest =
         serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
-    let model = load(&request.model)?;
+    let model = load(&request.model, request.form)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
         return Err(Error::new(
@@ -144,81 +156,6 @@ pub fn resume(
     let result = run_to_end(bench, &request, &model, &prepared, &run, true, listener, cancel);
     drop(lease);
     result
-}
-
-struct Prepared {
-    data: TrainData,
-    /// The dataset's version when its rows were read: it may be changed or deleted while the training runs.
-    dataset_version: String,
-    template_hash: String,
-    /// Rows that are too long, as the dataset numbers them.
-    dropped: Vec<u64>,
-}
-
-fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
-    let dataset_version = bench.store.dataset(&request.dataset)?.version;
-    let template: Template = request.template.parse()?;
-    let renderer = Renderer::new(template, &*model.tokenizer)?;
-    let mut dropped = Vec::new();
-    let mut render = |dataset: &str, split: Option<Split>| -> Result<Vec<Rendered>> {
-        let rows = bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?;
-        let mut rendered = Vec::with_capacity(rows.len());
-        for row in rows {
-            let one = renderer.example(&row.example).map_err(|mut e| {
-                e.message = tr!("row {} of {dataset}: {}", "{dataset} 第 {} 行：{}", row.row, e.message);
-                e
-            })?;
-            if one.ids.len() > request.config.shape.max_len {
-                dropped.push(row.row);
-            } else {
-                rendered.push(one);
-            }
-        }
-        Ok(rendered)
-    };
-    let mut train = render(&request.dataset, Some(Split::Train))?;
-    let mut val = match &request.held_out {
-        HeldOut::Own => render(&request.dataset, Some(Split::Val))?,
-        HeldOut::Dataset(name) => render(name, None)?,
-        HeldOut::Share(share) => {
-            use rand::seq::SliceRandom;
-            use rand_chacha::rand_core::SeedableRng;
-            let mut order: Vec<usize> = (0..train.len()).collect();
-            order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(request.config.seed));
-            let count = (train.len() as f64 * share).round() as usize;
-            if !(0.0..1.0).contains(share) || count >= train.len() {
-                return Err(Error::new(
-                    Kind::InvalidInput,
-                    tr!(
-                        "--val {share} leaves nothing to train on ({} rows)",
-                        "--val {share} 之后没有可训练的数据（共 {} 行）",
-                        train.len()
-                    ),
-                )
-                .hint(tr!("use a share such as 0.1", "请用 0.1 这样的比例")));
-            }
-            let held: std::collections::HashSet<usize> = order[..count].iter().copied().collect();
-            let (mut kept, mut out) = (Vec::new(), Vec::new());
-            for (i, row) in train.into_iter().enumerate() {
-                if held.contains(&i) { out.push(row) } else { kept.push(row) }
-            }
-            train = kept;
-            out
-        }
-    };
-    if request.held_out_limit > 0 {
-        val = spread(val, request.held_out_limit);
-    }
-    dropped.sort_unstable();
-    Ok(Prepared { data: TrainData { train, val }, dataset_version, template_hash: renderer.hash(), dropped })
-}
-
-/// At most `limit` of `rows`, evenly spread, so that every part of the set is represented.
-fn spread<T>(rows: Vec<T>, limit: usize) -> Vec<T> {
-    let n = rows.len();
-    let taken = limit.min(n);
-    // Row i is taken when the count of taken rows, (i+1)·taken/n, grows at it.
-    rows.into_iter().enumerate().filter(|(i, _)| (i + 1) * taken / n > i * taken / n).map(|(_, row)| row).collect()
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -241,6 +178,10 @@ fn run_to_end(
         Err(e) => Err(e),
     };
     bench.store.finish_run(run, json.as_ref().map_err(|e| *e))?;
+    if outcome.is_ok() {
+        // The adapter is safe and the run is done: the checkpoints have served their turn.
+        CheckpointFolder::new(bench.settings.run_dir(run), request.config.keep).clear();
+    }
     outcome
 }
 
@@ -255,10 +196,10 @@ fn attempt(
     sink: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
-    let checkpoint = bench.settings.run_dir(run).join("checkpoint.safetensors");
+    let checkpoints = CheckpointFolder::new(bench.settings.run_dir(run), request.config.keep);
+    let mut stored = None;
     if resuming {
-        let step = crate::train::Checkpoint::step_of(&checkpoint)?;
-        bench.store.truncate_events(run, step)?;
+        stored = go_on(bench, run, &checkpoints, sink)?;
     } else {
         let data = &prepared.data;
         let lengths: Vec<usize> = data.train.iter().map(|r| r.ids.len()).collect();
@@ -266,41 +207,40 @@ fn attempt(
         let total = request.config.total_steps(micro);
         sink.emit(&JobEvent::Started { run: run.to_owned(), kind: "train".to_owned(), total });
     }
-    if !prepared.dropped.is_empty() {
-        let (count, limit) = (prepared.dropped.len(), request.config.shape.max_len);
-        let first: Vec<String> = prepared.dropped.iter().take(10).map(u64::to_string).collect();
-        let first = first.join(", ");
-        sink.emit(&JobEvent::Log {
-            message: tr!(
-                "{count} rows are longer than {limit} tokens and are left out (rows {first} …); --max-len raises the limit",
-                "{count} 行超过 {limit} 个词元，未参与训练（行号 {first} …）；可用 --max-len 调高上限"
-            ),
-        });
+    let dropped_file = bench.settings.run_dir(run).join(DROPPED);
+    prepared.write_dropped(&dropped_file)?;
+    for message in prepared.notes(request.config.shape.max_len, &dropped_file) {
+        sink.emit(&JobEvent::Log { message });
     }
+    let samples = Samples::new(model, &prepared.data, request.template.parse()?)?;
+    let sample = |lora: &Lora, step: u64| samples.show(lora, step, sink, cancel);
     let trainer = Trainer {
         decoder: &model.decoder,
         data: &prepared.data,
         config: &request.config,
-        checkpoint: Some(checkpoint.clone()),
+        checkpoints: Some(checkpoints),
+        sampler: Some(&sample),
         sink,
         cancel,
     };
-    let outcome = trainer.run(resuming)?;
-    if outcome.cancelled {
-        let (step, total) = (outcome.progress.step, outcome.total_steps);
-        return Err(Error::new(
-            Kind::Interrupted,
-            tr!(
-                "stopped after step {step} of {total}; a checkpoint was saved",
-                "在第 {step}/{total} 步停止；检查点已保存"
-            ),
-        )
-        .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+    let outcome = trainer.run(stored)?;
+    let (step, total) = (outcome.progress.step, outcome.total_steps);
+    match outcome.ending {
+        Ending::Finished => {}
+        Ending::Cancelled => {
+            return Err(Error::new(
+                Kind::Interrupted,
+                tr!(
+                    "stopped after step {step} of {total}; a checkpoint was saved",
+                    "在第 {step}/{total} 步停止；检查点已保存"
+                ),
+            )
+            .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+        }
+        Ending::Diverged(at) => return Err(diverged(bench, request, model, prepared, run, &outcome, at)?),
     }
     let adapter_dir = bench.settings.adapters().join(&request.adapter);
     publish(bench, request, model, prepared, run, &outcome.lora, &adapter_dir, sink)?;
-    // The adapter is safe: the checkpoint has served its turn.
-    let _ = std::fs::remove_dir_all(bench.settings.run_dir(run));
     let best = outcome.progress.best;
     Ok(TrainReport {
         run: run.to_owned(),
@@ -311,11 +251,77 @@ fn attempt(
         best_val_loss: best.map(|(loss, _)| loss),
         best_step: best.map(|(_, step)| step),
         base_val_loss: outcome.progress.base_val_loss,
-        train_rows: prepared.data.train.len(),
-        val_rows: prepared.data.val.len(),
+        train_rows: prepared.train_rows,
+        val_rows: prepared.val_rows,
         dropped_rows: prepared.dropped.len(),
+        dropped_file: (!prepared.dropped.is_empty()).then_some(dropped_file),
+        fitting: prepared.fitting,
         trainable_parameters: outcome.lora.parameter_count(),
         peak_rss_mb: peak_rss_mb(),
+    })
+}
+
+/// The checkpoint from which an interrupted run goes on. Events after it are forgotten: they come again.
+fn go_on(bench: &Workbench, run: &str, checkpoints: &CheckpointFolder, sink: &dyn EventSink) -> Result<Option<Stored>> {
+    let found = checkpoints.newest()?;
+    let step = found.as_ref().map_or(0, |found| found.stored.progress.step);
+    bench.store.truncate_events(run, step)?;
+    let passed_over = found.iter().flat_map(|found| &found.passed_over);
+    for error in passed_over {
+        let reason = &error.message;
+        sink.emit(&JobEvent::Log {
+            message: tr!("{reason}; the one before it is used", "{reason}；改用更早的检查点")
+        });
+    }
+    sink.emit(&JobEvent::Log {
+        message: if found.is_some() {
+            tr!("goes on after step {step}", "从第 {step} 步之后继续")
+        } else {
+            tr!("no checkpoint was written yet: begins again", "尚未写过检查点：从头开始")
+        },
+    });
+    Ok(found.map(|found| found.stored))
+}
+
+/// Keeps the adapter as it was before step `at`, at which the loss was no longer a number; gives the error to end with.
+fn diverged(
+    bench: &Workbench,
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    run: &str,
+    outcome: &TrainOutcome,
+    at: u64,
+) -> Result<Error> {
+    let lost = tr!("the loss or its gradient is no longer a number at step {at}", "第 {at} 步的损失或梯度不再是数值");
+    let message = if outcome.progress.step == 0 {
+        lost
+    } else {
+        let dir = bench.settings.run_dir(run).join("last-good");
+        adapter::save(&dir, &outcome.lora, &request.model, &origin(request, model, prepared, run)?)?;
+        let dir = dir.display();
+        tr!(
+            "{lost}; the adapter from before it is kept in {dir}, which --adapter takes",
+            "{lost}；此前的适配器保存在 {dir}，可用于 --adapter"
+        )
+    };
+    Ok(Error::new(Kind::InvalidInput, message).hint(tr!(
+        "train anew with a lower --lr or a longer --warmup; --resume would meet the same step again",
+        "请调低 --lr 或加长 --warmup 后重新训练；--resume 会再次遇到这一步"
+    )))
+}
+
+fn origin(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared, run: &str) -> Result<AdapterOrigin> {
+    Ok(AdapterOrigin {
+        template: request.template.clone(),
+        template_hash: prepared.template_hash.clone(),
+        base_hash: model.hash.clone(),
+        tokenizer_hash: model.tokenizer.hash().to_owned(),
+        dataset: request.dataset.clone(),
+        dataset_version: prepared.dataset_version.clone(),
+        run: run.to_owned(),
+        code_version: store::code_version(),
+        training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
     })
 }
 
@@ -326,23 +332,12 @@ fn publish(
     model: &LoadedModel,
     prepared: &Prepared,
     run: &str,
-    lora: &crate::model::Lora,
+    lora: &Lora,
     dir: &Path,
     sink: &dyn EventSink,
 ) -> Result<()> {
-    let origin = AdapterOrigin {
-        template: request.template.clone(),
-        template_hash: prepared.template_hash.clone(),
-        base_hash: model.hash.clone(),
-        tokenizer_hash: model.tokenizer.hash().to_owned(),
-        dataset: request.dataset.clone(),
-        dataset_version: prepared.dataset_version.clone(),
-        run: run.to_owned(),
-        code_version: store::code_version(),
-        training: serde_json::to_value(&request.config).map_err(|e| Error::internal(e.to_string()))?,
-    };
     keep_earlier(bench, &request.adapter, dir, run, sink)?;
-    adapter::save(dir, lora, &request.model, &origin)?;
+    adapter::save(dir, lora, &request.model, &origin(request, model, prepared, run)?)?;
     let hash = adapter::hash(dir)?;
     bench.store.set_adapter_hash(run, &hash)?;
     bench.store.put_adapter(&AdapterRecord {
@@ -397,15 +392,6 @@ fn check_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_spread_keeps_the_limit_and_reaches_both_ends() {
-        let some = spread((0..97).collect(), 10);
-        assert_eq!(some.len(), 10);
-        assert!(some[0] < 10 && some[9] == 96);
-        assert_eq!(spread(vec![1, 2], 10), [1, 2]);
-        assert!(spread(Vec::<u8>::new(), 3).is_empty());
-    }
 
     #[test]
     fn names_that_could_leave_the_folder_are_refused() {

@@ -197,17 +197,35 @@ pub fn attention_gradients(input: &Qkv, sequences: &[Range<usize>], d_out: &[f64
     [dq, dk, dv]
 }
 
+/// Log-sum-exp of one row's logits, and softmax minus one at its target: the gradient of its loss.
+fn row_loss(weight: &[f64], x: &[f64], target: usize) -> (f64, Vec<f64>) {
+    let logits = times_transposed(x, weight, x.len());
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let lse = max + logits.iter().map(|z| (z - max).exp()).sum::<f64>().ln();
+    let mut p: Vec<f64> = logits.iter().map(|z| (z - lse).exp()).collect();
+    p[target] -= 1.0;
+    (lse - logits[target], p)
+}
+
 /// Σ −ln softmax(hidden·Wᵀ)[target], and its gradient with respect to `hidden`.
 pub fn cross_entropy(weight: &[f64], hidden: &[f64], targets: &[u32], width: usize) -> (f64, Vec<f64>) {
     let (mut sum, mut gradient) = (0.0, Vec::new());
     for (x, target) in hidden.chunks_exact(width).zip(targets) {
-        let logits = times_transposed(x, weight, width);
-        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let lse = max + logits.iter().map(|z| (z - max).exp()).sum::<f64>().ln();
-        sum += lse - logits[*target as usize];
-        let mut p: Vec<f64> = logits.iter().map(|z| (z - lse).exp()).collect();
-        p[*target as usize] -= 1.0;
+        let (loss, p) = row_loss(weight, x, *target as usize);
+        sum += loss;
         gradient.extend(times(&p, weight, p.len()));
     }
     (sum, gradient)
+}
+
+/// The gradient of [`cross_entropy`] with respect to the weight.
+pub fn cross_entropy_of_weight(weight: &[f64], hidden: &[f64], targets: &[u32], width: usize) -> Vec<f64> {
+    let mut gradient = vec![0.0; weight.len()];
+    for (x, target) in hidden.chunks_exact(width).zip(targets) {
+        let (_, p) = row_loss(weight, x, *target as usize);
+        for (i, g) in gradient.iter_mut().enumerate() {
+            *g += p[i / width] * x[i % width];
+        }
+    }
+    gradient
 }

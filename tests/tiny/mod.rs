@@ -5,7 +5,7 @@ use linly_bench::batch::epoch_plan;
 use linly_bench::job::{CancelToken, EventSink, JobEvent};
 use linly_bench::model::{Decoder, Lora, ModelFiles, WeightForm, adapter, open};
 use linly_bench::prompt::Rendered;
-use linly_bench::train::{AdamW, Checkpoint, Progress, TrainConfig, TrainData, Trainer};
+use linly_bench::train::{AdamW, Checkpoint, CheckpointFolder, Ending, Progress, TrainConfig, TrainData, Trainer};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -91,12 +91,14 @@ pub fn train_from(decoder: &Decoder, start: &Lora, rows: &[Rendered], config: &T
     let optimizer = AdamW::new(sizes.into_iter(), config.weight_decay);
     let state = Checkpoint { progress: Progress::default(), lora: start.clone(), best: start.clone(), optimizer };
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("checkpoint");
-    state.save(&path).unwrap();
+    let checkpoints = CheckpointFolder::new(folder.path(), config.keep);
+    checkpoints.save(&state).unwrap();
+    let stored = checkpoints.newest().unwrap().unwrap().stored;
     let data = TrainData { train: in_training_order(rows, config), val: Vec::new() };
     let (losses, cancel) = (Losses::default(), CancelToken::default());
-    let trainer = Trainer { decoder, data: &data, config, checkpoint: Some(path), sink: &losses, cancel: &cancel };
-    let outcome = trainer.run(true).unwrap();
-    assert_eq!(outcome.progress.step, outcome.total_steps);
+    let trainer =
+        Trainer { decoder, data: &data, config, checkpoints: None, sampler: None, sink: &losses, cancel: &cancel };
+    let outcome = trainer.run(Some(stored)).unwrap();
+    assert_eq!(outcome.ending, Ending::Finished);
     (outcome.lora, losses.0.into_inner().unwrap())
 }

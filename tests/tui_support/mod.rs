@@ -159,6 +159,7 @@ pub fn step(step: u64, total: u64) -> JobEvent {
         tokens: 2048,
         supervised_tokens: 900,
         tokens_per_second: 512.0,
+        ..StepMetrics::default()
     })
 }
 
@@ -210,6 +211,7 @@ pub fn filled() -> Fake {
             split: Split::Val,
             system: "你是一位严谨的金融助手。".into(),
             history: vec![("先问一句".into(), "先答一句".into())],
+            tool_turns: Vec::new(),
             input: "净利润 2 亿元，总市值 40 亿元。".into(),
             ..row(4, "zh", "计算市盈率。", "40 / 2 = 20 倍。")
         },

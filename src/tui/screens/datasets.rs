@@ -219,10 +219,17 @@ impl Datasets {
         }
         for (i, (question, answer)) in row.history.iter().enumerate() {
             let turn = i + 1;
-            blocks.push(Block::new(tr!("turn {turn}, question", "第 {turn} 轮 问"), question.as_str()));
+            let asked = if row.tool_turns.contains(&i) {
+                tr!("turn {turn}, tool result", "第 {turn} 轮 工具结果")
+            } else {
+                tr!("turn {turn}, question", "第 {turn} 轮 问")
+            };
+            blocks.push(Block::new(asked, question.as_str()));
             blocks.push(Block::new(tr!("turn {turn}, answer", "第 {turn} 轮 答"), answer.as_str()));
         }
-        blocks.push(Block::new(tr!("instruction", "指令"), row.instruction.as_str()));
+        let own = row.tool_turns.contains(&row.history.len());
+        let asked = if own { tr!("tool result", "工具结果") } else { tr!("instruction", "指令") };
+        blocks.push(Block::new(asked, row.instruction.as_str()));
         if !row.input.is_empty() {
             blocks.push(Block::new(tr!("input", "输入"), row.input.as_str()));
         }

@@ -1,0 +1,255 @@
+//! From a dataset's rows to the rows that a training uses: rendered, within the longest sequence, train and held out.
+
+use super::train::{HeldOut, TrainRequest};
+use super::{LoadedModel, Workbench};
+use crate::batch::{Fitted, Unfit, fit, supervised_tokens};
+use crate::data::Split;
+use crate::error::{Error, Kind, Result};
+use crate::prompt::{Rendered, Renderer, Template};
+use crate::store::{RowQuery, StoredRow};
+use crate::tr;
+use crate::train::TrainData;
+use serde::Serialize;
+use std::io::Write;
+use std::path::Path;
+
+/// A row that is not trained on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct DroppedRow {
+    pub dataset: String,
+    /// As the dataset numbers it.
+    pub row: u64,
+    pub tokens: usize,
+    pub why: &'static str,
+}
+
+/// What `--overlong` did to rows that it did not leave out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Fitting {
+    /// Rows whose prompt was cut.
+    pub cut_rows: usize,
+    /// Tokens that were cut from them.
+    pub cut_tokens: usize,
+    /// Rows that were split.
+    pub split_rows: usize,
+    /// Pieces that they became.
+    pub pieces: usize,
+    /// Pieces that were left out, because they hold no supervised token.
+    pub empty_pieces: usize,
+}
+
+/// Everything that a training reads of its data.
+pub(super) struct Prepared {
+    pub data: TrainData,
+    /// Dataset rows behind `data.train` and `data.val`; a split row gives several of these.
+    pub train_rows: usize,
+    pub val_rows: usize,
+    /// The dataset's version when its rows were read: it may be changed or deleted while the training runs.
+    pub dataset_version: String,
+    pub template_hash: String,
+    pub dropped: Vec<DroppedRow>,
+    pub fitting: Fitting,
+}
+
+/// Renders the rows of `request`.
+///
+/// # Errors
+/// `NotFound` for its names, `InvalidInput` for a row that cannot be trained on (named with its dataset and number) or
+/// a share that leaves nothing, `Usage` for patterns that name no module of the model.
+pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
+    let config = &request.config;
+    config.lora.check_patterns(model.decoder.config().num_layers)?;
+    let dataset_version = bench.store.dataset(&request.dataset)?.version;
+    let template: Template = request.template.parse()?;
+    let renderer = Renderer::new(template, &*model.tokenizer)?.loss_on(config.loss_on);
+    let mut reader = Reader { request, renderer: &renderer, dropped: Vec::new(), fitting: Fitting::default() };
+    let mut rows = |dataset: &str, split: Option<Split>| -> Result<Vec<Vec<Rendered>>> {
+        reader.fitted(dataset, bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?)
+    };
+    let mut train = rows(&request.dataset, Some(Split::Train))?;
+    let mut val = match &request.held_out {
+        HeldOut::Own => rows(&request.dataset, Some(Split::Val))?,
+        HeldOut::Dataset(name) => rows(name, None)?,
+        HeldOut::Share(share) => hold_out(&mut train, *share, config.seed)?,
+    };
+    if request.held_out_limit > 0 {
+        val = spread(val, request.held_out_limit);
+    }
+    let Reader { mut dropped, fitting, .. } = reader;
+    dropped.sort_unstable();
+    let (train_rows, val_rows) = (train.len(), val.len());
+    let data = TrainData { train: train.concat(), val: val.concat() };
+    Ok(Prepared { data, train_rows, val_rows, dataset_version, template_hash: renderer.hash(), dropped, fitting })
+}
+
+struct Reader<'a> {
+    request: &'a TrainRequest,
+    renderer: &'a Renderer<'a>,
+    dropped: Vec<DroppedRow>,
+    fitting: Fitting,
+}
+
+impl Reader<'_> {
+    /// Each row that is kept, as the one or more sequences that it becomes.
+    fn fitted(&mut self, dataset: &str, rows: Vec<StoredRow>) -> Result<Vec<Vec<Rendered>>> {
+        let (max_len, rule) = (self.request.config.shape.max_len, self.request.config.overlong);
+        let mut kept = Vec::with_capacity(rows.len());
+        for StoredRow { row, example, .. } in rows {
+            let rendered = self.renderer.example(&example).map_err(|mut e| {
+                e.message = tr!("row {row} of {dataset}: {}", "{dataset} 第 {row} 行：{}", e.message);
+                e
+            })?;
+            if supervised_tokens(&rendered) == 0 {
+                return Err(Error::new(
+                    Kind::InvalidInput,
+                    tr!("row {row} of {dataset} has no supervised token", "{dataset} 第 {row} 行没有监督词元"),
+                )
+                .hint(tr!(
+                    "give it an answer or remove it; `data preview {dataset} --row {row}` shows what is learnt",
+                    "请补上回答或删除该行；`data preview {dataset} --row {row}` 可查看所学内容"
+                )));
+            }
+            let (tokens, leading) = (rendered.ids.len(), self.renderer.leading_tokens(&rendered)?);
+            match fit(rendered, max_len, rule, leading) {
+                Fitted::Whole(rendered) => kept.push(vec![rendered]),
+                Fitted::Cut(rendered, gone) => {
+                    self.fitting.cut_rows += 1;
+                    self.fitting.cut_tokens += gone;
+                    kept.push(vec![rendered]);
+                }
+                Fitted::Pieces(pieces, empty) => {
+                    self.fitting.split_rows += 1;
+                    self.fitting.pieces += pieces.len();
+                    self.fitting.empty_pieces += empty;
+                    kept.push(pieces);
+                }
+                Fitted::LeftOut(why) => {
+                    let why = match why {
+                        Unfit::TooLong => "too_long",
+                        Unfit::AnswerTooLong => "answer_too_long",
+                    };
+                    self.dropped.push(DroppedRow { dataset: dataset.to_owned(), row, tokens, why });
+                }
+            }
+        }
+        Ok(kept)
+    }
+}
+
+/// Takes `share` of the rows out of `train`. Whole rows: the pieces of a split row stay on one side.
+fn hold_out<T>(train: &mut Vec<T>, share: f64, seed: u64) -> Result<Vec<T>> {
+    use rand::seq::SliceRandom;
+    use rand_chacha::rand_core::SeedableRng;
+    let mut order: Vec<usize> = (0..train.len()).collect();
+    order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
+    let count = (train.len() as f64 * share).round() as usize;
+    if !(0.0..1.0).contains(&share) || count >= train.len() {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!(
+                "--val {share} leaves nothing to train on ({} rows)",
+                "--val {share} 之后没有可训练的数据（共 {} 行）",
+                train.len()
+            ),
+        )
+        .hint(tr!("use a share such as 0.1", "请用 0.1 这样的比例")));
+    }
+    let held: std::collections::HashSet<usize> = order[..count].iter().copied().collect();
+    let (mut kept, mut out) = (Vec::new(), Vec::new());
+    for (i, row) in std::mem::take(train).into_iter().enumerate() {
+        if held.contains(&i) { out.push(row) } else { kept.push(row) }
+    }
+    *train = kept;
+    Ok(out)
+}
+
+impl Prepared {
+    /// Writes one JSON line for every dropped row to `path`; without such a row there is no file.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn write_dropped(&self, path: &Path) -> Result<()> {
+        if self.dropped.is_empty() {
+            return Ok(());
+        }
+        let mut lines = Vec::new();
+        for row in &self.dropped {
+            serde_json::to_writer(&mut lines, row).map_err(|e| Error::internal(e.to_string()))?;
+            lines.push(b'\n');
+        }
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e))?;
+        }
+        let mut file = std::fs::File::create(path).map_err(|e| Error::io(path, &e))?;
+        file.write_all(&lines).map_err(|e| Error::io(path, &e))
+    }
+
+    /// What was done to over-long rows, a line each, for people. `list` is where the dropped ones are listed.
+    pub fn notes(&self, max_len: usize, list: &Path) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.dropped.is_empty() {
+            let (count, list) = (self.dropped.len(), list.display());
+            let first: Vec<String> = self.dropped.iter().take(10).map(|d| d.row.to_string()).collect();
+            let more = if count > first.len() { " …" } else { "" };
+            let first = first.join(", ");
+            notes.push(tr!(
+                "{count} rows are longer than {max_len} tokens and are left out (rows {first}{more}; all of them in {list}); --max-len raises the limit, --overlong cut or split keeps such rows",
+                "{count} 行超过 {max_len} 个词元，未参与训练（行号 {first}{more}；全部列于 {list}）；可用 --max-len 调高上限，或用 --overlong cut、split 保留这些行"
+            ));
+        }
+        let Fitting { cut_rows, cut_tokens, split_rows, pieces, empty_pieces } = self.fitting;
+        if cut_rows > 0 {
+            notes.push(tr!(
+                "{cut_rows} rows are longer than {max_len} tokens: {cut_tokens} tokens were cut from the left of their prompts",
+                "{cut_rows} 行超过 {max_len} 个词元：其提示左侧共截去 {cut_tokens} 个词元"
+            ));
+        }
+        if split_rows > 0 {
+            notes.push(tr!(
+                "{split_rows} rows are longer than {max_len} tokens and became {pieces} pieces ({empty_pieces} more hold nothing to learn and are left out)",
+                "{split_rows} 行超过 {max_len} 个词元，拆成 {pieces} 段（另有 {empty_pieces} 段没有可学内容，未使用）"
+            ));
+        }
+        notes
+    }
+}
+
+/// At most `limit` of `rows`, evenly spread, so that every part of the set is represented.
+fn spread<T>(rows: Vec<T>, limit: usize) -> Vec<T> {
+    let n = rows.len();
+    let taken = limit.min(n);
+    // Row i is taken when the count of taken rows, (i+1)·taken/n, grows at it.
+    rows.into_iter().enumerate().filter(|(i, _)| (i + 1) * taken / n > i * taken / n).map(|(_, row)| row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_keeps_the_limit_and_reaches_both_ends() {
+        let some = spread((0..97).collect(), 10);
+        assert_eq!(some.len(), 10);
+        assert!(some[0] < 10 && some[9] == 96);
+        assert_eq!(spread(vec![1, 2], 10), [1, 2]);
+        assert!(spread(Vec::<u8>::new(), 3).is_empty());
+    }
+
+    #[test]
+    fn a_share_is_held_out_by_whole_rows_the_same_each_time() {
+        // Every row is a list of its pieces.
+        let rows: Vec<Vec<u32>> = (0..50).map(|row| vec![row; 1 + row as usize % 3]).collect();
+        let (mut train, mut again) = (rows.clone(), rows.clone());
+        let held = hold_out(&mut train, 0.2, 7).unwrap();
+        assert_eq!((train.len(), held.len()), (40, 10));
+        assert!(held.iter().all(|row| !train.contains(row)));
+        let mut all = [train.clone(), held.clone()].concat();
+        all.sort_unstable();
+        assert_eq!(all, rows);
+        assert_eq!(hold_out(&mut again, 0.2, 7).unwrap(), held);
+        assert_eq!(again, train);
+        for share in [1.0, -0.1, f64::NAN, 0.999] {
+            assert!(hold_out(&mut rows.clone(), share, 7).is_err(), "{share}");
+        }
+    }
+}
