@@ -92,12 +92,6 @@ fn frozen_linear_maps_equal_their_definition_both_ways() {
     }
 }
 
-/// `s·(x ⊙ mask)·Aᵀ·Bᵀ` weighted by `dy`: the scalar whose gradients the update's backward makes.
-fn lora_sum(x: &[f64], a: &[f64], b: &[f64], mask: &[f64], dy: &[f64], inputs: usize, rank: usize, s: f64) -> f64 {
-    let dropped: Vec<f64> = x.iter().zip(mask).map(|(x, m)| x * m).collect();
-    s * inner(&times_transposed(&times_transposed(&dropped, a, inputs), b, rank), dy)
-}
-
 #[test]
 fn low_rank_updates_equal_their_definition_and_finite_differences() {
     let (n, inputs, outputs) = (11, 29, 70);
@@ -124,9 +118,13 @@ fn low_rank_updates_equal_their_definition_and_finite_differences() {
             let before = numbers(n * outputs, 1.0, 5);
             let mut y = before.clone();
             pair.forward(&dropped, &mut low, &mut y, n, &mut scratch);
-            let masked: Vec<f64> = x64.iter().zip(&mask64).map(|(x, m)| x * m).collect();
-            let update = times_transposed(&times_transposed(&masked, &a64, inputs), &b64, rank);
-            let expected: Vec<f64> = update.iter().zip(&before).map(|(u, b)| s * u + f64::from(*b)).collect();
+            // s·(x ⊙ mask)·Aᵀ·Bᵀ
+            let update = |x: &[f64], a: &[f64], b: &[f64]| -> Vec<f64> {
+                let dropped: Vec<f64> = x.iter().zip(&mask64).map(|(x, m)| s * x * m).collect();
+                times_transposed(&times_transposed(&dropped, a, inputs), b, rank)
+            };
+            let expected: Vec<f64> =
+                update(&x64, &a64, &b64).iter().zip(&before).map(|(u, b)| u + f64::from(*b)).collect();
             assert_close(&format!("{what}: forward"), &y, &expected, F32);
 
             // Gradients are added to what is there.
@@ -136,7 +134,7 @@ fn low_rank_updates_equal_their_definition_and_finite_differences() {
             let before = numbers(n * inputs, 1.0, 6);
             let mut dx = before.clone();
             pair.backward(&dropped, &low, &dy, n, &mut gradient, Some(&mut dx), dropout, &mut scratch);
-            let of = |x: &[f64], a: &[f64], b: &[f64]| lora_sum(x, a, b, &mask64, &dy64, inputs, rank, s);
+            let of = |x: &[f64], a: &[f64], b: &[f64]| inner(&update(x, a, b), &dy64);
             let da: Vec<f64> = finite_differences(&a64, |a| of(&x64, a, &b64)).iter().map(|g| g + 2.0).collect();
             let db: Vec<f64> = finite_differences(&b64, |b| of(&x64, &a64, b)).iter().map(|g| g - 3.0).collect();
             let share = finite_differences(&x64, |x| of(x, &a64, &b64));

@@ -71,7 +71,7 @@ fn fifty_steps_of_the_tiny_models_follow_peft() {
         // Gradients are clipped in some steps and not in others: both are followed.
         let norms = floats(&expected["models"][name]["grad_norms"]);
         let clipped = norms.iter().filter(|n| **n > config.clip).count();
-        assert!(clipped >= 5 && clipped <= 45, "{name}: {clipped} steps are clipped");
+        assert!((5..=45).contains(&clipped), "{name}: {clipped} steps are clipped");
         assert!(f64[49] < 0.9 * f64[0], "{name}: nothing is learnt");
         for (theirs, of) in [(f32, "f32"), (f64, "f64")] {
             let deviation = greatest_deviation(&losses, &theirs);
