@@ -121,7 +121,8 @@ fn each_outside_crate_stays_with_its_owner() {
 
 #[test]
 fn the_library_prints_nowhere_but_in_the_command_line() {
-    for (module, path, code) in sources() {
+    // A file of tests says why it skips one.
+    for (module, path, code) in sources().into_iter().filter(|(_, path, _)| !path.ends_with("tests.rs")) {
         for macro_name in ["println!", "eprintln!", "print!", "eprint!"] {
             assert!(module == "cli" || !names(&code, macro_name), "{}: {macro_name}", path.display());
         }
