@@ -159,10 +159,13 @@ fn a_step_may_be_split_into_micro_batches_at_will() {
     }
 }
 
+/// What becomes of a weight of that name.
+type Rewrite<'a> = Box<dyn Fn(&str, Tensor) -> Tensor + Send + Sync + 'a>;
+
 /// Weights that are changed on their way from the file.
 struct Rewritten<'a> {
     source: &'a (dyn WeightSource + Send + Sync),
-    rewrite: Box<dyn Fn(&str, Tensor) -> Tensor + Send + Sync + 'a>,
+    rewrite: Rewrite<'a>,
 }
 
 impl WeightSource for Rewritten<'_> {
@@ -279,7 +282,7 @@ fn stored_weights_compute_what_whole_ones_do_and_int8_stays_near() {
         assert!(bits(&kept) == bits(&whole), "{name}: keep");
 
         let config = ModelConfig { intermediate_size: 64, ..files.config.clone() };
-        let load = |storage, rewrite: Box<dyn Fn(&str, Tensor) -> Tensor + Send + Sync>| {
+        let load = |storage, rewrite: Rewrite<'static>| {
             let source = Rewritten { source: &*files.weights, rewrite };
             logits(&Decoder::load(&config, &source, form(storage)).unwrap(), None, &ids)
         };
