@@ -39,7 +39,11 @@ where
             while !stop.load(Ordering::Relaxed) {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 let Some(job) = jobs.get(place) else { break };
-                if sender.send((place, work(&client, job, &stop))).is_err() {
+                let result = work(&client, job, &stop);
+                // The others hear of it from the one who takes the results: they must not report that they were
+                // stopped before the reason is known.
+                let failed = result.is_err();
+                if sender.send((place, result)).is_err() || failed {
                     break;
                 }
             }
