@@ -11,7 +11,7 @@ use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Re
 use linly_bench::job::{CancelToken, Silent};
 use linly_bench::prompt::Tokenize;
 use linly_bench::remote::{Method, Options, PlainText, RemoteModel};
-use linly_bench::workbench::{Examinee, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee};
+use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -94,6 +94,7 @@ fn request(preset: Option<&str>) -> ScoreRequest {
         limit: Some(5),
         split: None,
         template: String::new(),
+        how: How::default(),
     }
 }
 

@@ -4,13 +4,13 @@ use super::Context;
 use super::columns::{Align, columns, model_label};
 use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, CategoryScore, ItemOutcome, Report, SubjectScore};
+use crate::eval::{self, CategoryScore, FewshotSampler, ItemOutcome, Report, SubjectScore};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::prompt::Template;
 use crate::remote::{Method, RemoteModel, is_address};
 use crate::text::one_line;
 use crate::tr;
-use crate::workbench::{self, Examinee, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
+use crate::workbench::{self, Examinee, How, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use std::io::Write;
@@ -21,14 +21,16 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:
   linly-bench run finance-qa --model smollm2-135m
   linly-bench run ceval --model smollm2-135m --adapter jubaopen --shots 5 --data-dir DIR
+  linly-bench run gsm8k --model smollm2-135m --limit 20 --log-samples samples.jsonl
+  linly-bench run ceval --model smollm2-135m --mode cot --shots 5
   linly-bench run my-benchmark.toml --model smollm2-135m --json
   linly-bench run ceval --model http://127.0.0.1:8000/v1#NAME --concurrency 8
   linly-bench run --resume eval-20260101-120000-1a2b
 
 With several benchmarks, --json prints one object a line.")]
 pub struct Args {
-    /// Benchmarks: a name (finance-qa, ceval, cmmlu, mmlu, financeiq, fineval), the path of a definition
-    /// (.toml), or a group (finance, zh, en, all)
+    /// Benchmarks: a name (`linly-bench evals list` shows them), the path of a definition (.toml), or a group
+    /// (finance, zh, en, all)
     #[arg(value_name = "BENCH", required_unless_present = "resume")]
     benchmarks: Vec<String>,
     /// Catalogue name, folder or .gguf file of the model, or http://HOST:PORT/v1#NAME of an OpenAI-compatible server
@@ -37,9 +39,18 @@ pub struct Args {
     /// Name or folder of a LoRA adapter
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
-    /// Few-shots per prompt, the first ones of the benchmark's own
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    shots: usize,
+    /// Few-shots per prompt [default: the benchmark's, mostly 0]
+    #[arg(long, value_name = "K")]
+    shots: Option<usize>,
+    /// Which rows are few-shots: the first ones, or a sample for each item [default: the benchmark's, mostly first]
+    #[arg(long, value_enum, value_name = "HOW")]
+    fewshot_sampler: Option<Sampler>,
+    /// Seed of such a sample [default: the benchmark's, mostly 1234 as in lm-evaluation-harness]
+    #[arg(long, value_name = "N")]
+    fewshot_seed: Option<u64>,
+    /// Split that few-shots come from [default: the benchmark's]
+    #[arg(long, value_name = "SPLIT")]
+    fewshot_split: Option<String>,
     /// Wording of the prompt [default: the benchmark's, lm-eval]
     #[arg(long, value_name = "PRESET")]
     preset: Option<String>,
@@ -55,9 +66,9 @@ pub struct Args {
     /// Number type of the weights
     #[arg(long, value_enum, default_value = "auto")]
     dtype: Dtype,
-    /// How an answer is found
-    #[arg(long, value_enum, default_value = "loglikelihood")]
-    mode: Mode,
+    /// How an answer is found [default: as the benchmark wants it]
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
     /// Write every prompt and answer to FILE (JSON lines)
     #[arg(long, value_name = "FILE")]
     log_samples: Option<PathBuf>,
@@ -68,7 +79,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
     /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template", "split"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template", "split", "mode", "fewshot_sampler", "fewshot_seed", "fewshot_split"])]
     resume: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
@@ -82,6 +93,34 @@ enum Mode {
     Generate,
     /// The choice found after reasoning step by step
     Cot,
+}
+
+impl From<Mode> for eval::Mode {
+    fn from(mode: Mode) -> eval::Mode {
+        match mode {
+            Mode::Loglikelihood => eval::Mode::Loglikelihood,
+            Mode::Generate => eval::Mode::Generate,
+            Mode::Cot => eval::Mode::Cot,
+        }
+    }
+}
+
+/// Which rows are few-shots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sampler {
+    /// The first ones, in order
+    First,
+    /// A sample for each item
+    Random,
+}
+
+impl From<Sampler> for FewshotSampler {
+    fn from(sampler: Sampler) -> FewshotSampler {
+        match sampler {
+            Sampler::First => FewshotSampler::First,
+            Sampler::Random => FewshotSampler::Random,
+        }
+    }
 }
 
 /// Number type of the weights.
@@ -99,16 +138,16 @@ enum Loaded {
 }
 
 impl Loaded {
-    /// Loads `model` with `adapter`, or finds the server that has it.
+    /// Loads `model` with `adapter`, or finds the server that has it; `scores` is false when it only has to write.
     fn new(
         context: &Context,
         workbench: &Workbench,
         (model, adapter): (&str, Option<&str>),
-        server: &ServerFlags,
+        (server, scores): (&ServerFlags, bool),
         cancel: &CancelToken,
     ) -> Result<Loaded> {
         if is_address(model) {
-            return Loaded::server(context, model, adapter, server, cancel);
+            return Loaded::server(context, (model, adapter), (server, scores), cancel);
         }
         context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
         let model = workbench.load_model(model)?;
@@ -118,9 +157,8 @@ impl Loaded {
 
     fn server(
         context: &Context,
-        model: &str,
-        adapter: Option<&str>,
-        flags: &ServerFlags,
+        (model, adapter): (&str, Option<&str>),
+        (flags, scores): (&ServerFlags, bool),
         cancel: &CancelToken,
     ) -> Result<Loaded> {
         if adapter.is_some() {
@@ -130,7 +168,11 @@ impl Loaded {
             )
             .hint(tr!("let the server load it, and name what it calls it", "请让服务器加载适配器，并使用其中的名称")));
         }
-        let model = RemoteModel::connect(model, flags.options())?.prepared_to_score(cancel)?;
+        let model = RemoteModel::connect(model, flags.options())?;
+        if !scores {
+            return Ok(Loaded::Server(model));
+        }
+        let model = model.prepared_to_score(cancel)?;
         if let Some(Method::Likeliest(n)) = model.method() {
             context.ui.warn(&tr!(
                 "{}: its echoed log-probabilities are missing or not those of their tokens; each choice must be one of the {n} likeliest next tokens",
@@ -147,13 +189,6 @@ impl Loaded {
 /// # Errors
 /// Those of [`workbench::score`] and of loading the model.
 pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
-    if args.mode != Mode::Loglikelihood {
-        return Err(Error::new(
-            Kind::Unsupported,
-            tr!("answers are found by log-likelihood only", "目前只支持对数似然评分"),
-        )
-        .hint(tr!("leave --mode out", "请去掉 --mode")));
-    }
     if args.dtype == Dtype::Bf16 {
         return Err(Error::new(
             Kind::Unsupported,
@@ -169,6 +204,7 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         return resume(context, &workbench, &args, id, cancel);
     }
     let mut requests = Vec::new();
+    let mut scores = false;
     let benchmarks = eval::resolve(&args.benchmarks, context.settings().data_dir.as_deref())?;
     if args.submission.is_some() && benchmarks.len() > 1 {
         return Err(Error::new(
@@ -181,12 +217,18 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         let withheld = args.submission.is_some() && benchmark.definition.files.contains_key("test");
         let mut request = ScoreRequest {
             benchmark: benchmark.reference,
-            shots: args.shots,
+            shots: args.shots.unwrap_or(benchmark.definition.num_fewshot),
             preset: args.preset.clone(),
             subjects: args.subjects.clone(),
             limit: args.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             split: args.split.clone().or_else(|| withheld.then(|| "test".to_owned())),
             template: String::new(),
+            how: How {
+                mode: args.mode.map(Into::into),
+                fewshot_split: args.fewshot_split.clone(),
+                fewshot_sampler: args.fewshot_sampler.map(Into::into),
+                fewshot_seed: args.fewshot_seed,
+            },
         };
         let preset = workbench::check_score(&workbench, &request)?;
         request.template = match args.template.as_deref() {
@@ -195,11 +237,12 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
             None if preset.chat => "chat".to_owned(),
             None => String::new(),
         };
+        scores |= workbench::reads_probabilities(&workbench, &request)?;
         requests.push(request);
     }
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
-    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), &args.server, cancel)?;
+    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), (&args.server, scores), cancel)?;
     for request in &requests {
         let report = scored(context, &loaded, &request.template, |who, sink| {
             workbench::score(&workbench, request, who, sink, cancel)
@@ -213,11 +256,12 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let record = workbench.store.run(id)?;
     let request = workbench::resumable(&record)?;
     workbench::check_score(workbench, &request)?;
+    let scores = workbench::reads_probabilities(workbench, &request)?;
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
     let adapter = Some(adapter).filter(|a| !a.is_empty());
-    let loaded = Loaded::new(context, workbench, (model, adapter), &args.server, cancel)?;
+    let loaded = Loaded::new(context, workbench, (model, adapter), (&args.server, scores), cancel)?;
     let report = scored(context, &loaded, &request.template, |who, sink| {
         workbench::resume_score(workbench, &record, who, sink, cancel)
     })?;
@@ -348,9 +392,24 @@ fn render(score: &ScoreReport) -> Vec<String> {
     let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),
-        one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
+        one_line(&tr!(
+            "{}-shot, preset {}, {how}, {}",
+            "{}-shot，预设 {}，{how}，{}",
+            report.shots,
+            report.preset,
+            report.summary.mode.name()
+        )),
         String::new(),
     ];
+    let written: Vec<Vec<String>> = metric_rows(report);
+    if report.acc.is_nan() && !written.is_empty() {
+        let header = [tr!("metric", "指标"), tr!("value", "数值"), "stderr".to_owned(), tr!("unanswered", "未作答")];
+        let layout = [Align::Left, Align::Right, Align::Right, Align::Right];
+        lines.extend(columns(&header.into_iter().zip(layout).collect::<Vec<_>>(), &written, 80));
+        lines.push(String::new());
+        lines.push(one_line(&tr!("run {}, {} texts", "运行 {}，{} 篇文本", score.run, report.n)));
+        return lines;
+    }
     if report.acc.is_nan() {
         lines.push(tr!(
             "{} predictions; this split has no answers to score them by",
@@ -364,6 +423,19 @@ fn render(score: &ScoreReport) -> Vec<String> {
     let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
     lines.extend(columns(&header, &rows(report), 80));
     lines.push(String::new());
+    if report.summary.metrics.0.len() > 1 {
+        let header = [tr!("metric", "指标"), tr!("value", "数值"), "stderr".to_owned(), tr!("unanswered", "未作答")];
+        let layout = [Align::Left, Align::Right, Align::Right, Align::Right];
+        lines.extend(columns(&header.into_iter().zip(layout).collect::<Vec<_>>(), &written, 80));
+        lines.push(String::new());
+    }
+    if let Some(unanswered) = report.summary.unanswered {
+        lines.push(tr!(
+            "{unanswered} of {} items unanswered (counted as wrong)",
+            "{} 题中有 {unanswered} 题未作答（计为错误）",
+            report.n
+        ));
+    }
     lines.push(one_line(&tr!(
         "run {}, {:.2} items/s, prompts {}",
         "运行 {}，{:.2} 题/秒，提示 {}",
@@ -372,6 +444,20 @@ fn render(score: &ScoreReport) -> Vec<String> {
         report.prompt_hash.get(..12).unwrap_or_default()
     )));
     lines
+}
+
+/// The metrics beside accuracy: shares in percent, perplexities as they are.
+fn metric_rows(report: &Report) -> Vec<Vec<String>> {
+    let shares = report.summary.mode != eval::Mode::Perplexity;
+    let number = |value: f64| if shares { format!("{:.2} %", value * 100.0) } else { format!("{value:.4}") };
+    let metrics = report.summary.metrics.0.iter();
+    metrics
+        .map(|(name, m)| {
+            let stderr = m.stderr.map_or_else(|| "-".to_owned(), |e| format!("{:.2}", e * 100.0));
+            let unanswered = m.unanswered.map_or_else(|| "-".to_owned(), |n| n.to_string());
+            vec![one_line(name), number(m.value), stderr, unanswered]
+        })
+        .collect()
 }
 
 /// Categories, each followed by its subjects, then the averages by their names.

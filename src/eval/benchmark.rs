@@ -7,13 +7,15 @@ use crate::tr;
 use std::path::{Path, PathBuf};
 
 /// Definitions that come with the program, in the order in which lists show them.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("finance-qa", include_str!("../../evals/finance-qa.toml")),
     ("ceval", include_str!("../../evals/ceval.toml")),
     ("cmmlu", include_str!("../../evals/cmmlu.toml")),
     ("mmlu", include_str!("../../evals/mmlu.toml")),
     ("financeiq", include_str!("../../evals/financeiq.toml")),
     ("fineval", include_str!("../../evals/fineval.toml")),
+    ("gsm8k", include_str!("../../evals/gsm8k.toml")),
+    ("tatqa", include_str!("../../evals/tatqa.toml")),
 ];
 
 /// Tables that come with the program, so that the project's own benchmark works without a download.

@@ -1,6 +1,7 @@
 //! Items: rows of a table read the way the definition says, with the answer brought to an index.
 
 use super::benchmark::Benchmark;
+use super::asking::Output;
 use super::definition::{AnswerForm, ChoiceColumns, Definition, Subject};
 use super::table::{self, Row};
 use crate::error::{Error, Kind, Result};
@@ -15,12 +16,21 @@ pub struct Item {
     pub id: String,
     /// The texts of the choices.
     pub choices: Vec<String>,
-    /// Index of the right choice; `None` in a split whose answers its authors keep.
+    /// Index of the right choice; `None` without choices and in a split whose answers its authors keep.
     pub gold: Option<usize>,
+    /// The texts that are right, where answers are written.
+    pub texts: Vec<String>,
     /// The category it counts for; empty for none.
     pub category: String,
     /// The whole row, for the prompt's template.
     pub row: Row,
+}
+
+impl Item {
+    /// Whether it is known what is right.
+    pub fn has_answer(&self) -> bool {
+        self.gold.is_some() || !self.texts.is_empty()
+    }
 }
 
 /// An item that cannot be scored, and why.
@@ -57,7 +67,10 @@ pub fn load(benchmark: &Benchmark, subject: &Subject, split: &str) -> Result<Ite
         .ok_or_else(|| Error::internal(format!("{} has no split {split}", definition.name)))?
         .replace("{subject}", &subject.handle);
     let (bytes, place) = benchmark.read(&file)?;
-    let rows = table::read(&bytes, definition.format, &place)?;
+    let mut rows = table::read(&bytes, definition.format, &place)?;
+    if let Some(name) = &definition.explode {
+        rows = table::explode(rows, name, &place)?;
+    }
     let labelled = split == definition.split || definition.fewshot_split.as_deref() == Some(split);
     if let Some((row, name)) = rows.first().and_then(|row| Some((row, missing_column(definition, row, labelled)?))) {
         return Err(no_column(name, row, &place));
@@ -93,9 +106,32 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
     if let Some(name) = missing_column(definition, &row, labelled) {
         return Err(tr!("no `{name}`", "没有 `{name}`"));
     }
-    let choices: Vec<String> = match &columns.choices {
-        ChoiceColumns::Each(names) => names.iter().map(|name| text(&row, name)).collect(),
-        ChoiceColumns::List(name) => match cell(&row, name) {
+    let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
+    let mut item = Item { id: id.to_owned(), choices: Vec::new(), gold: None, texts: Vec::new(), category, row };
+    if definition.output == Output::Choices {
+        item.choices = choices(columns.choices.as_ref(), &item.row)?;
+        item.gold = gold(definition, &item, labelled)?;
+    } else if text(&item.row, &columns.question).is_empty() {
+        return Err(tr!("`{}` is empty", "`{}` 为空", columns.question));
+    } else if let Some(answer) = columns.answer.as_ref().and_then(|name| cell(&item.row, name)) {
+        item.texts = match answer {
+            Value::Array(texts) => texts.iter().map(plain).collect(),
+            Value::Null => Vec::new(),
+            other => vec![plain(other)],
+        };
+        if labelled && item.texts.is_empty() {
+            return Err(tr!("it has no answer", "没有答案"));
+        }
+    }
+    Ok(item)
+}
+
+/// The texts of the choices.
+fn choices(columns: Option<&ChoiceColumns>, row: &Row) -> Result<Vec<String>, String> {
+    let choices: Vec<String> = match columns {
+        None => Vec::new(),
+        Some(ChoiceColumns::Each(names)) => names.iter().map(|name| text(row, name)).collect(),
+        Some(ChoiceColumns::List(name)) => match cell(row, name) {
             Some(Value::Array(list)) => list.iter().map(plain).collect(),
             _ => return Err(tr!("`{name}` is not a list", "`{name}` 不是列表")),
         },
@@ -103,17 +139,19 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
     if choices.len() < 2 {
         return Err(tr!("fewer than two choices", "选项少于两个"));
     }
-    let gold = if labelled || cell(&row, &columns.answer).is_some() {
-        let written = text(&row, &columns.answer);
-        let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < choices.len()).ok_or_else(|| {
-            tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len())
-        })?;
-        Some(gold)
-    } else {
-        None
+    Ok(choices)
+}
+
+/// Index of the right choice of `item`.
+fn gold(definition: &Definition, item: &Item, labelled: bool) -> Result<Option<usize>, String> {
+    let columns = &definition.columns;
+    let Some(answer) = columns.answer.as_ref().filter(|name| labelled || cell(&item.row, name).is_some()) else {
+        return Ok(None);
     };
-    let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
-    Ok(Item { id: id.to_owned(), choices, gold, category, row })
+    let (written, count) = (text(&item.row, answer), item.choices.len());
+    let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < count);
+    gold.map(Some)
+        .ok_or_else(|| tr!("the answer `{written}` is none of {count} choices", "答案 `{written}` 不是 {count} 个选项之一"))
 }
 
 /// The index that `written` means: a letter may be small, full-width, in brackets, followed by a stop.
@@ -138,14 +176,15 @@ fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
 fn missing_column<'a>(definition: &'a Definition, row: &Row, labelled: bool) -> Option<&'a str> {
     let columns = &definition.columns;
     let choices = match &columns.choices {
-        ChoiceColumns::Each(names) => names.as_slice(),
-        ChoiceColumns::List(name) => std::slice::from_ref(name),
+        None => &[],
+        Some(ChoiceColumns::Each(names)) => names.as_slice(),
+        Some(ChoiceColumns::List(name)) => std::slice::from_ref(name),
     };
     let others = columns
         .id
         .iter()
         .chain([&columns.question])
-        .chain(labelled.then_some(&columns.answer))
+        .chain(columns.answer.as_ref().filter(|_| labelled))
         .chain(&columns.category);
     others.chain(choices).map(String::as_str).find(|name| cell(row, name).is_none())
 }

@@ -20,7 +20,7 @@ pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use remote::{RemoteContestant, with_remote_examinee};
 pub use runs::{compare_runs, run_report};
 pub use score::{
-    Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score, with_examinee,
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, check_score, reads_probabilities, resumable, resume_score, score, with_examinee,
 };
 
 use crate::config::Settings;
