@@ -11,7 +11,9 @@ use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Re
 use linly_bench::job::{CancelToken, Silent};
 use linly_bench::prompt::Tokenize;
 use linly_bench::remote::{Method, Options, PlainText, RemoteModel};
-use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee};
+use linly_bench::workbench::{
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

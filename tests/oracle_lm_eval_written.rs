@@ -4,9 +4,7 @@
 //! texts and lengths that the script names. The prompts need `LINLY_BENCH_DATA`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use linly_bench::eval::{
-    Asks, Expected, FewshotSampler, PlanRequest, Reading, asking, built_in, find, plan, windows,
-};
+use linly_bench::eval::{Asks, Expected, FewshotSampler, PlanRequest, Reading, asking, built_in, find, plan, windows};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -254,7 +254,7 @@ fn an_interrupted_writing_goes_on_with_what_was_written() {
     broken.left.set(20);
     let error = bench.score(&bench.request(), &broken).unwrap_err();
     assert!(error.kind == Kind::Interrupted && error.hint.unwrap().contains("16 of 40"));
-    let record = bench.workbench.store.runs().unwrap().remove(0);
+    let record = bench.workbench.store.runs(Some("eval")).unwrap().remove(0);
     let rest = Scripted::new(sloppy);
     let resumed = resume_score(&bench.workbench, &record, &who(&rest), &Silent, &CancelToken::default()).unwrap();
     assert_eq!(rest.prompts.borrow().len(), 24, "what was written is not written again");
@@ -379,7 +379,8 @@ fn the_perplexity_of_texts_does_not_depend_on_their_windows() {
         "format = 'jsonl'\noutput = 'perplexity'\nmax_length = 5\n[files]\ntest = 't.jsonl'\n\
          [columns]\nquestion = 'text'\n[presets.plain]\nbody = '{{text}}'\n",
     );
-    let bench = Bench::new(&texts, &[("t.jsonl", "{\"text\": \"ab cd ef\"}\n{\"text\": \"\"}\n{\"text\": \"净利润\"}\n")]);
+    let bench =
+        Bench::new(&texts, &[("t.jsonl", "{\"text\": \"ab cd ef\"}\n{\"text\": \"\"}\n{\"text\": \"净利润\"}\n")]);
     for length in [Some(3), Some(100), None] {
         let model = Scripted { length, ..Scripted::new(|_: &str| String::new()) };
         let report = bench.score(&bench.request(), &model).unwrap();
@@ -422,10 +423,13 @@ fn tatqa_is_read_whole() {
     let golds = std::cell::RefCell::new(plan.subjects[0].items.iter().map(|i| i.expected.text()).collect::<Vec<_>>());
     golds.borrow_mut().reverse();
     let model = Scripted::new(|_: &str| format!(" {}\n\nTable:", golds.borrow_mut().pop().unwrap()));
-    let settings = Settings { home: tempfile::tempdir().unwrap().path().to_owned(), data_dir: Some(data.into()), seed: 0 };
+    let settings =
+        Settings { home: tempfile::tempdir().unwrap().path().to_owned(), data_dir: Some(data.into()), seed: 0 };
     let workbench = Workbench::open(settings).unwrap();
     let request = ScoreRequest { benchmark: "tatqa".into(), shots: 2, ..choices().request() };
     let report = score(&workbench, &request, &who(&model), &Silent, &CancelToken::default()).unwrap();
-    let wrong: Vec<_> = report.outcomes.iter().filter(|o| !o.correct).map(|o| (&o.pred, &o.gold)).collect();
-    assert!(wrong.len() <= 8, "only what the written form cannot say: {} {wrong:?}", wrong.len());
+    // The fake's tokens are characters, so long answers are cut; and a span with a semicolon reads as two.
+    let wrong: Vec<_> = report.outcomes.iter().filter(|o| !o.correct && o.gold.chars().count() < 250).collect();
+    assert!(wrong.len() <= 3 && wrong.iter().all(|o| o.gold.contains(';')), "{wrong:?}");
+    assert!(report.report.categories.0.len() == 4 && report.report.summary.metrics.get("f1,first-line").is_some());
 }

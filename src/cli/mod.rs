@@ -7,6 +7,7 @@ mod data;
 mod data_view;
 mod demo;
 mod draw;
+mod evals;
 mod leaderboard;
 mod models;
 mod run;
@@ -83,6 +84,7 @@ enum Command {
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
+    Evals(evals::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
     Bench(bench::BenchArgs),
@@ -159,6 +161,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Train(args)) => train::run(&context, args),
         Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
         Some(Command::Runs(args)) => runs::run(&context, args),
+        Some(Command::Evals(args)) => evals::run(&context, args),
         Some(Command::Arena(args)) => arena::run(&context, args),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),

@@ -178,7 +178,9 @@ pub fn asking(definition: &Definition, preset: Option<&str>, mode: Option<Mode>)
             tr!("{} cannot be asked in the mode {}", "{} 不能以 {} 模式评测", definition.name, mode.name()),
         )
         .hint(match definition.output {
-            Output::Choices => tr!("use --mode loglikelihood, generate or cot", "可用 --mode loglikelihood、generate 或 cot"),
+            Output::Choices => {
+                tr!("use --mode loglikelihood, generate or cot", "可用 --mode loglikelihood、generate 或 cot")
+            }
             _ => tr!("leave --mode out", "请去掉 --mode"),
         }));
     }
@@ -248,10 +250,17 @@ fn no_cot(definition: &Definition, preset: &str) -> Error {
     let with: Vec<&str> = definition.cot_presets().collect();
     Error::new(
         Kind::InvalidInput,
-        tr!("the preset `{preset}` of {} words no chain of thought", "{} 的预设 `{preset}` 没有思维链提示", definition.name),
+        tr!(
+            "the preset `{preset}` of {} words no chain of thought",
+            "{} 的预设 `{preset}` 没有思维链提示",
+            definition.name
+        ),
     )
     .hint(if with.is_empty() {
-        tr!("use --mode generate, or write a [presets.{preset}.cot]", "请用 --mode generate，或写出 [presets.{preset}.cot]")
+        tr!(
+            "use --mode generate, or write a [presets.{preset}.cot]",
+            "请用 --mode generate，或写出 [presets.{preset}.cot]"
+        )
     } else {
         tr!("presets that do: {}", "有思维链的预设：{}", with.join(", "))
     })

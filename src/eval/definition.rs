@@ -98,14 +98,15 @@ fn harness_seed() -> u64 {
     1234
 }
 
-/// Which column of a table is what. In JSONL a name that begins with `/` is a JSON pointer.
+/// Which column of a table is what. In JSON a name that begins with `/` is a JSON pointer. `choices` and `answer` may
+/// also be Jinja templates over the row's columns (they hold `{{`): a single `{{…}}` gives its value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
     /// Identifies an item within its subject; without it the row number does, from 0.
     pub id: Option<String>,
-    /// The question, or the text whose perplexity is measured.
-    pub question: String,
+    /// The question, or the text whose perplexity is measured. Named, it must be there and not be empty.
+    pub question: Option<String>,
     /// One column per choice, or the one column that holds all of them as a list (JSON). None where answers are written.
     pub choices: Option<ChoiceColumns>,
     /// The right choice or answer. None for a perplexity.
@@ -136,6 +137,8 @@ pub enum AnswerForm {
     Letter,
     /// A number from 0.
     Index,
+    /// A number from 0, or the text of a choice.
+    Choice,
 }
 
 /// The subjects: listed, or read from a JSON file of the benchmark, or neither (one table).

@@ -169,11 +169,20 @@ pub enum Take {
 
 /// Phrases that announce an answer, strong ones first; `@` stands for a label.
 const PHRASES: [(&str, Take); 9] = [
-    (r"(?:答案|正确选项|正确的选项)\s*(?:应该|应当|应)?\s*(?:是|为|选|：|:)+\s*(?:选项)?[\s（(\[【“\x22*]*(@)(?![A-Za-z])", Take::Last),
-    (r"(?:故|应|应该|所以|因此|综上)[^。\n]{0,8}?选(?:择)?(?:选项|答案)?\s*[：:]?[\s（(\[【“\x22*]*(@)(?![A-Za-z])", Take::Last),
+    (
+        r"(?:答案|正确选项|正确的选项)\s*(?:应该|应当|应)?\s*(?:是|为|选|：|:)+\s*(?:选项)?[\s（(\[【“\x22*]*(@)(?![A-Za-z])",
+        Take::Last,
+    ),
+    (
+        r"(?:故|应|应该|所以|因此|综上)[^。\n]{0,8}?选(?:择)?(?:选项|答案)?\s*[：:]?[\s（(\[【“\x22*]*(@)(?![A-Za-z])",
+        Take::Last,
+    ),
     (r"选项\s*[（(]?(@)[）)]?\s*(?:是)?(?:正确|对)的?", Take::First),
     (r"(?<![A-Za-z])(@)\s*(?:选项)?(?:是|为)?正确", Take::First),
-    (r"(?i:answer|correct (?:option|choice))(?i: is| would be|:|：)+\s*(?i:option|choice)?[\s(\[\x22*]*(@)(?![A-Za-z'])", Take::Last),
+    (
+        r"(?i:answer|correct (?:option|choice))(?i: is| would be|:|：)+\s*(?i:option|choice)?[\s(\[\x22*]*(@)(?![A-Za-z'])",
+        Take::Last,
+    ),
     (r"(?i:option|choice)\s*\(?(@)\)?\s+is\s+(?i:the\s+)?(?i:correct|right)", Take::First),
     (r"^[\s（(\[【“\x22*]*(@)[）)\]】”\x22*]*\s*(?:[.．、:：。，,;；\n]|$)", Take::First),
     (r"\\boxed\{\s*(?:\\text\{)?\s*(@)\s*\}", Take::Last),
@@ -217,7 +226,8 @@ impl Letters {
 
     fn matched(&self, pattern: &Regex, take: Take, text: &str, count: usize) -> Option<usize> {
         let found = pattern.captures_iter(text).map_while(Result::ok);
-        let mut labels = found.filter_map(|c| c.get(1).or_else(|| c.get(0)).and_then(|m| self.index(m.as_str(), count)));
+        let mut labels =
+            found.filter_map(|c| c.get(1).or_else(|| c.get(0)).and_then(|m| self.index(m.as_str(), count)));
         match take {
             Take::First => labels.next(),
             Take::Last => labels.last(),

@@ -1,8 +1,9 @@
 //! Items: rows of a table read the way the definition says, with the answer brought to an index.
 
-use super::benchmark::Benchmark;
 use super::asking::Output;
+use super::benchmark::Benchmark;
 use super::definition::{AnswerForm, ChoiceColumns, Definition, Subject};
+use super::prompt::evaluate;
 use super::table::{self, Row};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
@@ -111,13 +112,16 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
     if definition.output == Output::Choices {
         item.choices = choices(columns.choices.as_ref(), &item.row)?;
         item.gold = gold(definition, &item, labelled)?;
-    } else if text(&item.row, &columns.question).is_empty() {
-        return Err(tr!("`{}` is empty", "`{}` 为空", columns.question));
-    } else if let Some(answer) = columns.answer.as_ref().and_then(|name| cell(&item.row, name)) {
-        item.texts = match answer {
-            Value::Array(texts) => texts.iter().map(plain).collect(),
-            Value::Null => Vec::new(),
-            other => vec![plain(other)],
+        return Ok(item);
+    }
+    if let Some(name) = columns.question.as_ref().filter(|name| text(&item.row, name).is_empty()) {
+        return Err(tr!("`{name}` is empty", "`{name}` 为空"));
+    }
+    if let Some(name) = &columns.answer {
+        item.texts = match value(&item.row, name)? {
+            Some(Value::Array(texts)) => texts.iter().map(plain).collect(),
+            None | Some(Value::Null) => Vec::new(),
+            Some(other) => vec![plain(&other)],
         };
         if labelled && item.texts.is_empty() {
             return Err(tr!("it has no answer", "没有答案"));
@@ -131,7 +135,7 @@ fn choices(columns: Option<&ChoiceColumns>, row: &Row) -> Result<Vec<String>, St
     let choices: Vec<String> = match columns {
         None => Vec::new(),
         Some(ChoiceColumns::Each(names)) => names.iter().map(|name| text(row, name)).collect(),
-        Some(ChoiceColumns::List(name)) => match cell(row, name) {
+        Some(ChoiceColumns::List(name)) => match value(row, name)? {
             Some(Value::Array(list)) => list.iter().map(plain).collect(),
             _ => return Err(tr!("`{name}` is not a list", "`{name}` 不是列表")),
         },
@@ -145,13 +149,24 @@ fn choices(columns: Option<&ChoiceColumns>, row: &Row) -> Result<Vec<String>, St
 /// Index of the right choice of `item`.
 fn gold(definition: &Definition, item: &Item, labelled: bool) -> Result<Option<usize>, String> {
     let columns = &definition.columns;
-    let Some(answer) = columns.answer.as_ref().filter(|name| labelled || cell(&item.row, name).is_some()) else {
-        return Ok(None);
+    let Some(name) = &columns.answer else { return Ok(None) };
+    let Some(answer) = value(&item.row, name)?.or(labelled.then_some(Value::Null)) else { return Ok(None) };
+    let (written, count) = (plain(&answer), item.choices.len());
+    let gold = match columns.answer_is {
+        AnswerForm::Choice => item.choices.iter().position(|choice| *choice == written).or(written.trim().parse().ok()),
+        form => read_answer(&written, form),
     };
-    let (written, count) = (text(&item.row, answer), item.choices.len());
-    let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < count);
-    gold.map(Some)
-        .ok_or_else(|| tr!("the answer `{written}` is none of {count} choices", "答案 `{written}` 不是 {count} 个选项之一"))
+    gold.filter(|gold| *gold < count).map(Some).ok_or_else(|| {
+        tr!("the answer `{written}` is none of {count} choices", "答案 `{written}` 不是 {count} 个选项之一")
+    })
+}
+
+/// The value of a column, or of a template over the row.
+fn value(row: &Row, name: &str) -> Result<Option<Value>, String> {
+    if name.contains("{{") {
+        return evaluate(name, row).map(Some);
+    }
+    Ok(cell(row, name).cloned())
 }
 
 /// The index that `written` means: a letter may be small, full-width, in brackets, followed by a stop.
@@ -159,7 +174,7 @@ fn gold(definition: &Definition, item: &Item, labelled: bool) -> Result<Option<u
 fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
     let bare = written.trim_matches(|c: char| c.is_whitespace() || "()[]（）【】.．。、:：'\"".contains(c));
     match form {
-        AnswerForm::Index => bare.parse().ok(),
+        AnswerForm::Index | AnswerForm::Choice => bare.parse().ok(),
         AnswerForm::Letter => {
             let mut chars = bare.chars();
             let letter = chars.next().filter(|_| chars.next().is_none())?;
@@ -183,10 +198,10 @@ fn missing_column<'a>(definition: &'a Definition, row: &Row, labelled: bool) -> 
     let others = columns
         .id
         .iter()
-        .chain([&columns.question])
+        .chain(&columns.question)
         .chain(columns.answer.as_ref().filter(|_| labelled))
         .chain(&columns.category);
-    others.chain(choices).map(String::as_str).find(|name| cell(row, name).is_none())
+    others.chain(choices).map(String::as_str).find(|name| !name.contains("{{") && cell(row, name).is_none())
 }
 
 fn no_column(name: &str, row: &Row, place: &str) -> Error {

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::prompt::{Message, Role};
 use crate::tr;
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
+use minijinja::value::{Serde, ValueKind};
 use minijinja::{Environment, UndefinedBehavior};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -75,7 +75,9 @@ impl<'a> Prompter<'a> {
     ) -> Result<Prompter<'a>> {
         let mut env = environment();
         let target = preset.target.as_ref().map(|target| ("target", target));
-        for (field, template) in [("description", &preset.description), ("body", &preset.body)].into_iter().chain(target) {
+        for (field, template) in
+            [("description", &preset.description), ("body", &preset.body)].into_iter().chain(target)
+        {
             env.add_template_owned(field, template.clone()).map_err(|e| template_error(preset, field, "", &e))?;
         }
         let text = |s: &str| Value::String(s.to_owned());
@@ -193,6 +195,24 @@ impl<'a> Prompter<'a> {
     }
 }
 
+/// The value of a template over `row`: of a single `{{…}}` whatever it is, of any other its text.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn evaluate(template: &str, row: &Row) -> Result<Value, String> {
+    thread_local! {
+        static ENVIRONMENT: Environment<'static> = environment();
+    }
+    let single = template.trim().strip_prefix("{{").and_then(|t| t.strip_suffix("}}")).filter(|t| !t.contains("{{"));
+    ENVIRONMENT.with(|env| match single {
+        Some(expression) => {
+            let value = env.compile_expression(expression).and_then(|e| e.eval(Serde(row)));
+            value.map_err(|e| e.to_string()).and_then(|v| serde_json::to_value(v).map_err(|e| e.to_string()))
+        }
+        None => env.render_str(template, Serde(row)).map(Value::String).map_err(|e| e.to_string()),
+    })
+}
+
 /// What is wrong with a template, before any item is at hand.
 pub(super) fn check_template(template: &str) -> Result<(), String> {
     environment().add_template_owned("template", template.to_owned()).map_err(|e| e.to_string())
@@ -207,8 +227,27 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         env.set_syntax(syntax);
     }
-    env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    env.set_unknown_method_callback(python_method);
     env
+}
+
+/// Methods of Python's values: those of the crate for it, and the place of an entry in a list.
+fn python_method(
+    state: &mut minijinja::State<'_, '_>,
+    value: &minijinja::Value,
+    method: &str,
+    args: &[minijinja::Value],
+) -> Result<minijinja::Value, minijinja::Error> {
+    match (method, args) {
+        ("index", [wanted]) if value.kind() == ValueKind::Seq => {
+            let place = value.try_iter()?.position(|entry| entry == *wanted);
+            let missing = || {
+                minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, format!("{wanted} is not in the list"))
+            };
+            place.map(minijinja::Value::from).ok_or_else(missing)
+        }
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args),
+    }
 }
 
 fn template_error(preset: &Preset, field: &str, item: &str, error: &minijinja::Error) -> Error {

@@ -89,12 +89,14 @@ impl PythonRandom {
         }
         if n <= set_size {
             let mut pool: Vec<usize> = (0..n).collect();
-            return (0..count).map(|i| {
-                let j = self.below(n - i);
-                let chosen = pool[j];
-                pool[j] = pool[n - i - 1];
-                chosen
-            }).collect();
+            return (0..count)
+                .map(|i| {
+                    let j = self.below(n - i);
+                    let chosen = pool[j];
+                    pool[j] = pool[n - i - 1];
+                    chosen
+                })
+                .collect();
         }
         let mut chosen: Vec<usize> = Vec::with_capacity(count);
         while chosen.len() < count {

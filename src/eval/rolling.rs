@@ -87,17 +87,15 @@ mod tests {
 
     #[test]
     fn windows_follow_one_another_and_predict_every_token_once() {
-        let request =
-            |context: &[u32], next: &[u32]| ScoreRequest { context: context.to_vec(), continuations: vec![next.to_vec()] };
+        let request = |context: &[u32], next: &[u32]| ScoreRequest {
+            context: context.to_vec(),
+            continuations: vec![next.to_vec()],
+        };
         // By hand: ten tokens in windows of four; the last predicts two, from the three tokens before them.
         let tokens: Vec<u32> = (10..20).collect();
         assert_eq!(
             windows(&tokens, 1, 4),
-            [
-                request(&[1], &[10, 11, 12, 13]),
-                request(&[13], &[14, 15, 16, 17]),
-                request(&[15, 16, 17], &[18, 19]),
-            ]
+            [request(&[1], &[10, 11, 12, 13]), request(&[13], &[14, 15, 16, 17]), request(&[15, 16, 17], &[18, 19]),]
         );
         assert_eq!(windows(&tokens[..3], 1, 4), [request(&[1], &[10, 11, 12])]);
         assert_eq!(windows(&[], 1, 4), []);

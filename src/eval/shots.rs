@@ -48,10 +48,12 @@ impl ShotPool {
         }
         let name = &definition.name;
         let Some(split) = request.fewshot_split.as_ref().or(definition.fewshot_split.as_ref()) else {
-            return Err(Error::new(Kind::InvalidInput, tr!("{name} has no few-shots", "{name} 没有少样本示例")).hint(tr!(
-                "use --shots 0 or --fewshot-split, or name a `fewshot_split` in the definition",
-                "请用 --shots 0 或 --fewshot-split，或在定义中给出 `fewshot_split`"
-            )));
+            return Err(Error::new(Kind::InvalidInput, tr!("{name} has no few-shots", "{name} 没有少样本示例")).hint(
+                tr!(
+                    "use --shots 0 or --fewshot-split, or name a `fewshot_split` in the definition",
+                    "请用 --shots 0 或 --fewshot-split，或在定义中给出 `fewshot_split`"
+                ),
+            ));
         };
         let split = definition.scored_split(Some(split))?;
         pool.own = split == scored;

@@ -57,9 +57,9 @@ pub fn summary(plan: &Plan, outcomes: &[ItemOutcome]) -> Summary {
 
 /// The metrics of written answers. Items whose right answer nobody knows have none.
 fn written(outcomes: &[ItemOutcome]) -> Ordered<MetricScore> {
-    let judged: Vec<_> =
-        outcomes.iter().filter(|o| !o.gold.is_empty()).filter_map(|o| o.written.as_ref()).collect();
-    let names: Vec<&String> = judged.first().map(|w| w.metrics.0.iter().map(|(name, _)| name).collect()).unwrap_or_default();
+    let judged: Vec<_> = outcomes.iter().filter(|o| !o.gold.is_empty()).filter_map(|o| o.written.as_ref()).collect();
+    let names: Vec<&String> =
+        judged.first().map(|w| w.metrics.0.iter().map(|(name, _)| name).collect()).unwrap_or_default();
     let n = judged.len() as f64;
     let metrics = names.into_iter().map(|name| {
         let values: Vec<f64> = judged.iter().filter_map(|w| w.metrics.get(name)).copied().collect();

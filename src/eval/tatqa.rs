@@ -157,9 +157,10 @@ fn number(text: &str) -> Option<f64> {
     let digits = all.find(|c: char| c.is_ascii_digit())?;
     let rest = all.get(digits..)?;
     let whole = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-    let fraction = rest.get(whole..).and_then(|r| r.strip_prefix('.')).map_or(0, |f| {
-        f.find(|c: char| !c.is_ascii_digit()).unwrap_or(f.len())
-    });
+    let fraction = rest
+        .get(whole..)
+        .and_then(|r| r.strip_prefix('.'))
+        .map_or(0, |f| f.find(|c: char| !c.is_ascii_digit()).unwrap_or(f.len()));
     let end = if fraction > 0 { whole + 1 + fraction } else { whole };
     // `.5` has no digit before its point: the published rules do not read it.
     let before = all.get(..digits)?.chars().next_back();

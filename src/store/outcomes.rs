@@ -123,13 +123,7 @@ mod tests {
             extracted: Ordered(vec![("z".into(), Some("A".into())), ("a".into(), None)]),
             metrics: Ordered(vec![("f1".into(), 1.0 / 3.0)]),
         };
-        let two = ItemOutcome {
-            id: "1".into(),
-            correct: true,
-            mode: Mode::Cot,
-            written: Some(written),
-            ..one.clone()
-        };
+        let two = ItemOutcome { id: "1".into(), correct: true, mode: Mode::Cot, written: Some(written), ..one.clone() };
         store.put_outcomes(&run, "t", &[one.clone(), two.clone()]).unwrap();
         store.put_outcomes(&run, "t", std::slice::from_ref(&one)).unwrap();
         assert_eq!(store.outcomes(&run).unwrap(), [one, two]);

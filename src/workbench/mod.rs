@@ -6,6 +6,7 @@ pub mod bench;
 pub mod bench_infer;
 pub mod data;
 pub mod demo;
+pub mod evals;
 pub mod leaderboard;
 mod load;
 pub mod models;
@@ -20,7 +21,8 @@ pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use remote::{RemoteContestant, with_remote_examinee};
 pub use runs::{compare_runs, run_report};
 pub use score::{
-    Examinee, How, Provenance, ScoreReport, ScoreRequest, check_score, reads_probabilities, resumable, resume_score, score, with_examinee,
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, check_score, reads_probabilities, resumable, resume_score,
+    score, with_examinee,
 };
 
 use crate::config::Settings;

@@ -2,7 +2,9 @@
 
 use super::{LoadedAdapter, LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, Answer, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, Mode, PlanRequest, Report};
+use crate::eval::{
+    self, Answer, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, Mode, PlanRequest, Report,
+};
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::prompt::{Message, Renderer, Template, Tokenize};
