@@ -99,6 +99,8 @@ fn a_config_that_contradicts_its_tensors_is_refused_by_name() {
         ((|c| c["r"] = json!(8)) as fn(&mut Value), "layers.0.self_attn.k_proj.lora_A", "has rank 4"),
         (|c| c["rank_pattern"] = json!({}), "layers.0.self_attn.q_proj.lora_A", "has rank 2"),
         (|c| c["rank_pattern"]["v_proj"] = json!(9), "layers.0.self_attn.v_proj.lora_A", "says 9"),
+        (|c| c["use_dora"] = json!(true), "lora_magnitude_vector", "is missing"),
+        (|c| c["modules_to_save"] = json!(["lm_head"]), "lm_head.weight", "is missing"),
     ] {
         let error = refused(edit);
         assert_eq!(error.kind, Kind::Mismatch, "{error}");
@@ -108,8 +110,7 @@ fn a_config_that_contradicts_its_tensors_is_refused_by_name() {
     for (edit, word) in [
         ((|c| c["alpha_pattern"][r"layers\.[01]\.mlp\..*"] = json!(2)) as fn(&mut Value), "regular expression"),
         (|c| c["rank_pattern"]["down_proj"] = json!(0), "down_proj"),
-        (|c| c["use_dora"] = json!(true), "use_dora"),
-        (|c| c["modules_to_save"] = json!(["lm_head"]), "modules_to_save"),
+        (|c| c["modules_to_save"] = json!(["norm"]), "modules_to_save"),
     ] {
         let error = refused(edit);
         assert_eq!(error.kind, Kind::Unsupported, "{error}");

@@ -3,9 +3,10 @@
 use super::Context;
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
-use crate::model::{BaseStorage, Projection, WeightForm};
+use crate::model::{BaseStorage, Decoder, Projection, WeightForm};
 use crate::tr;
 use crate::workbench::bench::{TrainBench, bench_train, random_decoder};
+use crate::workbench::bench_infer::{EvalBench, InferBench, InferReport, bench_eval, bench_infer};
 use indicatif::ProgressBar;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,16 +26,35 @@ enum BenchCommand {
         after_help = "Example:\n  linly-bench bench train --model smollm2-135m --target attention --supervised 0.5 --json"
     )]
     Train(TrainArgs),
+    /// Reading prompts and writing answers
+    #[command(after_help = "Example:\n  linly-bench bench infer --model smollm2-135m --prompt 512 --new-tokens 64")]
+    Infer(InferArgs),
+    /// Scoring four-way questions behind shared examples
+    #[command(after_help = "Example:\n  linly-bench bench eval --model smollm2-135m --shared 900 --question 210")]
+    Eval(EvalArgs),
 }
 
+/// Which model, in which form.
 #[derive(clap::Args)]
-struct TrainArgs {
+struct ModelArgs {
     /// Catalogue name, Hugging Face folder or .gguf file
     #[arg(long, value_name = "M", required_unless_present = "random_init")]
     model: Option<String>,
     /// Random weights for a Hugging Face config.json instead of a model's own
     #[arg(long, value_name = "CONFIG.json", conflicts_with = "model")]
     random_init: Option<PathBuf>,
+    /// Arithmetic: f32, bf16 or auto (bf16 where the processor has it)
+    #[arg(long, value_name = "f32|bf16|auto", default_value = "auto")]
+    dtype: String,
+    /// How the frozen base is held: full, keep (as its file has it), int8 or int4
+    #[arg(long, value_name = "FORM", default_value = "full")]
+    quantize: String,
+}
+
+#[derive(clap::Args)]
+struct TrainArgs {
+    #[command(flatten)]
+    model: ModelArgs,
     /// Tokens of a row
     #[arg(long, value_name = "N", default_value_t = 512)]
     seq_len: usize,
@@ -53,12 +73,36 @@ struct TrainArgs {
     /// Share of each row that carries loss
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     supervised: f64,
-    /// Arithmetic: f32, bf16 or auto (bf16 where the processor has it)
-    #[arg(long, value_name = "f32|bf16|auto", default_value = "auto")]
-    dtype: String,
-    /// How the frozen base is held: full, keep (as its file has it), int8 or int4
-    #[arg(long, value_name = "FORM", default_value = "full")]
-    quantize: String,
+}
+
+#[derive(clap::Args)]
+struct InferArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Tokens of a prompt
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    prompt: usize,
+    /// Tokens written after it
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    new_tokens: usize,
+    /// Prompts that are answered side by side
+    #[arg(long, value_name = "B", default_value_t = 1)]
+    batch: usize,
+}
+
+#[derive(clap::Args)]
+struct EvalArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Questions
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    items: usize,
+    /// Tokens of the examples that all questions share
+    #[arg(long, value_name = "N", default_value_t = 900)]
+    shared: usize,
+    /// Tokens of a question
+    #[arg(long, value_name = "N", default_value_t = 210)]
+    question: usize,
 }
 
 struct Bar(ProgressBar);
@@ -71,14 +115,58 @@ impl EventSink for Bar {
     }
 }
 
+/// The decoder that is asked for, and what to call it.
+fn decoder(context: &Context, args: &ModelArgs) -> Result<(String, Arc<Decoder>)> {
+    let arithmetic = WeightForm::parse_arithmetic(&args.dtype)?;
+    let form = WeightForm { arithmetic, storage: BaseStorage::parse(&args.quantize)? };
+    match (&args.random_init, &args.model) {
+        (Some(config), _) => {
+            let seed = context.settings().seed;
+            Ok((config.display().to_string(), Arc::new(random_decoder(config, form, seed)?)))
+        }
+        (None, model) => {
+            let spec = model.clone().unwrap_or_default();
+            let model = context.workbench()?.load_model_as(&spec, form)?;
+            Ok((spec, model.decoder))
+        }
+    }
+}
+
 /// Runs `linly-bench bench …`.
 ///
 /// # Errors
 /// Those of the verb.
 pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
-    let BenchCommand::Train(args) = args.command;
-    let arithmetic = WeightForm::parse_arithmetic(&args.dtype)?;
-    let form = WeightForm { arithmetic, storage: BaseStorage::parse(&args.quantize)? };
+    match args.command {
+        BenchCommand::Train(args) => train(context, &args),
+        BenchCommand::Infer(args) => {
+            let bench = InferBench {
+                prompt: args.prompt,
+                new_tokens: args.new_tokens,
+                batch: args.batch,
+                seed: context.settings().seed,
+            };
+            let cancel = context.cancel_on_signals()?;
+            let (name, decoder) = decoder(context, &args.model)?;
+            show(context, &bench_infer(decoder, &name, bench, &cancel)?);
+            Ok(())
+        }
+        BenchCommand::Eval(args) => {
+            let bench = EvalBench {
+                items: args.items,
+                shared: args.shared,
+                question: args.question,
+                seed: context.settings().seed,
+            };
+            let cancel = context.cancel_on_signals()?;
+            let (name, decoder) = decoder(context, &args.model)?;
+            show(context, &bench_eval(decoder, &name, bench, &cancel)?);
+            Ok(())
+        }
+    }
+}
+
+fn train(context: &Context, args: &TrainArgs) -> Result<()> {
     let bench = TrainBench {
         lengths: match args.padded.as_deref() {
             Some([low, high]) => (*low, *high),
@@ -91,14 +179,7 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
         seed: context.settings().seed,
     };
     let cancel = context.cancel_on_signals()?;
-    let (name, decoder) = match (&args.random_init, &args.model) {
-        (Some(config), _) => (config.display().to_string(), Arc::new(random_decoder(config, form, bench.seed)?)),
-        (None, model) => {
-            let spec = model.clone().unwrap_or_default();
-            let model = context.workbench()?.load_model_as(&spec, form)?;
-            (spec, model.decoder)
-        }
-    };
+    let (name, decoder) = decoder(context, &args.model)?;
     let bar = Bar(context.ui.bar(args.steps as u64, false));
     let report = bench_train(&decoder, &name, &bench, &bar, &cancel);
     bar.0.finish_and_clear();
@@ -114,4 +195,24 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
         "{speed:.0} 词元/秒，每步 {step:.0} 毫秒，内存峰值 {memory:.0} MiB（{dtype}，{threads} 线程）"
     ));
     Ok(())
+}
+
+fn show(context: &Context, report: &InferReport) {
+    if context.ui.json {
+        context.ui.json_line(report);
+        return;
+    }
+    let (speed, prompt, memory) = (report.tokens_per_second, report.prompt_tokens_per_second, report.peak_rss_mb);
+    let (dtype, threads) = (&report.dtype, report.threads);
+    let first = match report.items_per_second {
+        Some(items) => tr!("{items:.2} questions/s, {speed:.0} tokens/s", "{items:.2} 题/秒，{speed:.0} 词元/秒"),
+        None => tr!(
+            "{speed:.1} tokens/s written, {prompt:.0} tokens/s read",
+            "生成 {speed:.1} 词元/秒，读入 {prompt:.0} 词元/秒"
+        ),
+    };
+    context.ui.line(&tr!(
+        "{first}, peak memory {memory:.0} MiB ({dtype}, {threads} threads)",
+        "{first}，内存峰值 {memory:.0} MiB（{dtype}，{threads} 线程）"
+    ));
 }

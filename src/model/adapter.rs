@@ -298,6 +298,8 @@ fn saved_modules(dir: &Path, names: &[String]) -> Result<Vec<SavedModule>> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
+    // Tied matrices stand under a path as well as under their name.
+    let names: Vec<&str> = names.iter().map(|name| name.rsplit('.').next().unwrap_or(name)).collect();
     SavedModule::parse_list(&names.join(",")).map_err(|mut e| {
         e.kind = Kind::Unsupported;
         e.message = format!("{}: modules_to_save: {}", dir.join(CONFIG).display(), e.message);

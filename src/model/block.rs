@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::ops::{
     Arithmetic, Attended, DropoutMask, Frozen, HeadLayout, LoraGradient, LoraScratch, Operand, Qkv, RopeTable, Span,
     Start, adapted_norms, add_bias, attention, attention_backward, column_factors, magnitude_gradient, rms_norm,
-    rms_norm_again, rms_norm_backward, scale_columns, swiglu, swiglu_backward,
+    rms_norm_again, rms_norm_backward, scale_columns, sized, swiglu, swiglu_backward,
 };
 use crate::tr;
 use std::ops::Range;
@@ -105,12 +105,6 @@ struct ProjectionScratch {
     /// DoRA: the gradient of the output before its columns were scaled.
     d_unscaled: Vec<f32>,
     lora: LoraScratch,
-}
-
-/// Gives `buffer` the length `len`. Its contents are whatever was there: callers overwrite all of it.
-fn sized(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    buffer.resize(len, 0.0);
-    buffer
 }
 
 impl Block {

@@ -8,7 +8,7 @@ use super::lora_config::SavedModule;
 use super::weight_form::WeightForm;
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Arithmetic, Frozen, Head, Operand, RopeTable, Span, rms_norm, rope_scaled_frequencies};
+use crate::ops::{Arithmetic, Frozen, Head, Operand, RopeTable, Span, rms_norm, rope_scaled_frequencies, sized};
 use crate::tr;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -191,7 +191,7 @@ impl Decoder {
     pub(super) fn embed(&self, ids: impl ExactSizeIterator<Item = u32>, lora: Option<&Lora>, x: &mut Vec<f32>) {
         let width = self.config.hidden_size;
         let trained = lora.and_then(|l| l.saved.embedding.as_ref());
-        x.resize(ids.len() * width, 0.0);
+        sized(x, ids.len() * width);
         for (id, row) in ids.zip(x.chunks_exact_mut(width)) {
             let id = id as usize;
             match trained {
@@ -207,6 +207,16 @@ impl Decoder {
     /// # Errors
     /// As [`Decoder::loss`].
     pub fn forward(
+        &self,
+        stretches: &[Stretch<'_>],
+        lora: Option<&Lora>,
+        w: &mut Workspace,
+    ) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+        // One entry into the thread pool for the whole pass: entering it for every operation costs a sleep each.
+        rayon::scope(|_| self.forward_here(stretches, lora, w))
+    }
+
+    fn forward_here(
         &self,
         stretches: &[Stretch<'_>],
         lora: Option<&Lora>,

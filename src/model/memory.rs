@@ -12,7 +12,8 @@ use crate::tr;
 pub struct MemoryEstimate {
     /// Frozen weights.
     pub weights: usize,
-    /// Factors, their gradients, both moments, the best factors so far, and a checkpoint being written.
+    /// Factors, their gradients, both moments, the best factors so far, and a checkpoint being written (three copies of four
+    /// of them while it is).
     pub adapter: usize,
     /// What the forward keeps for the backward.
     pub kept: usize,
@@ -88,7 +89,7 @@ impl MemoryEstimate {
         let attention = 4 * (3 * tokens * c.num_heads * c.head_dim + threads * 3 * 96 * longest);
         MemoryEstimate {
             weights: decoder.weight_bytes(),
-            adapter: 4 * lora.parameter_count() * 9,
+            adapter: 4 * lora.parameter_count() * 15,
             kept,
             buffers: 4 * tokens * buffer_floats(c) + attention,
             logits: LOGIT_ROWS * c.vocab_size * 6,

@@ -8,7 +8,9 @@ use super::block::{Adapted, BlockTape, Rows, Scratch};
 use super::decoder::Decoder;
 use super::lora::{Lora, LoraGradients};
 use crate::error::Result;
-use crate::ops::{DropoutMask, EmbeddingNoise, Head, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward};
+use crate::ops::{
+    DropoutMask, EmbeddingNoise, Head, HeadScratch, linear_cross_entropy, rms_norm, rms_norm_backward, sized,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -166,9 +168,8 @@ impl Decoder {
             block.forward(&mut tape.x, &rows, &self.config, &self.rope, adapted(i), t, &mut tape.scratch);
         }
         let eps = self.config.rms_norm_eps as f32;
-        tape.normed.resize(n * width, 0.0);
-        tape.inverse_rms.resize(n, 0.0);
-        rms_norm(&tape.x, &self.norm, eps, &mut tape.normed, &mut tape.inverse_rms);
+        let (normed, inverse) = (sized(&mut tape.normed, n * width), sized(&mut tape.inverse_rms, n));
+        rms_norm(&tape.x, &self.norm, eps, normed, inverse);
         // Only supervised rows reach the output layer.
         tape.hidden.clear();
         for (row, _) in &batch.targets {
@@ -178,8 +179,7 @@ impl Decoder {
         let Some((gradients, scale)) = gradients else {
             return linear_cross_entropy(&mut self.head(lora), &tape.hidden, &targets, 1.0, None, &mut tape.head);
         };
-        tape.d_hidden.resize(tape.hidden.len(), 0.0);
-        let d_hidden = Some(&mut tape.d_hidden[..]);
+        let d_hidden = Some(sized(&mut tape.d_hidden, tape.hidden.len()));
         let mut head = self.head(lora);
         if let Head::Trained { gradient, .. } = &mut head {
             *gradient = gradients.saved.head.as_deref_mut();
@@ -191,7 +191,7 @@ impl Decoder {
             tape.normed[row * width..][..width].copy_from_slice(d);
         }
         let mut dx = std::mem::take(&mut tape.hidden);
-        dx.resize(n * width, 0.0);
+        sized(&mut dx, n * width);
         rms_norm_backward(&tape.x, &self.norm, &tape.inverse_rms, &tape.normed, &mut dx, false);
         // Below the lowest adapted block nothing needs a gradient, unless the embedding is trained.
         let trained_embedding = gradients.saved.embedding.is_some();

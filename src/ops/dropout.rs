@@ -1,6 +1,7 @@
 //! Dropout whose mask is a function of (seed, position): recomputed in the backward, never stored,
 //! and the same after a resume.
 
+use super::buffer::sized;
 use super::simd::by_processor;
 use rayon::prelude::*;
 
@@ -32,7 +33,7 @@ impl DropoutMask {
 
     /// `out = x ⊙ mask / (1 − p)`, rows of `cols` elements.
     pub fn apply(self, x: &[f32], out: &mut Vec<f32>, cols: usize) {
-        out.resize(x.len(), 0.0);
+        sized(out, x.len());
         out.par_chunks_mut(cols).zip(x.par_chunks(cols)).enumerate().with_min_len(8).for_each(|(row, (out, x))| {
             drop_row(x, out, self.seed.wrapping_add(((self.first_row + row) as u64) << 32), self.p);
         });

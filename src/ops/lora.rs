@@ -1,5 +1,6 @@
 //! The low-rank update beside a frozen linear map: `y += s·(drop(x)·Aᵀ)·Bᵀ` (Hu et al. 2021).
 
+use super::buffer::sized;
 use super::dropout::DropoutMask;
 use super::matmul::{Threads, View, ViewMut, matmul};
 use super::skinny::{from_low, outer, to_low};
@@ -56,7 +57,7 @@ impl LoraPair {
     /// `low = s·x·Aᵀ` [n, rank] (kept for the backward) and `y += low·Bᵀ`. `x` already carries dropout.
     pub fn forward(&self, x: &[f32], low: &mut Vec<f32>, y: &mut [f32], n: usize, scratch: &mut LoraScratch) {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.rank);
-        low.resize(n * rank, 0.0);
+        let low = sized(low, n * rank);
         if rank < GENERAL_FROM {
             to_low(x, &self.a, inputs, self.scale, low);
             transpose(&self.b, outputs, rank, &mut scratch.b);
@@ -85,11 +86,10 @@ impl LoraPair {
     ) {
         let (inputs, outputs, rank) = (self.inputs(), self.outputs(), self.rank);
         let skinny = rank < GENERAL_FROM;
-        scratch.low.resize(n * rank, 0.0);
+        sized(&mut scratch.low, n * rank);
         if skinny {
             // dB = dyᵀ·low, made as its transpose, in which long rows lie in memory
-            scratch.gradient.clear();
-            scratch.gradient.resize(rank * outputs, 0.0);
+            sized(&mut scratch.gradient, rank * outputs).fill(0.0);
             outer(low, rank, dy, 1.0, &mut scratch.gradient);
             for (o, row) in gradient.b.chunks_exact_mut(rank).enumerate() {
                 for (r, g) in row.iter_mut().enumerate() {
@@ -123,8 +123,7 @@ impl LoraPair {
         match mask {
             None => add_share(&scratch.low, dx),
             Some(mask) => {
-                scratch.wide.clear();
-                scratch.wide.resize(n * inputs, 0.0);
+                sized(&mut scratch.wide, n * inputs).fill(0.0);
                 add_share(&scratch.low, &mut scratch.wide);
                 mask.apply(&scratch.wide, &mut scratch.dropped, inputs);
                 super::add_assign(dx, &scratch.dropped);
@@ -135,7 +134,7 @@ impl LoraPair {
 
 /// `out[c, r] = x[r, c]` for `x` [rows, cols].
 fn transpose(x: &[f32], rows: usize, cols: usize, out: &mut Vec<f32>) {
-    out.resize(rows * cols, 0.0);
+    let out = sized(out, rows * cols);
     for (r, row) in x.chunks_exact(cols).enumerate() {
         for (c, value) in row.iter().enumerate() {
             out[c * rows + r] = *value;

@@ -9,6 +9,7 @@
 
 mod attention;
 mod bf16;
+mod buffer;
 mod cross_entropy;
 mod dora;
 mod dropout;
@@ -25,6 +26,7 @@ mod skinny;
 
 pub use attention::{Attended, HeadLayout, Qkv, Span, attention, attention_backward};
 pub use bf16::Start;
+pub use buffer::sized;
 pub use cross_entropy::{Head, HeadScratch, linear_cross_entropy, log_sum_exp};
 pub use dora::{adapted_norms, column_factors, magnitude_gradient, scale_columns};
 pub use dropout::DropoutMask;

@@ -3,6 +3,7 @@
 
 pub mod arena;
 pub mod bench;
+pub mod bench_infer;
 pub mod data;
 pub mod demo;
 pub mod leaderboard;

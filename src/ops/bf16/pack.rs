@@ -1,5 +1,6 @@
 //! Packing: f32 numbers become pairs of bf16 in the kernel's order. Rounding is to nearest, ties to even.
 
+use super::super::buffer::sized;
 use super::available;
 use super::kernel::{COLS, ROWS};
 use rayon::prelude::*;
@@ -37,7 +38,7 @@ impl Left {
     fn size(&mut self, rows: usize, k: usize) {
         self.rows = rows;
         self.pairs = k.div_ceil(2);
-        self.words.resize(rows.div_ceil(ROWS) * self.pairs * ROWS, 0);
+        sized(&mut self.words, rows.div_ceil(ROWS) * self.pairs * ROWS);
     }
 
     /// Packs `x` [rows, k] on all cores.
