@@ -5,7 +5,8 @@
 //! in every product (QLoRA, Dettmers et al. 2023).
 
 use super::bf16::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, right_panel_len};
-use super::few_rows::{MOST_ROWS, few_rows};
+use super::elementwise::add_assign;
+use super::few_rows::{MOST_ROWS, few_rows, few_rows_stored};
 use super::matmul::{Threads, View, ViewMut, matmul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -250,12 +251,18 @@ impl Frozen {
                 let part = Part { packed: by_output, pairs: 0..by_output.pairs };
                 bf16::product(left, 0..by_output.pairs, &part, y, self.outputs, start);
             }
+            (Storage::F32(weight), _) if n <= MOST_ROWS && !matches!(start, Start::Keep) => {
+                few_rows(weight, x.values, y, n, self.inputs);
+                add_from(y, start);
+            }
+            // Where the weight's way from memory sets the time, f32 costs nothing and is exact.
+            (Storage::Stored(rows), _) if n <= MOST_ROWS && !matches!(start, Start::Keep) => {
+                few_rows_stored(&**rows, self.outputs, x.values, y, n, self.inputs);
+                add_from(y, start);
+            }
             (Storage::Stored(rows), Some(left)) => {
                 let panels = ReadByOutput { rows: &**rows, outputs: self.outputs, inputs: self.inputs };
                 bf16::product(left, 0..left.pairs(), &panels, y, self.outputs, start);
-            }
-            (Storage::F32(weight), _) if n <= MOST_ROWS && matches!(start, Start::Zero) => {
-                few_rows(weight, x.values, y, n, self.inputs);
             }
             (_, _) => {
                 let keep = begin(y, start);
@@ -346,6 +353,13 @@ impl Packed {
             pack(panel, first, bf16::COLS.min(columns - first));
         });
         Packed { words, pairs }
+    }
+}
+
+/// Adds what a result starts from after the product was written.
+fn add_from(y: &mut [f32], start: Start<'_>) {
+    if let Start::From(x) = start {
+        add_assign(y, &x[..y.len()]);
     }
 }
 

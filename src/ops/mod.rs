@@ -19,6 +19,7 @@ mod few_rows;
 mod frozen;
 mod lora;
 mod matmul;
+pub mod quantised;
 mod rms_norm;
 mod rope;
 mod simd;
