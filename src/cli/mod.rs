@@ -11,6 +11,7 @@ mod leaderboard;
 mod models;
 mod run;
 mod runs;
+mod server_flags;
 mod train;
 mod train_flags;
 mod train_view;

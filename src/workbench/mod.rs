@@ -9,6 +9,7 @@ pub mod demo;
 pub mod leaderboard;
 mod load;
 pub mod models;
+mod remote;
 mod runs;
 mod samples;
 mod score;
@@ -16,6 +17,7 @@ pub mod train;
 mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
+pub use remote::{RemoteContestant, with_remote_examinee};
 pub use runs::{compare_runs, run_report};
 pub use score::{
     Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score, with_examinee,
