@@ -2,10 +2,10 @@
 //!
 //! | sign | rule |
 //! | --- | --- |
-//! | diverging | after the warm-up the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
+//! | diverging | the loss of a step is above twice that of the first; or, after the warm-up, the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
 //! | still | over 50 steps on end the smoothed loss stays within 0.1 % |
 //! | no gradient | the gradient's norm is exactly 0 |
-//! | idle factors | after 3 steps some B is still exactly 0, as it was at the start |
+//! | idle factors | after 3 steps some B has no value above 1e-8: it is where it started, at 0 |
 
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,12 @@ pub const SMOOTHING: f64 = 0.9;
 
 /// Steps after which B must have moved.
 pub const IDLE_AFTER: u64 = 3;
+
+/// A B factor without a larger value has not moved: the optimiser's steps are about as long as the learning rate.
+pub const IDLE: f32 = 1e-8;
+
+/// A loss of one step that is so many times the first cannot be the rows' doing.
+const BEYOND_FIRST: f64 = 2.0;
 
 /// A smoothed loss of fewer losses is too uncertain to be the lowest.
 const SETTLED: u64 = 10;
@@ -46,6 +52,9 @@ pub struct Watch {
     mean: f64,
     /// Losses in it.
     count: u64,
+    /// The first loss.
+    #[serde(default)]
+    first: Option<f64>,
     /// Lowest smoothed loss.
     lowest: Option<f64>,
     /// First step, lowest and highest smoothed loss of the window in progress.
@@ -67,8 +76,16 @@ impl Watch {
         self.count += 1;
         let smoothed = self.smoothed();
         let mut signs = Vec::new();
+        let first = *self.first.get_or_insert(loss);
+        if loss > BEYOND_FIRST * first && loss - first > DIVERGED_NATS {
+            let message = tr!(
+                "the loss has risen to {loss:.3} from {first:.3} at the first step; a lower --lr or a longer --warmup helps",
+                "损失已从第一步的 {first:.3} 升到 {loss:.3}；可调低 --lr 或加长 --warmup"
+            );
+            signs.push((Sign::Diverging, message));
+        }
         if self.count >= SETTLED {
-            let lowest = self.lowest.map_or(smoothed, |lowest| lowest.min(smoothed));
+            let lowest = self.lowest.map_or(smoothed.min(first), |lowest| lowest.min(smoothed));
             self.lowest = Some(lowest);
             if !warming_up && smoothed > DIVERGED * lowest && smoothed - lowest > DIVERGED_NATS {
                 let message = tr!(
@@ -96,12 +113,12 @@ impl Watch {
         signs
     }
 
-    /// Takes the B factors that are still exactly zero after [`IDLE_AFTER`] steps, out of `all`.
+    /// Takes the B factors that are still zero (see [`IDLE`]) after [`IDLE_AFTER`] steps, out of `all`.
     pub fn see_idle(&mut self, idle: &[String], all: usize) -> Option<(Sign, String)> {
         let (first, count) = (idle.first()?, idle.len());
         let message = tr!(
-            "{count} of {all} B factors are still exactly zero after {IDLE_AFTER} steps: they do not learn (the first: {first})",
-            "{IDLE_AFTER} 步之后，{all} 个 B 因子中仍有 {count} 个恰为零：它们没有在学习（第一个：{first}）"
+            "{count} of {all} B factors are still where they started, at zero, after {IDLE_AFTER} steps: they do not learn, or --lr is far too low (the first: {first})",
+            "{IDLE_AFTER} 步之后，{all} 个 B 因子中仍有 {count} 个停在起点零：它们没有在学习，或 --lr 过低（第一个：{first}）"
         );
         self.say(Sign::IdleFactors).then_some((Sign::IdleFactors, message))
     }
