@@ -2,7 +2,7 @@
 //!
 //! | sign | rule |
 //! | --- | --- |
-//! | diverging | the loss of a step is above twice that of the first; or, after the warm-up, the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
+//! | diverging | the loss is above twice that of the first step for three steps on end; or, after the warm-up, the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
 //! | still | over 50 steps on end the smoothed loss stays within 0.1 % |
 //! | no gradient | the gradient's norm is exactly 0 |
 //! | idle factors | after 3 steps some B has no value above 1e-8: it is where it started, at 0 |
@@ -20,8 +20,9 @@ pub const IDLE_AFTER: u64 = 3;
 /// A B factor without a larger value has not moved: the optimiser's steps are about as long as the learning rate.
 pub const IDLE: f32 = 1e-8;
 
-/// A loss of one step that is so many times the first cannot be the rows' doing.
+/// Losses that are so many times the first for so many steps on end cannot be the rows' doing.
 const BEYOND_FIRST: f64 = 2.0;
+const BEYOND_STEPS: u64 = 3;
 
 /// A smoothed loss of fewer losses is too uncertain to be the lowest.
 const SETTLED: u64 = 10;
@@ -55,6 +56,9 @@ pub struct Watch {
     /// The first loss.
     #[serde(default)]
     first: Option<f64>,
+    /// Steps on end whose loss was far beyond the first.
+    #[serde(default)]
+    beyond: u64,
     /// Lowest smoothed loss.
     lowest: Option<f64>,
     /// First step, lowest and highest smoothed loss of the window in progress.
@@ -77,7 +81,9 @@ impl Watch {
         let smoothed = self.smoothed();
         let mut signs = Vec::new();
         let first = *self.first.get_or_insert(loss);
-        if loss > BEYOND_FIRST * first && loss - first > DIVERGED_NATS {
+        // One bad batch is no divergence.
+        self.beyond = if loss > BEYOND_FIRST * first && loss - first > DIVERGED_NATS { self.beyond + 1 } else { 0 };
+        if self.beyond >= BEYOND_STEPS {
             let message = tr!(
                 "the loss has risen to {loss:.3} from {first:.3} at the first step; a lower --lr or a longer --warmup helps",
                 "损失已从第一步的 {first:.3} 升到 {loss:.3}；可调低 --lr 或加长 --warmup"
@@ -193,8 +199,13 @@ mod tests {
         let said = signs(up(60));
         assert_eq!(said.iter().filter(|(_, sign)| *sign == Sign::Diverging).count(), 1);
         assert!((62..70).contains(&said[0].0), "{said:?}");
-        // Risen in the warm-up already: said as soon as that is over and the mean is settled.
-        assert!(signs(up(5)).iter().all(|(step, _)| *step > 10));
+        // Risen by a half in the warm-up already: said as soon as that is over and the mean is settled.
+        let half = |i| if i < 5 { 2.0 } else { 3.5 };
+        let said = signs((0..300).map(half));
+        assert!(said[0].1 == Sign::Diverging && said[0].0 > 10, "{said:?}");
+        // Risen threefold: said at once.
+        let said = signs((0..4).map(|i| if i < 1 { 2.0 } else { 6.0 }));
+        assert_eq!(said, [(4, Sign::Diverging)]);
         // One bad batch is no divergence.
         assert_eq!(signs((0..100).map(|i| 2.0 + 0.3 * noise(i) + if i == 50 { 5.0 } else { 0.0 })), []);
     }
