@@ -247,6 +247,20 @@ fn a_server_without_log_probabilities_is_told_apart() {
 }
 
 #[test]
+fn a_server_that_fails_on_an_echo_is_not_asked_for_one_again() {
+    // As llama.cpp's own server does, with the layout of the chat protocol beside it.
+    let server = OpenAi::start(|asked, _| match asked.body["echo"] == true {
+        true => Reply::Status(500, "", r#"{"error": {"message": "Only no echo is supported"}}"#.into()),
+        false => Reply::Json(json!({"choices": [{"text": " x", "logprobs": {"content": [{"token": " x",
+            "logprob": -0.1, "top_logprobs": [{"token": " x", "logprob": -0.1}, {"token": " B", "logprob": -3.5}]}]}}]})),
+    });
+    let model = connect(&server, options());
+    assert_eq!(model.method(), Some(Method::Likeliest(1000)));
+    assert_eq!(server.asked().iter().filter(|a| a.body["echo"] == true).count(), 3, "none was repeated");
+    assert_eq!(loglikelihoods(&model, "Q:", &[" x", " B"]).unwrap(), [-0.1, -3.5]);
+}
+
+#[test]
 fn the_rate_limit_spaces_requests() {
     let server = OpenAi::good();
     let model = connect(&server, Options { per_minute: Some(3000), ..options() });

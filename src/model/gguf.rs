@@ -60,6 +60,11 @@ impl Gguf {
         Some((info, self.map.get(info.bytes.clone())?))
     }
 
+    /// A stretch of the file that [`Gguf::tensor`] named; empty when it is not in the file.
+    pub(super) fn bytes(&self, place: std::ops::Range<usize>) -> &[u8] {
+        self.map.get(place).unwrap_or_default()
+    }
+
     /// The f32 tensor `name` with one dimension of at most 4096 (such as rotary divisors).
     pub(super) fn small_f32_tensor(&self, name: &str) -> Result<Option<Vec<f32>>> {
         let Some((info, bytes)) = self.tensor(name) else { return Ok(None) };

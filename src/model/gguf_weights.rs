@@ -4,7 +4,7 @@ use super::config::{Architecture, ModelConfig};
 use super::gguf::Gguf;
 use super::weights::{Tensor, WeightSource, copy_f32, missing, widen_bf16, widen_f16};
 use crate::error::Result;
-use crate::ops::StoredRows;
+use crate::ops::{StoredRows, quantised};
 use crate::tr;
 use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
 use rayon::prelude::*;
@@ -127,7 +127,7 @@ impl WeightSource for GgufWeights {
         let head = self.interleaved_heads(name).map(|heads| rows / heads);
         Ok(Box::new(GgufRows {
             file: Arc::clone(&self.file),
-            tensor: gguf.clone(),
+            place: info.bytes.clone(),
             dtype: info.dtype,
             row,
             inputs,
@@ -178,8 +178,8 @@ fn storage_name(dtype: GgmlDType) -> &'static str {
 /// Rows of one weight in the mapped file.
 struct GgufRows {
     file: Arc<Gguf>,
-    /// Its name in the file.
-    tensor: String,
+    /// Where its rows lie in the file.
+    place: Range<usize>,
     dtype: GgmlDType,
     /// Bytes of a row.
     row: usize,
@@ -190,7 +190,7 @@ struct GgufRows {
 
 impl GgufRows {
     fn data(&self) -> &[u8] {
-        self.file.tensor(&self.tensor).map_or(&[], |(_, bytes)| bytes)
+        self.file.bytes(self.place.clone())
     }
 }
 
@@ -243,15 +243,23 @@ fn convert(dtype: GgmlDType, bytes: &[u8], out: &mut [f32]) -> bool {
         }
         whole
     };
+    let blocks = |dequantise: fn(&[u8], &mut [f32]), out: &mut [f32]| {
+        let (block, size) = (dtype.block_size(), dtype.type_size());
+        let whole = out.len().is_multiple_of(block) && bytes.len() == out.len() / block * size;
+        if whole {
+            dequantise(bytes, out);
+        }
+        whole
+    };
     match dtype {
         GgmlDType::F32 => plain(4, copy_f32, out),
         GgmlDType::F16 => plain(2, widen_f16, out),
         GgmlDType::BF16 => plain(2, widen_bf16, out),
-        GgmlDType::Q4_0 => dequantise::<k_quants::BlockQ4_0>(bytes, out),
-        GgmlDType::Q4_1 => dequantise::<k_quants::BlockQ4_1>(bytes, out),
+        GgmlDType::Q4_0 => blocks(quantised::q4_0, out),
+        GgmlDType::Q4_1 => blocks(quantised::q4_1, out),
         GgmlDType::Q5_0 => dequantise::<k_quants::BlockQ5_0>(bytes, out),
         GgmlDType::Q5_1 => dequantise::<k_quants::BlockQ5_1>(bytes, out),
-        GgmlDType::Q8_0 => dequantise::<k_quants::BlockQ8_0>(bytes, out),
+        GgmlDType::Q8_0 => blocks(quantised::q8_0, out),
         GgmlDType::Q2K => dequantise::<k_quants::BlockQ2K>(bytes, out),
         GgmlDType::Q3K => dequantise::<k_quants::BlockQ3K>(bytes, out),
         GgmlDType::Q4K => dequantise::<k_quants::BlockQ4K>(bytes, out),

@@ -2,7 +2,7 @@
 
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
-use crate::ops::{Arithmetic, Frozen, StoredRows};
+use crate::ops::{Arithmetic, Frozen, StoredRows, quantised};
 use crate::tr;
 use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::{BlockQ4_1, BlockQ8_0};
@@ -112,9 +112,11 @@ impl WeightForm {
             }
             BaseStorage::Keep => source.stored_rows(name)?,
             BaseStorage::Int4 if !name.contains("embed_tokens") => {
-                Box::new(Blocks::<BlockQ4_1>::quantise(source, name, inputs)?)
+                Box::new(Blocks::<BlockQ4_1>::quantise(source, name, inputs, quantised::q4_1)?)
             }
-            BaseStorage::Int8 | BaseStorage::Int4 => Box::new(Blocks::<BlockQ8_0>::quantise(source, name, inputs)?),
+            BaseStorage::Int8 | BaseStorage::Int4 => {
+                Box::new(Blocks::<BlockQ8_0>::quantise(source, name, inputs, quantised::q8_0)?)
+            }
         };
         Ok(Frozen::stored(rows, outputs, inputs, self.arithmetic))
     }
@@ -124,10 +126,16 @@ impl WeightForm {
 struct Blocks<T> {
     blocks: Vec<T>,
     inputs: usize,
+    dequantise: fn(&[u8], &mut [f32]),
 }
 
 impl<T: GgmlType + Send + Sync> Blocks<T> {
-    fn quantise(source: &dyn WeightSource, name: &str, inputs: usize) -> Result<Self> {
+    fn quantise(
+        source: &dyn WeightSource,
+        name: &str,
+        inputs: usize,
+        dequantise: fn(&[u8], &mut [f32]),
+    ) -> Result<Self> {
         if !inputs.is_multiple_of(T::BLCK_SIZE) {
             let block = T::BLCK_SIZE;
             return Err(Error::new(
@@ -145,17 +153,20 @@ impl<T: GgmlType + Send + Sync> Blocks<T> {
             .par_chunks_mut(inputs / T::BLCK_SIZE)
             .zip(data.par_chunks(inputs))
             .for_each(|(blocks, row)| T::from_float(row, blocks));
-        Ok(Blocks { blocks, inputs })
+        Ok(Blocks { blocks, inputs, dequantise })
     }
 }
 
 impl<T: GgmlType + Send + Sync> StoredRows for Blocks<T> {
     fn read(&self, rows: Range<usize>, out: &mut [f32]) {
         let per_row = self.inputs / T::BLCK_SIZE;
-        T::to_float(&self.blocks[rows.start * per_row..rows.end * per_row], out);
+        let blocks = &self.blocks[rows.start * per_row..rows.end * per_row];
+        // SAFETY: blocks are plain structs of bytes and half-precision words without gaps, as a GGUF file has them.
+        let bytes = unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) };
+        (self.dequantise)(bytes, out);
     }
 
     fn bytes(&self) -> usize {
-        std::mem::size_of_val(&self.blocks[..])
+        size_of_val(&self.blocks[..])
     }
 }

@@ -26,8 +26,8 @@ impl Address {
     /// `InvalidInput` when it is no such address, or holds a password, which would be stored with every result.
     pub fn parse(spec: &str) -> Result<Address> {
         let (url, name) = spec.split_once('#').unwrap_or((spec, ""));
-        let url = url.trim_end_matches('/');
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+        let rest = rest.trim_end_matches('/');
         let authority = rest.split('/').next().unwrap_or_default();
         if authority.contains('@') {
             return Err(Error::new(

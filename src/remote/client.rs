@@ -170,7 +170,7 @@ impl Client {
                     Attempt::Again(tr!("the answer is no JSON ({error})", "返回内容不是 JSON（{error}）"), wait)
                 }
             }),
-            408 | 425 | 429 | 500 | 502..=599 => {
+            408 | 425 | 429 | 500 | 502..=599 if !refuses_as_fault(status, &text) => {
                 Ok(Attempt::Again(format!("HTTP {status}: {}", self.quote(&message(&text))), wait))
             }
             _ => Err(self.refused(&url, status, &self.quote(&message(&text)), place.as_deref())),
@@ -277,6 +277,11 @@ fn message(text: &str) -> String {
     let said =
         ["/error/message", "/message", "/detail", "/error"].iter().find_map(|path| value.pointer(path)?.as_str());
     said.map_or_else(|| text.to_owned(), str::to_owned)
+}
+
+/// Whether a server that fails (500) in truth refuses a part of the request, which llama-server and llama-cpp-python do.
+fn refuses_as_fault(status: u16, text: &str) -> bool {
+    status == 500 && ["echo", "logprobs"].iter().any(|part| message(text).contains(part))
 }
 
 /// The wait of a `Retry-After` header: seconds, or a date (RFC 9110, 10.2.3).
