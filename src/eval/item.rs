@@ -2,10 +2,12 @@
 
 use super::benchmark::Benchmark;
 use super::definition::{AnswerForm, ChoiceColumns, Definition, Subject};
+use super::prompt::hex;
 use super::table::{self, Row};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
 /// One question of a benchmark.
@@ -13,6 +15,8 @@ use std::collections::HashSet;
 pub struct Item {
     /// Identifies it within its subject.
     pub id: String,
+    /// The question as the file has it.
+    pub question: String,
     /// The texts of the choices.
     pub choices: Vec<String>,
     /// Index of the right choice; `None` in a split whose answers its authors keep.
@@ -21,6 +25,44 @@ pub struct Item {
     pub category: String,
     /// The whole row, for the prompt's template.
     pub row: Row,
+}
+
+impl Item {
+    /// SHA-256 over the question and the choices in the file's order, in hex: what the item is, whatever its number and
+    /// the wording of the prompt. White space at the ends does not count.
+    pub fn content(&self) -> String {
+        let mut hasher = Sha256::new();
+        for part in std::iter::once(&self.question).chain(&self.choices).map(|part| part.trim()) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        hex(&hasher.finalize())
+    }
+
+    /// The item with its choices in another order: the one at `order[i]` comes to stand at i. Columns that a template
+    /// may use change with them.
+    pub fn reordered(&self, definition: &Definition, order: &[usize]) -> Item {
+        let mut item = self.clone();
+        item.choices = order.iter().filter_map(|from| self.choices.get(*from).cloned()).collect();
+        item.gold = self.gold.and_then(|gold| order.iter().position(|from| *from == gold));
+        match &definition.columns.choices {
+            ChoiceColumns::Each(names) => {
+                for (to, from) in names.iter().zip(order) {
+                    let value = names.get(*from).and_then(|name| cell(&self.row, name)).cloned();
+                    if let (Some(target), Some(value)) = (cell_mut(&mut item.row, to), value) {
+                        *target = value;
+                    }
+                }
+            }
+            ChoiceColumns::List(name) => {
+                if let Some(Value::Array(list)) = cell_mut(&mut item.row, name) {
+                    let moved = order.iter().filter_map(|from| list.get(*from).cloned()).collect();
+                    *list = moved;
+                }
+            }
+        }
+        item
+    }
 }
 
 /// An item that cannot be scored, and why.
@@ -113,7 +155,8 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
         None
     };
     let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
-    Ok(Item { id: id.to_owned(), choices, gold, category, row })
+    let question = text(&row, &columns.question);
+    Ok(Item { id: id.to_owned(), question, choices, gold, category, row })
 }
 
 /// The index that `written` means: a letter may be small, full-width, in brackets, followed by a stop.
@@ -167,6 +210,21 @@ fn cell<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {
             let (head, rest) = path.split_once('/').map_or((path, None), |(head, rest)| (head, Some(rest)));
             let value = row.get(head)?;
             rest.map_or(Some(value), |rest| value.pointer(&format!("/{rest}")))
+        }
+    }
+}
+
+/// [`cell`], to be changed.
+fn cell_mut<'a>(row: &'a mut Row, name: &str) -> Option<&'a mut Value> {
+    match name.strip_prefix('/') {
+        None => row.get_mut(name),
+        Some(path) => {
+            let (head, rest) = path.split_once('/').map_or((path, None), |(head, rest)| (head, Some(rest)));
+            let value = row.get_mut(head)?;
+            match rest {
+                None => Some(value),
+                Some(rest) => value.pointer_mut(&format!("/{rest}")),
+            }
         }
     }
 }

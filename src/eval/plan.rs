@@ -3,10 +3,14 @@
 
 use super::benchmark::Benchmark;
 use super::definition::{ChoiceStyle, Preset, Subject};
+use super::detail::ItemDetail;
 use super::item::{self, Skipped};
 use super::prompt::{ChatRenderer, Prompt, Prompter, hex};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 /// What is asked of a benchmark.
@@ -22,6 +26,33 @@ pub struct PlanRequest {
     pub limit: Option<usize>,
     /// The split that is scored; the definition's without.
     pub split: Option<String>,
+    /// Shows the choices of every item in a random order.
+    pub shuffle: Option<Shuffle>,
+}
+
+/// Which random order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shuffle {
+    /// Seed.
+    pub seed: u64,
+    /// Number of the order, from 1.
+    pub round: u64,
+}
+
+impl Shuffle {
+    /// The order of `count` choices of an item: a function of seed, round and the item's name alone, so that it does not
+    /// depend on which other items are asked.
+    fn order(self, subject: &str, id: &str, count: usize) -> Vec<usize> {
+        let mut hasher = Sha256::new();
+        hasher.update(self.seed.to_le_bytes());
+        hasher.update(self.round.to_le_bytes());
+        hasher.update((subject.len() as u64).to_le_bytes());
+        hasher.update(subject);
+        hasher.update(id);
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut ChaCha8Rng::from_seed(hasher.finalize().into()));
+        order
+    }
 }
 
 /// A benchmark's prompts, ready to be scored.
@@ -65,6 +96,23 @@ pub struct PlannedItem {
     pub gold: Option<usize>,
     /// Characters of each scored answer without its delimiter, for `acc_norm`.
     pub lengths: Vec<usize>,
+    /// [`Item::content`](item::Item::content).
+    pub content: String,
+    /// See [`ItemDetail::order`].
+    pub order: Vec<usize>,
+}
+
+impl PlannedItem {
+    /// What is kept of it; the tokens are known only when it was asked.
+    pub fn detail(&self) -> ItemDetail {
+        ItemDetail {
+            content: self.content.clone(),
+            category: self.category.clone(),
+            lengths: self.lengths.clone(),
+            tokens: Vec::new(),
+            order: self.order.clone(),
+        }
+    }
 }
 
 impl Plan {
@@ -118,6 +166,9 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
         plan.skipped.extend(loaded.skipped);
         let mut items = Vec::with_capacity(loaded.items.len());
         for item in loaded.items.into_iter().take(request.limit.unwrap_or(usize::MAX)) {
+            let content = item.content();
+            let order = request.shuffle.map(|s| s.order(&subject.handle, &item.id, item.choices.len()));
+            let item = order.as_ref().map_or_else(|| item.clone(), |order| item.reordered(definition, order));
             let prompt = prompter.prompt(&item)?;
             // A continuation is the delimiter and the answer; only the answer's characters count.
             let delimiter = if chat.is_some() { 0 } else { preset.target_delimiter.chars().count() };
@@ -129,6 +180,8 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
                 prompt,
                 gold: item.gold,
                 lengths,
+                content,
+                order: order.unwrap_or_default(),
             });
         }
         plan.subjects.push(PlannedSubject { subject, items });

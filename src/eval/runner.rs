@@ -1,5 +1,6 @@
 //! Scoring: every prompt of a plan through a language model.
 
+use super::detail::ItemDetail;
 use super::encode::encode;
 use super::plan::{Plan, PlannedItem};
 use crate::error::{Error, Kind, Result};
@@ -38,6 +39,9 @@ pub struct ItemOutcome {
     /// [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
+    /// What re-scoring and pairing need.
+    #[serde(skip)]
+    pub detail: ItemDetail,
 }
 
 /// What a run gave.
@@ -109,11 +113,15 @@ pub fn run(
             if answers.len() != items.len() {
                 return Err(Error::internal(format!("{} answers for {} requests", answers.len(), items.len())));
             }
-            let outcomes = items
+            let mut outcomes = items
                 .iter()
                 .zip(&answers)
                 .map(|(item, lls)| outcome(plan, handle, item, lls))
                 .collect::<Result<Vec<_>>>()?;
+            // Only what is stored says how many tokens an answer has: an item from before an interruption is not encoded.
+            for (outcome, request) in outcomes.iter_mut().zip(&requests) {
+                outcome.detail.tokens = request.continuations.iter().map(Vec::len).collect();
+            }
             keep(&outcomes)?;
             for (i, lls) in batch.iter().zip(answers) {
                 if let Some(slot) = found.get_mut(*i) {
@@ -170,6 +178,7 @@ fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, lls: &[f64]) -> Resul
         gold: item.gold.map(|gold| plan.label(gold)).unwrap_or_default(),
         correct: item.gold == Some(pred),
         prompt_hash: item.hash.clone(),
+        detail: item.detail(),
     })
 }
 

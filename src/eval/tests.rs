@@ -426,6 +426,7 @@ fn outcomes(right: &[bool], prompt_hash: &str) -> Vec<ItemOutcome> {
             gold: "A".into(),
             correct,
             prompt_hash: prompt_hash.into(),
+            detail: ItemDetail::default(),
         })
         .collect()
 }

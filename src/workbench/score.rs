@@ -112,7 +112,7 @@ pub fn score(
     sink: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
-    let (request, plan) = planned(workbench, request, who.chat)?;
+    let (request, plan) = planned(workbench, request, who.chat, None)?;
     let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let provenance = &who.provenance;
     let (run, _lease) = workbench.store.start_run(&NewRun {
@@ -155,7 +155,7 @@ pub fn resume_score(
             .hint(tr!("start a new run instead of resuming", "请重新开始，而不是继续该运行")));
         }
     }
-    let (request, plan) = planned(workbench, &request, who.chat)?;
+    let (request, plan) = planned(workbench, &request, who.chat, None)?;
     let known = workbench
         .store
         .outcomes(&run.id)?
@@ -200,10 +200,11 @@ pub fn check_score(workbench: &Workbench, request: &ScoreRequest) -> Result<eval
 
 /// The plan, and the request with the benchmark's lasting reference (an absolute path, not one that
 /// depends on the folder the command was started in).
-fn planned(
+pub(super) fn planned(
     workbench: &Workbench,
     request: &ScoreRequest,
     chat: Option<&ChatRenderer<'_>>,
+    shuffle: Option<eval::Shuffle>,
 ) -> Result<(ScoreRequest, eval::Plan)> {
     let benchmark: Benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
     let plan = eval::plan(
@@ -214,6 +215,7 @@ fn planned(
             subjects: request.subjects.clone(),
             limit: request.limit,
             split: request.split.clone(),
+            shuffle,
         },
         chat,
     )?;
