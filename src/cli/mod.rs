@@ -3,7 +3,9 @@
 mod arena;
 mod bench;
 mod columns;
+mod compare;
 mod data;
+mod data_check;
 mod data_view;
 mod demo;
 mod draw;
@@ -11,6 +13,7 @@ mod leaderboard;
 mod models;
 mod run;
 mod runs;
+mod score_view;
 mod train;
 mod train_flags;
 mod train_view;

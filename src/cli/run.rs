@@ -2,15 +2,18 @@
 
 use super::Context;
 use super::columns::{Align, columns, model_label};
+use super::score_view;
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, CategoryScore, ItemOutcome, Report, SubjectScore};
+use crate::eval::{self, CategoryScore, ItemOutcome, PermutationReport, Report, SubjectScore};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::prompt::Template;
+use crate::store::RunStatus;
 use crate::text::one_line;
 use crate::tr;
 use crate::workbench::{self, Examinee, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -22,7 +25,10 @@ use std::path::{Path, PathBuf};
   linly-bench run my-benchmark.toml --model smollm2-135m --json
   linly-bench run --resume eval-20260101-120000-1a2b
 
-With several benchmarks, --json prints one object a line.")]
+  linly-bench run ceval --model smollm2-135m --presets lm-eval,ceval-official,opencompass
+  linly-bench run finance-qa --model smollm2-135m --permute 3
+
+With several benchmarks or presets, --json prints one object a line, and last one with `summary`.")]
 pub struct Args {
     /// Benchmarks: a name (finance-qa, ceval, cmmlu, mmlu, financeiq, fineval), the path of a definition
     /// (.toml), or a group (finance, zh, en, all)
@@ -40,6 +46,12 @@ pub struct Args {
     /// Wording of the prompt [default: the benchmark's, lm-eval]
     #[arg(long, value_name = "PRESET")]
     preset: Option<String>,
+    /// Several wordings, or `all`: scores each and says how far they lie apart
+    #[arg(long, value_name = "P,Q", value_delimiter = ',', conflicts_with_all = ["preset", "submission"])]
+    presets: Vec<String>,
+    /// Ask every item K more times with its choices in random orders (seeded), and report what that changes
+    #[arg(long, value_name = "K", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100))]
+    permute: u64,
     /// Only these subjects
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     subjects: Vec<String>,
@@ -65,7 +77,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
     /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "subjects", "limit", "template", "split"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split"])]
     resume: Option<String>,
 }
 
@@ -138,12 +150,13 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         )
         .hint(tr!("run the benchmarks one by one", "请逐个运行基准")));
     }
-    for benchmark in benchmarks {
+    let several = benchmarks.len() > 1;
+    for (benchmark, preset) in benchmarks.into_iter().flat_map(|b| wordings(&args, b)) {
         let withheld = args.submission.is_some() && benchmark.definition.files.contains_key("test");
         let mut request = ScoreRequest {
             benchmark: benchmark.reference,
             shots: args.shots,
-            preset: args.preset.clone(),
+            preset,
             subjects: args.subjects.clone(),
             limit: args.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             split: args.split.clone().or_else(|| withheld.then(|| "test".to_owned())),
@@ -161,35 +174,114 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
     let loaded = Loaded::new(context, &workbench, model, args.adapter.as_deref())?;
+    let mut reports = Vec::new();
     for request in &requests {
         let report = scored(context, &loaded, &request.template, |who, sink| {
             workbench::score(&workbench, request, who, sink, cancel)
         })?;
-        show(context, &report, samples.as_mut(), args.submission.as_deref())?;
+        let orders = permuted(context, &workbench, &loaded, &report, args.permute, cancel)?;
+        let whole = requests.len() == 1 || context.ui.json;
+        show(context, &report, orders.as_ref(), whole, samples.as_mut(), args.submission.as_deref())?;
+        reports.push(report);
+    }
+    if !args.presets.is_empty() {
+        wording_summary(context, &reports);
+    } else if several {
+        group_summary(context, &reports);
     }
     Ok(())
 }
 
+/// A benchmark once per wording that it is asked in.
+fn wordings(args: &Args, benchmark: eval::Benchmark) -> Vec<(eval::Benchmark, Option<String>)> {
+    match args.presets.as_slice() {
+        [] => vec![(benchmark, args.preset.clone())],
+        [all] if all == "all" => {
+            let names: Vec<String> = benchmark.definition.presets.keys().cloned().collect();
+            names.into_iter().map(|name| (benchmark.clone(), Some(name))).collect()
+        }
+        names => names.iter().map(|name| (benchmark.clone(), Some(name.clone()))).collect(),
+    }
+}
+
+/// Asks the items of a finished score in `rounds` other orders of their choices.
+fn permuted(
+    context: &Context,
+    workbench: &Workbench,
+    loaded: &Loaded,
+    report: &ScoreReport,
+    rounds: u64,
+    cancel: &CancelToken,
+) -> Result<Option<PermutationReport>> {
+    if rounds == 0 {
+        return Ok(None);
+    }
+    let job = |who: &Examinee<'_>, sink: &dyn EventSink| {
+        workbench::permute(workbench, &report.run, who, rounds, sink, cancel)
+    };
+    scored(context, loaded, &report.template, job).map(Some)
+}
+
+/// How far the wordings of each benchmark lie apart.
+fn wording_summary(context: &Context, reports: &[ScoreReport]) {
+    for of_task in reports.chunk_by(|a, b| a.report.task == b.report.task) {
+        let outcomes: Vec<&[ItemOutcome]> = of_task.iter().map(|r| r.outcomes.as_slice()).collect();
+        let Some(spread) = eval::preset_spread(&outcomes) else { continue };
+        let of_task: Vec<&ScoreReport> = of_task.iter().collect();
+        if context.ui.json {
+            let presets: Vec<_> = of_task.iter().map(|r| brief(r)).collect();
+            let task = of_task.first().map(|r| &r.report.task);
+            context.ui.json_line(&json!({"summary": "presets", "task": task, "presets": presets, "spread": spread}));
+        } else {
+            score_view::presets(&of_task, &spread).iter().for_each(|line| context.ui.line(line));
+        }
+    }
+}
+
+/// One line per benchmark and their mean.
+fn group_summary(context: &Context, reports: &[ScoreReport]) {
+    let scores: Vec<&Report> = reports.iter().map(|r| &r.report).collect();
+    let Some(group) = eval::group_score(&scores) else { return };
+    if context.ui.json {
+        let benchmarks: Vec<_> = reports.iter().map(brief).collect();
+        context.ui.json_line(&json!({"summary": "group", "benchmarks": benchmarks, "group": group}));
+    } else {
+        score_view::group(reports, &group).iter().for_each(|line| context.ui.line(line));
+    }
+}
+
+fn brief(score: &ScoreReport) -> serde_json::Value {
+    let r = &score.report;
+    json!({"task": r.task, "preset": r.preset, "run": score.run, "n": r.n, "acc": r.acc, "acc_stderr": r.acc_stderr,
+           "acc_macro": r.acc_macro})
+}
+
 fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cancel: &CancelToken) -> Result<()> {
     let record = workbench.store.run(id)?;
-    let request = workbench::resumable(&record)?;
+    let done = args.permute > 0 && record.status == RunStatus::Done;
+    let request = if done { workbench::asked(&record)? } else { workbench::resumable(&record)? };
     workbench::check_score(workbench, &request)?;
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
     let loaded = Loaded::new(context, workbench, model, Some(adapter).filter(|a| !a.is_empty()))?;
-    let report = scored(context, &loaded, &request.template, |who, sink| {
-        workbench::resume_score(workbench, &record, who, sink, cancel)
-    })?;
-    show(context, &report, samples.as_mut(), args.submission.as_deref())
+    let report = if done {
+        workbench::finished_score(workbench, &record)?
+    } else {
+        scored(context, &loaded, &request.template, |who, sink| {
+            workbench::resume_score(workbench, &record, who, sink, cancel)
+        })?
+    };
+    let orders = permuted(context, workbench, &loaded, &report, args.permute, cancel)?;
+    show(context, &report, orders.as_ref(), true, samples.as_mut(), args.submission.as_deref())
 }
 
-fn scored(
+fn scored<T>(
     context: &Context,
     loaded: &Loaded,
     template: &str,
-    job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<ScoreReport>,
-) -> Result<ScoreReport> {
+    job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<T>,
+) -> Result<T> {
     let template: Option<Template> = Some(template).filter(|t| !t.is_empty()).map(str::parse).transpose()?;
     let Loaded { model, adapter } = loaded;
     if let (Some(asked), Some(trained)) = (template, adapter.as_ref().and_then(|a| a.template))
@@ -264,6 +356,8 @@ fn write_submission(path: &Path, outcomes: &[ItemOutcome]) -> Result<()> {
 fn show(
     context: &Context,
     report: &ScoreReport,
+    orders: Option<&PermutationReport>,
+    whole: bool,
     samples: Option<&mut Samples>,
     submission: Option<&Path>,
 ) -> Result<()> {
@@ -283,10 +377,16 @@ fn show(
         )));
     }
     if context.ui.json {
-        context.ui.json_line(report);
-    } else {
-        render(report).iter().for_each(|line| context.ui.line(line));
+        let mut value = serde_json::to_value(report).map_err(|e| Error::internal(e.to_string()))?;
+        if let (Some(object), Some(orders)) = (value.as_object_mut(), orders) {
+            object.insert("permutations".to_owned(), json!(orders));
+        }
+        context.ui.json_line(&value);
+        return Ok(());
     }
+    // Of several scores each is a line of the summary; `runs show` has the rest.
+    let table = if whole { render(report) } else { Vec::new() };
+    table.into_iter().chain(score_view::detail(None, orders)).for_each(|line| context.ui.line(&line));
     Ok(())
 }
 
@@ -295,7 +395,7 @@ const NAME: usize = 36;
 const BAR: usize = 20;
 
 /// The score for people, at most 80 columns wide.
-fn render(score: &ScoreReport) -> Vec<String> {
+pub(super) fn render(score: &ScoreReport) -> Vec<String> {
     let report = &score.report;
     let who = model_label(&score.model, &score.adapter);
     let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };

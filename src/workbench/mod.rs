@@ -4,11 +4,16 @@
 pub mod arena;
 pub mod bench;
 pub mod bench_infer;
+pub mod contamination;
 pub mod data;
 pub mod demo;
+pub mod family;
 pub mod leaderboard;
 mod load;
 pub mod models;
+mod permute;
+pub mod report;
+mod rescore;
 mod runs;
 mod samples;
 mod score;
@@ -16,9 +21,12 @@ pub mod train;
 mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
-pub use runs::{compare_runs, run_report};
+pub use permute::permute;
+pub use rescore::{RescoreNote, RescoreRequest, Rescored, rescore};
+pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{
-    Examinee, Provenance, ScoreReport, ScoreRequest, check_score, resumable, resume_score, score, with_examinee,
+    Examinee, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, resumable, resume_score,
+    score, with_examinee,
 };
 
 use crate::config::Settings;

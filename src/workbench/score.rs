@@ -143,6 +143,20 @@ pub fn resume_score(
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
     let request = resumable(run)?;
+    same_examinee(run, who)?;
+    let (request, plan) = planned(workbench, &request, who.chat, None)?;
+    let known = workbench
+        .store
+        .outcomes(&run.id)?
+        .into_iter()
+        .map(|o| ((o.subject, o.id), (o.prompt_hash, o.loglikelihoods)))
+        .collect();
+    let _lease = workbench.store.restart_run(&run.id)?;
+    Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+}
+
+/// Refuses an examinee other than the one of `run`.
+pub(super) fn same_examinee(run: &RunRecord, who: &Examinee<'_>) -> Result<()> {
     for (what, before, now) in [
         (tr!("model", "模型"), &run.model_hash, &who.provenance.model_hash),
         (tr!("adapter", "适配器"), &run.adapter_hash, &who.provenance.adapter_hash),
@@ -155,15 +169,7 @@ pub fn resume_score(
             .hint(tr!("start a new run instead of resuming", "请重新开始，而不是继续该运行")));
         }
     }
-    let (request, plan) = planned(workbench, &request, who.chat, None)?;
-    let known = workbench
-        .store
-        .outcomes(&run.id)?
-        .into_iter()
-        .map(|o| ((o.subject, o.id), (o.prompt_hash, o.loglikelihoods)))
-        .collect();
-    let _lease = workbench.store.restart_run(&run.id)?;
-    Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+    Ok(())
 }
 
 /// What the benchmark run `run` was asked, when it can be taken up again.
@@ -182,8 +188,31 @@ pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
             run.id
         )));
     }
+    asked(run)
+}
+
+/// What the benchmark run `run` was asked.
+///
+/// # Errors
+/// `Corrupt` when its record cannot be read.
+pub fn asked(run: &RunRecord) -> Result<ScoreRequest> {
     serde_json::from_value(run.config.clone())
         .map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", run.id)).hint(tr!("start a new run", "请重新开始")))
+}
+
+/// The finished score `run` as it was reported.
+///
+/// # Errors
+/// `InvalidInput` when it has no score.
+pub fn finished_score(workbench: &Workbench, run: &RunRecord) -> Result<ScoreReport> {
+    Ok(ScoreReport {
+        run: run.id.clone(),
+        model: run.model.clone(),
+        adapter: run.adapter.clone(),
+        template: run.template.clone(),
+        report: super::rescore::finished_report(run)?,
+        outcomes: workbench.store.outcomes(&run.id)?,
+    })
 }
 
 /// Looks up everything that a request names, so that a wrong name or a missing folder is reported
