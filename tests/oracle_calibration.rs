@@ -16,14 +16,12 @@ fn outcome(lls: &[f64], gold: usize) -> ItemOutcome {
     ItemOutcome {
         subject: "s".into(),
         id: "0".into(),
-        prompt: String::new(),
         choices: vec![" A".into(), " B".into(), " C".into(), " D".into()][..lls.len()].to_vec(),
         loglikelihoods: lls.to_vec(),
         pred: label(pred),
         gold: label(gold),
         correct: pred == gold,
-        prompt_hash: String::new(),
-        detail: Default::default(),
+        ..ItemOutcome::default()
     }
 }
 

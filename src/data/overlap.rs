@@ -26,9 +26,9 @@ pub const SHINGLE: usize = 3;
 pub const NEAR: f64 = 0.7;
 /// Share of a question's tokens that shared runs must cover, unless another is asked for.
 pub const SHARE: f64 = 0.5;
-/// A whole question of fewer tokens occurs everywhere.
+/// A whole question of fewer tokens occurs everywhere: its right choice must be long enough to make up for it.
 const SHORTEST: usize = 5;
-/// Questions of fewer tokens have too few shingles for the Jaccard index to mean anything.
+/// Fewer tokens have too few shingles for the Jaccard index to mean anything.
 const SHORTEST_NEAR: usize = 8;
 /// A shingle of more items than this finds nothing: it is a set phrase.
 const COMMON: usize = 400;
@@ -127,7 +127,7 @@ impl OverlapIndex {
                 for (at, run) in question.windows(NGRAM).enumerate() {
                     index.runs.entry(run_hash(run)).or_default().push((number, at as u32));
                 }
-            } else if question.len() >= SHORTEST {
+            } else if question.len() > 1 {
                 lengths.insert(question.len());
                 index.whole.entry((question.len(), run_hash(question))).or_default().push(number);
             }
@@ -229,8 +229,11 @@ impl Indexed {
         }
         let has = |choice: &[u64]| !choice.is_empty() && text.windows(choice.len()).any(|w| w == choice);
         match self.gold.and_then(|g| self.choices.get(g)).filter(|c| c.len() > 1) {
-            Some(right) => has(right),
-            None => 2 * self.choices.iter().filter(|c| has(c)).count() >= self.choices.len(),
+            Some(right) => {
+                let long = self.question.len() >= SHORTEST || self.question.len() + right.len() >= SHORTEST_NEAR;
+                long && has(right)
+            }
+            None => self.question.len() >= SHORTEST && 2 * self.choices.iter().filter(|c| has(c)).count() >= self.choices.len(),
         }
     }
 }
@@ -400,6 +403,10 @@ mod tests {
         let short = [item("什么是通货膨胀？", &["物价普遍上涨", "物价下跌"], 0)];
         assert!(held(&short, &row("请问什么是通货膨胀？请举例。", "钱不值钱了。")).is_empty());
         assert_eq!(held(&short, &row("什么是通货膨胀？", "物价普遍上涨。")), [(0, OverlapKind::Ngram)]);
+        // A very short one needs a long choice.
+        let tiny = [item("音位是____。", &["能区别意义的最小语音单位", "音节"], 0), item("德是", &["善行", "恶行"], 0)];
+        assert_eq!(held(&tiny, &row("音位是什么", "能区别意义的最小语音单位")), [(0, OverlapKind::Ngram)]);
+        assert!(held(&tiny, &row("德是什么", "善行")).is_empty());
         // A prompt that is such a question and nothing else was copied.
         let copied = [item("我国的中央银行是哪一家？", &["甲", "乙"], 0)];
         assert_eq!(held(&copied, &row("我国的中央银行是哪一家", "A")), [(0, OverlapKind::NearDuplicate)]);

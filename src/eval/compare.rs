@@ -167,14 +167,11 @@ mod tests {
         ItemOutcome {
             subject: "s".into(),
             id: id.into(),
-            prompt: String::new(),
-            choices: vec![],
-            loglikelihoods: vec![],
             pred: if correct { "A" } else { "B" }.into(),
             gold: "A".into(),
             correct,
-            prompt_hash: String::new(),
             detail: ItemDetail { content: content.into(), ..ItemDetail::default() },
+            ..ItemOutcome::default()
         }
     }
 

@@ -121,14 +121,13 @@ mod tests {
         ItemOutcome {
             subject: "s".into(),
             id: id.into(),
-            prompt: String::new(),
             choices: vec![" A".into(), " B".into()],
             loglikelihoods: if chosen == 0 { vec![-1.0, -2.0] } else { vec![-2.0, -1.0] },
             pred: label(chosen),
             gold: label(gold),
             correct: chosen == gold,
-            prompt_hash: String::new(),
             detail: ItemDetail { order: order.to_vec(), ..ItemDetail::default() },
+            ..ItemOutcome::default()
         }
     }
 
@@ -147,7 +146,7 @@ mod tests {
     fn a_model_that_reads_the_choices_answers_the_same_in_every_order() {
         let original = [outcome("0", 0, 0, &[]), outcome("1", 1, 0, &[])];
         let turned = vec![outcome("1", 0, 1, &[1, 0]), outcome("0", 1, 1, &[1, 0])];
-        let r = permutation_report(&original, &[turned.clone()], 1).unwrap();
+        let r = permutation_report(&original, std::slice::from_ref(&turned), 1).unwrap();
         assert_eq!((r.same_content, r.always_right, r.position_bias), (1.0, 0.5, 0.0));
         // Accuracies 1/2 and 1/2; with a third order in which both are right, 1/2, 1/2, 1: sd = √(1/12).
         let both = vec![outcome("0", 0, 0, &[]), outcome("1", 0, 0, &[])];

@@ -152,14 +152,10 @@ mod tests {
             .map(|(i, pred)| ItemOutcome {
                 subject: "s".into(),
                 id: i.to_string(),
-                prompt: String::new(),
-                choices: vec![],
-                loglikelihoods: vec![],
                 pred: pred.to_string(),
                 gold: "A".into(),
                 correct: pred == 'A',
-                prompt_hash: String::new(),
-                detail: Default::default(),
+                ..ItemOutcome::default()
             })
             .collect()
     }
