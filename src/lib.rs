@@ -3,8 +3,8 @@
 //!
 //! The data's path, and the folders in its order:
 //! [`data`] (rows) → [`prompt`] (text, tokens and loss mask from one rendering) → [`batch`] (micro-batches) →
-//! [`ops`] and [`model`] (one decoder with LoRA) → [`train`] (an adapter) → [`infer`] (scores and text) →
-//! [`eval`] (benchmarks), [`arena`] (battles and ratings) → [`leaderboard`].
+//! [`ops`] and [`model`] (one decoder with LoRA) → [`train`] (an adapter) → [`infer`] (scores and text; [`remote`] asks a
+//! server for them) → [`eval`] (benchmarks), [`arena`] (battles and ratings) → [`leaderboard`].
 //! [`store`] keeps all of it, [`workbench`] has one function per verb, [`cli`] and [`tui`] call those.
 
 pub mod arena;
@@ -22,6 +22,7 @@ pub mod machine;
 pub mod model;
 pub mod ops;
 pub mod prompt;
+pub mod remote;
 pub mod store;
 pub mod text;
 pub mod train;

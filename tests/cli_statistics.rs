@@ -125,7 +125,13 @@ impl Bench {
         Bench { workbench: Workbench::open(settings).unwrap(), home }
     }
 
-    fn score(&self, benchmark: &str, habit: Habit, adapter: &str, change: impl FnOnce(&mut ScoreRequest)) -> ScoreReport {
+    fn score(
+        &self,
+        benchmark: &str,
+        habit: Habit,
+        adapter: &str,
+        change: impl FnOnce(&mut ScoreRequest),
+    ) -> ScoreReport {
         let mut request: ScoreRequest =
             serde_json::from_value(serde_json::json!({"benchmark": benchmark, "shots": 0, "preset": null,
                 "subjects": [], "limit": null, "template": ""}))
@@ -282,7 +288,9 @@ fn a_run_is_scored_again_without_its_model() {
     // One token per character, and the delimiter is one too: −1/2, −2/12.
     close(&by("acc_token")["acc"], 2.0 / 3.0);
     close(&by("acc_bytes")["acc"], norm["acc"].as_f64().unwrap());
-    assert!(bench.text(&["runs", "rescore", &run.run, "--metric", "acc_token"]).contains("re-scored from kept answers"));
+    assert!(
+        bench.text(&["runs", "rescore", &run.run, "--metric", "acc_token"]).contains("re-scored from kept answers")
+    );
     assert!(bench.fails(1, &["runs", "rescore", &run.run, "--subjects", "x"]).contains("quiz"));
     bench.fails(2, &["runs", "rescore", &run.run, "--metric", "f1"]);
 
@@ -346,7 +354,8 @@ fn other_orders_tell_a_reader_from_a_guesser() {
 #[test]
 fn contaminated_rows_are_found_and_scores_without_them_say_so() {
     let bench = Bench::new();
-    let question = "Which of the following instruments does a central bank use when it wants to drain liquidity from banks";
+    let question =
+        "Which of the following instruments does a central bank use when it wants to drain liquidity from banks";
     let rows = [format!("{question}?,a repo,a reverse repo,A"), "Is 2 even?,yes,no,A".into(), "Odd?,y,n,B".into()];
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
     let definition = quiz(bench.home.path(), "one", &rows);
@@ -363,7 +372,10 @@ fn contaminated_rows_are_found_and_scores_without_them_say_so() {
     close(&one["overlap"], 1.0);
     let text = bench.text(&["data", "check", "mine", "--against", &definition]);
     assert!(text.contains("1 rows hold 1 items") && text.contains("Which of the following"), "{text}");
-    assert_eq!(bench.json(&["data", "check", "mine", "--against", "finance-qa"])["contaminated"], serde_json::json!([]));
+    assert_eq!(
+        bench.json(&["data", "check", "mine", "--against", "finance-qa"])["contaminated"],
+        serde_json::json!([])
+    );
     assert!(bench.fails(1, &["data", "check", "nothing", "--against", "finance-qa"]).contains("mine"));
     bench.fails(1, &["data", "check", "mine", "--against", "no-such"]);
     bench.fails(2, &["data", "check", "mine"]);
@@ -395,8 +407,17 @@ fn documents_of_a_score_need_nothing_else_and_escape_what_comes_from_outside() {
     for absent in ["<script", "http://", "https://", "<b>bad", "\u{1b}", "src=", "@import", "url("] {
         assert!(!html.contains(absent), "{absent}");
     }
-    for present in ["<svg", "prefers-color-scheme: dark", "PingFang SC", "&lt;script&gt;", "details class=\"lost\"",
-        "details class=\"gained\"", "linly-bench run", "Wilson", "ECE"] {
+    for present in [
+        "<svg",
+        "prefers-color-scheme: dark",
+        "PingFang SC",
+        "&lt;script&gt;",
+        "details class=\"lost\"",
+        "details class=\"gained\"",
+        "linly-bench run",
+        "Wilson",
+        "ECE",
+    ] {
         assert!(html.contains(present), "{present}");
     }
     assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
@@ -410,7 +431,8 @@ fn documents_of_a_score_need_nothing_else_and_escape_what_comes_from_outside() {
 
     let whole = bench.score("finance-qa", Habit::Hash(2), "", |_| {});
     let json: Value = serde_json::from_str(&bench.report(&[&whole.run], "r.json")).unwrap();
-    for key in ["results", "groups", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples"] {
+    for key in ["results", "groups", "group_subtasks", "configs", "versions", "n-shot", "higher_is_better", "n-samples"]
+    {
         assert!(json[key].is_object(), "{key}");
     }
     close(&json["results"]["finance-qa"]["acc,none"], whole.report.acc);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const COMMON: [&str; 6] = ["config", "error", "job", "lang", "machine", "text"];
 
 /// Module → the modules that it may use beside the common ones.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("data", &[]),
     ("ops", &[]),
     ("model", &["ops"]),
@@ -16,12 +16,16 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("batch", &["model", "prompt"]),
     ("train", &["batch", "model", "ops", "prompt"]),
     ("infer", &["model", "ops"]),
+    ("remote", &["infer", "prompt"]),
     ("eval", &["prompt", "infer"]),
     ("arena", &[]),
     // The store knows the plain records of the engines; none of them knows the store.
     ("store", &["arena", "data", "eval"]),
     ("leaderboard", &["store"]),
-    ("workbench", &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "store", "train"]),
+    (
+        "workbench",
+        &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "remote", "store", "train"],
+    ),
     // Both front ends call the workbench and show its records. Only the command line may open the other one.
     (
         "cli",
@@ -34,6 +38,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
             "leaderboard",
             "model",
             "prompt",
+            "remote",
             "store",
             "train",
             "tui",

@@ -52,7 +52,7 @@ struct Name {
 fn names(contestant: &str) -> Vec<Name> {
     let label = contestant.to_lowercase();
     let mut names = vec![Name { text: label.clone(), plain_word: is_plain_word(&label) }];
-    for part in label.split('+').filter_map(|part| part.rsplit(['/', '\\', ':']).next()) {
+    for part in label.split('+').filter_map(|part| part.rsplit(['/', '\\', ':', '#']).next()) {
         names.push(Name { text: part.to_owned(), plain_word: is_plain_word(part) });
     }
     for family in FAMILIES.iter().filter(|family| family.iter().any(|alias| label.contains(alias))) {

@@ -4,6 +4,7 @@ mod ratings;
 mod vote;
 
 use super::Context;
+use super::server_flags::{ServerFlags, any_address};
 use crate::arena::Winner;
 use crate::arena::judge::ReferenceJudge;
 use crate::arena::questions::Reject;
@@ -91,7 +92,7 @@ enum ArenaCommand {
 struct BattleArgs {
     /// Name of the arena
     name: String,
-    /// One contestant: a model, or MODEL+ADAPTER
+    /// One contestant: a model, MODEL+ADAPTER, or http://HOST:PORT/v1#NAME of an OpenAI-compatible server
     #[arg(long, value_name = "MODEL[+ADAPTER]")]
     model: String,
     /// The other; given several times, every pair battles
@@ -112,6 +113,8 @@ struct BattleArgs {
     /// Makes words that came before less likely; 1 is off
     #[arg(long, value_name = "X", default_value_t = 1.1)]
     repetition_penalty: f64,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 #[derive(Args)]
@@ -242,7 +245,13 @@ fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
     let specs: Vec<&str> = specs.map(String::as_str).collect();
     // Only here: a vote that waits for a line must end at the first Ctrl-C.
     let cancel = context.cancel_on_signals()?;
-    let mut contestants = bench.contestants(&specs, &sampling, &cancel)?;
+    if any_address(specs.iter().copied()) && sampling.repetition_penalty != 1.0 {
+        context.ui.note(&tr!(
+            "a server's model answers without --repetition-penalty, which its protocol does not have",
+            "服务器上的模型不使用 --repetition-penalty：其协议没有该参数"
+        ));
+    }
+    let mut contestants = bench.contestants(&specs, &sampling, &args.server.options(), &cancel)?;
     let config = json!({
         "temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens,
         "repetition_penalty": sampling.repetition_penalty, "seed": seed,

@@ -48,6 +48,11 @@ pub fn columns_cutting(
 
 /// A model with its adapter for people: of a path only the last part, cleaned.
 pub fn model_label(model: &str, adapter: &str) -> String {
+    // A server's model by its name there and the server's.
+    if let Some((base, name)) = model.split_once('#').filter(|_| crate::remote::is_address(model)) {
+        let server = base.split('/').nth(2).unwrap_or(base);
+        return one_line(&format!("{name} @ {server}"));
+    }
     let last = |path: &str| path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
     let label = if adapter.is_empty() { last(model) } else { format!("{} + {}", last(model), last(adapter)) };
     one_line(&label)
@@ -74,5 +79,6 @@ mod tests {
         assert_eq!(model_label("/a/b/model.gguf", ""), "model.gguf");
         assert_eq!(model_label("smollm2-135m", "runs/jubaopen/"), "smollm2-135m + jubaopen");
         assert_eq!(model_label("a\u{1b}[31mb", ""), "ab");
+        assert_eq!(model_label("http://h:80/v1#org/m", ""), "org/m @ h:80");
     }
 }

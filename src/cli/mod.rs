@@ -14,6 +14,7 @@ mod models;
 mod run;
 mod runs;
 mod score_view;
+mod server_flags;
 mod train;
 mod train_flags;
 mod train_view;

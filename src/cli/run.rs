@@ -3,10 +3,12 @@
 use super::Context;
 use super::columns::{Align, columns, model_label};
 use super::score_view;
+use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, CategoryScore, ItemOutcome, PermutationReport, Report, SubjectScore};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::prompt::Template;
+use crate::remote::{Method, RemoteModel, is_address};
 use crate::store::RunStatus;
 use crate::text::one_line;
 use crate::tr;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
   linly-bench run finance-qa --model smollm2-135m
   linly-bench run ceval --model smollm2-135m --adapter jubaopen --shots 5 --data-dir DIR
   linly-bench run my-benchmark.toml --model smollm2-135m --json
+  linly-bench run ceval --model http://127.0.0.1:8000/v1#NAME --concurrency 8
   linly-bench run --resume eval-20260101-120000-1a2b
 
   linly-bench run ceval --model smollm2-135m --presets lm-eval,ceval-official,opencompass
@@ -34,7 +37,7 @@ pub struct Args {
     /// (.toml), or a group (finance, zh, en, all)
     #[arg(value_name = "BENCH", required_unless_present = "resume")]
     benchmarks: Vec<String>,
-    /// Catalogue name, folder or .gguf file of the model
+    /// Catalogue name, folder or .gguf file of the model, or http://HOST:PORT/v1#NAME of an OpenAI-compatible server
     #[arg(long, value_name = "MODEL", required_unless_present = "resume")]
     model: Option<String>,
     /// Name or folder of a LoRA adapter
@@ -79,6 +82,8 @@ pub struct Args {
     /// Go on with an interrupted run
     #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split"])]
     resume: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -100,18 +105,52 @@ enum Dtype {
 }
 
 /// A model ready to be scored.
-struct Loaded {
-    model: LoadedModel,
-    adapter: Option<LoadedAdapter>,
+enum Loaded {
+    Local { model: Box<LoadedModel>, adapter: Option<LoadedAdapter> },
+    Server(RemoteModel),
 }
 
 impl Loaded {
-    /// Loads `model` with `adapter`.
-    fn new(context: &Context, workbench: &Workbench, model: &str, adapter: Option<&str>) -> Result<Loaded> {
+    /// Loads `model` with `adapter`, or finds the server that has it.
+    fn new(
+        context: &Context,
+        workbench: &Workbench,
+        (model, adapter): (&str, Option<&str>),
+        server: &ServerFlags,
+        cancel: &CancelToken,
+    ) -> Result<Loaded> {
+        if is_address(model) {
+            return Loaded::server(context, model, adapter, server, cancel);
+        }
         context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
         let model = workbench.load_model(model)?;
         let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
-        Ok(Loaded { model, adapter })
+        Ok(Loaded::Local { model: Box::new(model), adapter })
+    }
+
+    fn server(
+        context: &Context,
+        model: &str,
+        adapter: Option<&str>,
+        flags: &ServerFlags,
+        cancel: &CancelToken,
+    ) -> Result<Loaded> {
+        if adapter.is_some() {
+            return Err(Error::new(
+                Kind::Usage,
+                tr!("an adapter cannot be put on a server's model", "无法为服务器上的模型加载适配器"),
+            )
+            .hint(tr!("let the server load it, and name what it calls it", "请让服务器加载适配器，并使用其中的名称")));
+        }
+        let model = RemoteModel::connect(model, flags.options())?.prepared_to_score(cancel)?;
+        if let Some(Method::Likeliest(n)) = model.method() {
+            context.ui.warn(&tr!(
+                "{}: its echoed log-probabilities are missing or not those of their tokens; each choice must be one of the {n} likeliest next tokens",
+                "{}：echo 的对数概率缺失或与词元不符；每个选项须是最可能的 {n} 个词元之一",
+                model.name()
+            ));
+        }
+        Ok(Loaded::Server(model))
     }
 }
 
@@ -173,7 +212,7 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
     }
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
-    let loaded = Loaded::new(context, &workbench, model, args.adapter.as_deref())?;
+    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), &args.server, cancel)?;
     let mut reports = Vec::new();
     for request in &requests {
         let report = scored(context, &loaded, &request.template, |who, sink| {
@@ -264,7 +303,8 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
-    let loaded = Loaded::new(context, workbench, model, Some(adapter).filter(|a| !a.is_empty()))?;
+    let adapter = Some(adapter).filter(|a| !a.is_empty());
+    let loaded = Loaded::new(context, workbench, (model, adapter), &args.server, cancel)?;
     let report = if done {
         workbench::finished_score(workbench, &record)?
     } else {
@@ -283,7 +323,15 @@ fn scored<T>(
     job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<T>,
 ) -> Result<T> {
     let template: Option<Template> = Some(template).filter(|t| !t.is_empty()).map(str::parse).transpose()?;
-    let Loaded { model, adapter } = loaded;
+    let bar = context.ui.bar(0, false);
+    let (model, adapter) = match loaded {
+        Loaded::Local { model, adapter } => (model, adapter),
+        Loaded::Server(model) => {
+            let report = workbench::with_remote_examinee(model, template, |who| job(who, &Bar(&bar)));
+            bar.finish_and_clear();
+            return report;
+        }
+    };
     if let (Some(asked), Some(trained)) = (template, adapter.as_ref().and_then(|a| a.template))
         && asked != trained
     {
@@ -293,7 +341,6 @@ fn scored<T>(
             "该适配器用模板 {trained} 训练，现在用 {asked} 提问"
         ));
     }
-    let bar = context.ui.bar(0, false);
     let report = workbench::with_examinee(model, adapter.as_ref(), template, |who| job(who, &Bar(&bar)));
     bar.finish_and_clear();
     report

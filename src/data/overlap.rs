@@ -233,7 +233,10 @@ impl Indexed {
                 let long = self.question.len() >= SHORTEST || self.question.len() + right.len() >= SHORTEST_NEAR;
                 long && has(right)
             }
-            None => self.question.len() >= SHORTEST && 2 * self.choices.iter().filter(|c| has(c)).count() >= self.choices.len(),
+            None => {
+                self.question.len() >= SHORTEST
+                    && 2 * self.choices.iter().filter(|c| has(c)).count() >= self.choices.len()
+            }
         }
     }
 }

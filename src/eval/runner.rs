@@ -13,12 +13,8 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// Items that are scored together and kept together. Their shared beginning is computed once, so more
-/// is faster; an interruption loses at most these, so fewer is safer. No subject of C-Eval has more.
-const BATCH: usize = 64;
-
 /// What a model made of one item.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ItemOutcome {
     /// Subject.
     pub subject: String,
@@ -99,7 +95,7 @@ pub fn run(
         }
         finished += part.items.len() - fresh.len();
         progress(finished);
-        for batch in fresh.chunks(BATCH) {
+        for batch in fresh.chunks(model.batch().max(1)) {
             if cancel.is_cancelled() {
                 return Err(interrupted());
             }

@@ -77,4 +77,9 @@ pub trait LanguageModel {
     fn prefilled(&self) -> u64 {
         0
     }
+    /// Requests that are best asked together: more share more work, fewer lose less when it fails half-way.
+    fn batch(&self) -> usize {
+        // No subject of C-Eval has more items.
+        64
+    }
 }

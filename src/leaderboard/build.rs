@@ -146,7 +146,9 @@ fn trained(run: &RunRecord, adapters: &[AdapterRecord]) -> Option<Key> {
 }
 
 fn empty_row(label: &str, scores: usize, losses: usize, ratings: usize) -> Row {
-    let (model, adapter) = label.split_once('+').unwrap_or((label, ""));
+    // The name of a server's model may hold a plus sign.
+    let parts = label.split_once('+').filter(|_| !label.contains("://"));
+    let (model, adapter) = parts.unwrap_or((label, ""));
     Row {
         name: label.to_owned(),
         model: model.to_owned(),

@@ -191,9 +191,10 @@ impl Block {
         }
     }
 
-    /// Bytes of the frozen weights in memory.
-    pub fn bytes(&self) -> usize {
-        self.linear.iter().map(Frozen::bytes).sum::<usize>() + 4 * (self.input_norm.len() + self.post_norm.len())
+    /// Bytes of the frozen weights in memory while training.
+    pub fn bytes_in_training(&self) -> usize {
+        self.linear.iter().map(Frozen::bytes_in_training).sum::<usize>()
+            + 4 * (self.input_norm.len() + self.post_norm.len())
     }
 
     /// Gives every adapted projection the magnitudes that leave the model as it is: the norms of the adapted rows.

@@ -182,10 +182,10 @@ impl Decoder {
         self.embedding.arithmetic()
     }
 
-    /// Bytes of the frozen weights in memory.
-    pub fn weight_bytes(&self) -> usize {
-        let matrices = self.embedding.bytes() + self.head.as_ref().map_or(0, Frozen::bytes);
-        matrices + self.blocks.iter().map(Block::bytes).sum::<usize>() + 4 * self.norm.len()
+    /// Bytes of the frozen weights in memory while training.
+    pub fn weight_bytes_in_training(&self) -> usize {
+        let matrices = self.embedding.bytes_in_training() + self.head.as_ref().map_or(0, Frozen::bytes_in_training);
+        matrices + self.blocks.iter().map(Block::bytes_in_training).sum::<usize>() + 4 * self.norm.len()
     }
 
     pub(super) fn embed(&self, ids: impl ExactSizeIterator<Item = u32>, lora: Option<&Lora>, x: &mut Vec<f32>) {

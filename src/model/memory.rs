@@ -88,7 +88,7 @@ impl MemoryEstimate {
         // Gradients of every query head in parts, and two blocks of scores a thread; see `ops::attention`.
         let attention = 4 * (3 * tokens * c.num_heads * c.head_dim + threads * 3 * 96 * longest);
         MemoryEstimate {
-            weights: decoder.weight_bytes(),
+            weights: decoder.weight_bytes_in_training(),
             adapter: 4 * lora.parameter_count() * 15,
             kept,
             buffers: 4 * tokens * buffer_floats(c) + attention,

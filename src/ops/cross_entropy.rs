@@ -1,9 +1,9 @@
 //! The output layer and its loss in one: logits exist for a few rows at a time, never for the batch.
 
-use super::bf16::Start;
 use super::elementwise::exp;
-use super::frozen::{Arithmetic, Frozen, Operand};
+use super::frozen::{Arithmetic, Frozen, Input, Operand};
 use super::matmul::{Threads, View, ViewMut, matmul};
+use super::packed::{Start, available};
 use super::simd::by_processor;
 use rayon::prelude::*;
 
@@ -138,16 +138,10 @@ pub fn linear_cross_entropy(
         }
         let Some(d_hidden) = d_hidden.as_deref_mut() else { continue };
         let d_hidden = &mut d_hidden[rows];
-        let operand = match head.arithmetic() {
-            Arithmetic::F32 => {
-                logits.par_chunks_mut(vocabulary).zip(targets).zip(&sums).for_each(|((row, target), lse)| {
-                    scaled_softmax(row, *lse as f32, scale);
-                    row[*target as usize] -= scale;
-                });
-                scratch.gradient.prepare(Arithmetic::F32, logits, n, vocabulary)
-            }
-            // The gradient is made where it is packed: it never exists in f32.
-            Arithmetic::Bf16 => scratch.gradient.prepare_with(n, vocabulary, |row, columns, out| {
+        let packed = matches!(head, Head::Frozen(weight) if available(weight.arithmetic()));
+        let operand = if packed {
+            // The gradient is made where it is packed: it never exists as a whole.
+            scratch.gradient.prepare_with(head.arithmetic(), n, vocabulary, |row, columns, out| {
                 let target = targets[row] as usize;
                 let (first, end) = (columns.start, columns.end);
                 out.copy_from_slice(&logits[row * vocabulary..][columns]);
@@ -155,7 +149,13 @@ pub fn linear_cross_entropy(
                 if (first..end).contains(&target) {
                     out[target - first] -= scale;
                 }
-            }),
+            })
+        } else {
+            logits.par_chunks_mut(vocabulary).zip(targets).zip(&sums).for_each(|((row, target), lse)| {
+                scaled_softmax(row, *lse as f32, scale);
+                row[*target as usize] -= scale;
+            });
+            Input::plain(logits, n)
         };
         match head {
             Head::Frozen(weight) => weight.backward(operand, d_hidden, Start::Zero),

@@ -2,9 +2,9 @@
 //! `y = (m ⊘ ‖W + s·B·A‖) ⊙ (x·Wᵀ + low·Bᵀ)`. As in the paper (its section 4.3) and in PEFT, the norm counts as a
 //! constant on the way back.
 
-use super::bf16::Start;
 use super::frozen::{Frozen, Operand};
 use super::lora::LoraPair;
+use super::packed::Start;
 use super::simd::by_processor;
 use rayon::prelude::*;
 

@@ -4,10 +4,10 @@
 //! once for the processor's kernel, or as the model's file has it (quantised or not), read block by block
 //! in every product (QLoRA, Dettmers et al. 2023).
 
-use super::bf16::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, right_panel_len};
 use super::elementwise::add_assign;
 use super::few_rows::{MOST_ROWS, few_rows, few_rows_stored};
 use super::matmul::{Threads, View, ViewMut, matmul};
+use super::packed::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, right_panel_len, steps};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -34,12 +34,12 @@ impl Arithmetic {
 
     /// Whether this processor has it.
     pub fn available(self) -> bool {
-        self == Arithmetic::F32 || bf16::available()
+        self == Arithmetic::F32 || packed::available(self)
     }
 
     /// The fastest that this processor has.
     pub fn fastest() -> Arithmetic {
-        if bf16::available() { Arithmetic::Bf16 } else { Arithmetic::F32 }
+        if packed::available(Arithmetic::Bf16) { Arithmetic::Bf16 } else { Arithmetic::F32 }
     }
 }
 
@@ -63,11 +63,12 @@ pub struct Frozen {
 }
 
 enum Storage {
-    F32(Vec<f32>),
-    /// Packed once, for either product: panels of outputs and panels of inputs.
+    /// Row-major f32, where there is no packed kernel.
+    Rows(Vec<f32>),
+    /// Packed once, for either product: panels of outputs, and panels of inputs when a backward first asks for them.
     Packed {
         by_output: Packed,
-        by_input: Packed,
+        by_input: OnceLock<Packed>,
     },
     Stored(Box<dyn StoredRows>),
 }
@@ -75,23 +76,23 @@ enum Storage {
 /// Right panels that lie one after another.
 struct Packed {
     words: Vec<u32>,
-    pairs: usize,
+    steps: usize,
 }
 
 /// A stretch of the common dimension of packed panels.
 struct Part<'a> {
     packed: &'a Packed,
-    pairs: Range<usize>,
+    steps: Range<usize>,
 }
 
 impl Panels for Part<'_> {
     fn panels(&self) -> usize {
-        self.packed.words.len() / right_panel_len(self.packed.pairs)
+        self.packed.words.len() / right_panel_len(self.packed.steps)
     }
 
-    fn panel<'a>(&'a self, index: usize, _: &'a mut bf16::Scratch) -> &'a [u32] {
-        let first = index * right_panel_len(self.packed.pairs);
-        &self.packed.words[first + right_panel_len(self.pairs.start)..first + right_panel_len(self.pairs.end)]
+    fn panel<'a>(&'a self, index: usize, _: &'a mut packed::Scratch) -> &'a [u32] {
+        let first = index * right_panel_len(self.packed.steps);
+        &self.packed.words[first + right_panel_len(self.steps.start)..first + right_panel_len(self.steps.end)]
     }
 }
 
@@ -100,20 +101,21 @@ struct ReadByOutput<'a> {
     rows: &'a dyn StoredRows,
     outputs: usize,
     inputs: usize,
+    arithmetic: Arithmetic,
 }
 
 impl Panels for ReadByOutput<'_> {
     fn panels(&self) -> usize {
-        self.outputs.div_ceil(bf16::COLS)
+        self.outputs.div_ceil(packed::COLS)
     }
 
-    fn panel<'a>(&'a self, index: usize, scratch: &'a mut bf16::Scratch) -> &'a [u32] {
-        let rows = index * bf16::COLS..((index + 1) * bf16::COLS).min(self.outputs);
+    fn panel<'a>(&'a self, index: usize, scratch: &'a mut packed::Scratch) -> &'a [u32] {
+        let rows = index * packed::COLS..((index + 1) * packed::COLS).min(self.outputs);
         let count = rows.len();
-        scratch.rows.resize(bf16::COLS * self.inputs, 0.0);
+        scratch.rows.resize(packed::COLS * self.inputs, 0.0);
         self.rows.read(rows, &mut scratch.rows[..count * self.inputs]);
-        scratch.words.resize(right_panel_len(self.inputs.div_ceil(2)), 0);
-        pack_right_rows(&mut scratch.words, &scratch.rows, count, self.inputs, self.inputs);
+        scratch.words.resize(right_panel_len(steps(self.arithmetic, self.inputs)), 0);
+        pack_right_rows(self.arithmetic, &mut scratch.words, &scratch.rows, count, self.inputs, self.inputs);
         &scratch.words
     }
 }
@@ -126,6 +128,13 @@ pub struct Input<'a> {
     packed: Option<&'a Left>,
 }
 
+impl<'a> Input<'a> {
+    /// `x` [n, width] as it lies, for a weight without a packed kernel.
+    pub fn plain(x: &'a [f32], n: usize) -> Input<'a> {
+        Input { values: x, rows: n, packed: None }
+    }
+}
+
 /// A buffer that prepares left operands.
 #[derive(Default)]
 pub struct Operand(Left);
@@ -133,31 +142,31 @@ pub struct Operand(Left);
 impl Operand {
     /// `x` [n, width], ready for products in `arithmetic`.
     pub fn prepare<'a>(&'a mut self, arithmetic: Arithmetic, x: &'a [f32], n: usize, width: usize) -> Input<'a> {
-        let packed = match arithmetic {
-            Arithmetic::F32 => None,
-            Arithmetic::Bf16 => {
-                self.0.pack(x, n, width);
-                Some(&self.0)
-            }
+        let packed = if packed::available(arithmetic) {
+            self.0.pack(arithmetic, x, n, width);
+            Some(&self.0)
+        } else {
+            None
         };
         Input { values: x, rows: n, packed }
     }
 
-    /// A bf16 operand whose rows `fill(row, columns, out)` writes, so that they never exist as a whole.
+    /// An operand for a packed kernel, which must be there, whose rows `fill(row, columns, out)` writes, so that they never exist as a whole.
     pub fn prepare_with(
         &mut self,
+        arithmetic: Arithmetic,
         n: usize,
         width: usize,
         fill: impl Fn(usize, Range<usize>, &mut [f32]) + Sync,
     ) -> Input<'_> {
-        self.0.pack_with(n, width, fill);
+        self.0.pack_with(arithmetic, n, width, fill);
         Input { values: &[], rows: n, packed: Some(&self.0) }
     }
 }
 
-/// Pairs of the common dimension that are worked through at a time: the panels of both operands stay in the
+/// Words of the common dimension that are worked through at a time: the panels of both operands stay in the
 /// second-level cache.
-const PAIRS_AT_ONCE: usize = 1024;
+const STEPS_AT_ONCE: usize = 1024;
 
 /// Rows of a stored weight that exist as f32 at a time.
 const ROWS_AT_ONCE: usize = 256;
@@ -167,16 +176,14 @@ impl Frozen {
     /// that the processor has `arithmetic`.
     pub fn new(weight: Vec<f32>, outputs: usize, inputs: usize, arithmetic: Arithmetic) -> Self {
         assert!(weight.len() == outputs * inputs, "weight does not have its shape");
-        let storage = match arithmetic {
-            Arithmetic::F32 => Storage::F32(weight),
-            Arithmetic::Bf16 => Storage::Packed {
-                by_output: Packed::of(outputs, inputs, |panel, first, count| {
-                    pack_right_rows(panel, &weight[first * inputs..], count, inputs, inputs);
-                }),
-                by_input: Packed::of(inputs, outputs, |panel, first, count| {
-                    pack_right_cols(panel, &weight[first..], count, outputs, inputs);
-                }),
-            },
+        let storage = if packed::available(arithmetic) {
+            let by_output = Packed::of(arithmetic, outputs, inputs, |panel, first, count| {
+                pack_right_rows(arithmetic, panel, &weight[first * inputs..], count, inputs, inputs);
+            });
+            Storage::Packed { by_output, by_input: OnceLock::new() }
+        } else {
+            assert!(arithmetic == Arithmetic::F32, "this processor does not multiply bf16");
+            Storage::Rows(weight)
         };
         Frozen { outputs, inputs, arithmetic, storage, row_squares: OnceLock::new() }
     }
@@ -201,11 +208,21 @@ impl Frozen {
         self.arithmetic
     }
 
+    /// Bytes that a training will hold: packed weights twice, once for either product.
+    pub fn bytes_in_training(&self) -> usize {
+        match &self.storage {
+            Storage::Packed { by_output, .. } => 8 * by_output.words.len(),
+            _ => self.bytes(),
+        }
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         match &self.storage {
-            Storage::F32(weight) => 4 * weight.len(),
-            Storage::Packed { by_output, by_input } => 4 * (by_output.words.len() + by_input.words.len()),
+            Storage::Rows(weight) => 4 * weight.len(),
+            Storage::Packed { by_output, by_input } => {
+                4 * (by_output.words.len() + by_input.get().map_or(0, |p| p.words.len()))
+            }
             Storage::Stored(rows) => rows.bytes(),
         }
     }
@@ -213,15 +230,24 @@ impl Frozen {
     /// Rows `rows` as f32, with the precision that they are held in.
     pub fn read(&self, rows: Range<usize>, out: &mut [f32]) {
         match &self.storage {
-            Storage::F32(weight) => out.copy_from_slice(&weight[rows.start * self.inputs..rows.end * self.inputs]),
+            Storage::Rows(weight) => out.copy_from_slice(&weight[rows.start * self.inputs..rows.end * self.inputs]),
             Storage::Packed { by_output, .. } => {
                 for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
-                    let panel = &by_output.words[row / bf16::COLS * right_panel_len(by_output.pairs)..];
-                    for (pair, out) in out.chunks_mut(2).enumerate() {
-                        let word = panel[pair * bf16::COLS + row % bf16::COLS];
-                        out[0] = f32::from_bits(word << 16);
-                        if let Some(second) = out.get_mut(1) {
-                            *second = f32::from_bits(word & 0xffff_0000);
+                    let panel = &by_output.words[row / packed::COLS * right_panel_len(by_output.steps)..];
+                    let word = |step: usize| panel[step * packed::COLS + row % packed::COLS];
+                    match self.arithmetic {
+                        Arithmetic::F32 => {
+                            for (step, out) in out.iter_mut().enumerate() {
+                                *out = f32::from_bits(word(step));
+                            }
+                        }
+                        Arithmetic::Bf16 => {
+                            for (step, out) in out.chunks_mut(2).enumerate() {
+                                out[0] = f32::from_bits(word(step) << 16);
+                                if let Some(second) = out.get_mut(1) {
+                                    *second = f32::from_bits(word(step) & 0xffff_0000);
+                                }
+                            }
                         }
                     }
                 }
@@ -248,10 +274,10 @@ impl Frozen {
         let n = x.rows;
         match (&self.storage, x.packed) {
             (Storage::Packed { by_output, .. }, Some(left)) => {
-                let part = Part { packed: by_output, pairs: 0..by_output.pairs };
-                bf16::product(left, 0..by_output.pairs, &part, y, self.outputs, start);
+                let part = Part { packed: by_output, steps: 0..by_output.steps };
+                packed::product(left, 0..by_output.steps, &part, y, self.outputs, start);
             }
-            (Storage::F32(weight), _) if n <= MOST_ROWS && !matches!(start, Start::Keep) => {
+            (Storage::Rows(weight), _) if n <= MOST_ROWS && !matches!(start, Start::Keep) => {
                 few_rows(weight, x.values, y, n, self.inputs);
                 add_from(y, start);
             }
@@ -261,8 +287,13 @@ impl Frozen {
                 add_from(y, start);
             }
             (Storage::Stored(rows), Some(left)) => {
-                let panels = ReadByOutput { rows: &**rows, outputs: self.outputs, inputs: self.inputs };
-                bf16::product(left, 0..left.pairs(), &panels, y, self.outputs, start);
+                let panels = ReadByOutput {
+                    rows: &**rows,
+                    outputs: self.outputs,
+                    inputs: self.inputs,
+                    arithmetic: self.arithmetic,
+                };
+                packed::product(left, 0..left.steps(), &panels, y, self.outputs, start);
             }
             (_, _) => {
                 let keep = begin(y, start);
@@ -285,23 +316,22 @@ impl Frozen {
         let n = dy.rows;
         match (&self.storage, dy.packed) {
             (Storage::Packed { by_input, .. }, Some(left)) => {
+                let by_input = by_input.get_or_init(|| self.pack_by_input());
                 let mut start = start;
-                for first in (0..by_input.pairs).step_by(PAIRS_AT_ONCE) {
-                    let pairs = first..(first + PAIRS_AT_ONCE).min(by_input.pairs);
-                    let part = Part { packed: by_input, pairs: pairs.clone() };
-                    bf16::product(left, pairs, &part, dx, self.inputs, start);
+                for first in (0..by_input.steps).step_by(STEPS_AT_ONCE) {
+                    let steps = first..(first + STEPS_AT_ONCE).min(by_input.steps);
+                    let part = Part { packed: by_input, steps: steps.clone() };
+                    packed::product(left, steps, &part, dx, self.inputs, start);
                     start = Start::Keep;
                 }
             }
             (Storage::Stored(_), Some(left)) => {
                 let mut start = start;
                 self.for_f32_rows(|first, rows, weight| {
-                    let packed = Packed::of(self.inputs, rows, |panel, column, count| {
-                        pack_right_cols(panel, &weight[column..], count, rows, self.inputs);
-                    });
-                    let part = Part { packed: &packed, pairs: 0..packed.pairs };
-                    let pairs = first / 2..first / 2 + packed.pairs;
-                    bf16::product(left, pairs, &part, dx, self.inputs, start);
+                    let panels = self.pack_columns(rows, weight);
+                    let part = Part { packed: &panels, steps: 0..panels.steps };
+                    let first = steps(self.arithmetic, first);
+                    packed::product(left, first..first + panels.steps, &part, dx, self.inputs, start);
                     start = Start::Keep;
                 });
             }
@@ -322,10 +352,24 @@ impl Frozen {
         }
     }
 
+    /// Panels of inputs over `rows` rows of the weight.
+    fn pack_columns(&self, rows: usize, weight: &[f32]) -> Packed {
+        Packed::of(self.arithmetic, self.inputs, rows, |panel, column, count| {
+            pack_right_cols(self.arithmetic, panel, &weight[column..], count, rows, self.inputs);
+        })
+    }
+
+    /// Panels of inputs over the whole weight, made from the panels of outputs; the numbers are the same.
+    fn pack_by_input(&self) -> Packed {
+        let mut whole = vec![0.0; self.outputs * self.inputs];
+        whole.par_chunks_mut(self.inputs).enumerate().for_each(|(row, out)| self.read(row..row + 1, out));
+        self.pack_columns(self.outputs, &whole)
+    }
+
     /// Calls `work(first row, rows, weight)` with all of the weight as f32: at once where it lies so, in blocks of
     /// [`ROWS_AT_ONCE`] rows where it must be read.
     fn for_f32_rows(&self, mut work: impl FnMut(usize, usize, &[f32])) {
-        if let Storage::F32(weight) = &self.storage {
+        if let Storage::Rows(weight) = &self.storage {
             return work(0, self.outputs, weight);
         }
         /// Rows that one task reads.
@@ -345,14 +389,19 @@ impl Frozen {
 
 impl Packed {
     /// Packs all panels of a right operand with `columns` columns and a common dimension of `common`.
-    fn of(columns: usize, common: usize, pack: impl Fn(&mut [u32], usize, usize) + Sync) -> Packed {
-        let pairs = common.div_ceil(2);
-        let mut words = vec![0; columns.div_ceil(bf16::COLS) * right_panel_len(pairs)];
-        words.par_chunks_mut(right_panel_len(pairs)).enumerate().for_each(|(i, panel)| {
-            let first = i * bf16::COLS;
-            pack(panel, first, bf16::COLS.min(columns - first));
+    fn of(
+        arithmetic: Arithmetic,
+        columns: usize,
+        common: usize,
+        pack: impl Fn(&mut [u32], usize, usize) + Sync,
+    ) -> Packed {
+        let steps = steps(arithmetic, common);
+        let mut words = vec![0; columns.div_ceil(packed::COLS) * right_panel_len(steps)];
+        words.par_chunks_mut(right_panel_len(steps)).enumerate().for_each(|(i, panel)| {
+            let first = i * packed::COLS;
+            pack(panel, first, packed::COLS.min(columns - first));
         });
-        Packed { words, pairs }
+        Packed { words, steps }
     }
 }
 

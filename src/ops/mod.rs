@@ -8,7 +8,6 @@
 //! The same forward functions serve training and inference.
 
 mod attention;
-mod bf16;
 mod buffer;
 mod cross_entropy;
 mod dora;
@@ -19,6 +18,7 @@ mod few_rows;
 mod frozen;
 mod lora;
 mod matmul;
+mod packed;
 pub mod quantised;
 mod rms_norm;
 mod rope;
@@ -26,7 +26,6 @@ mod simd;
 mod skinny;
 
 pub use attention::{Attended, HeadLayout, Qkv, Span, attention, attention_backward};
-pub use bf16::Start;
 pub use buffer::sized;
 pub use cross_entropy::{Head, HeadScratch, linear_cross_entropy, log_sum_exp};
 pub use dora::{adapted_norms, column_factors, magnitude_gradient, scale_columns};
@@ -36,5 +35,6 @@ pub use embedding_noise::EmbeddingNoise;
 pub use frozen::{Arithmetic, Frozen, Input, Operand, StoredRows};
 pub use lora::{LoraGradient, LoraPair, LoraScratch};
 pub use matmul::{Threads, View, ViewMut, matmul};
+pub use packed::Start;
 pub use rms_norm::{rms_norm, rms_norm_again, rms_norm_backward};
 pub use rope::{RopeTable, rope_scaled_frequencies};

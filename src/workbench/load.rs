@@ -1,12 +1,13 @@
 //! Models and adapters by the names that users give them.
 
-use super::{Workbench, models};
+use super::{RemoteContestant, Workbench, models};
 use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
 use crate::job::CancelToken;
 use crate::model::{Decoder, Lora, Tokenizer, WeightForm, adapter, open};
 use crate::prompt::{Message, Renderer, Role, Template};
+use crate::remote::{self, RemoteModel};
 use crate::tr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -99,19 +100,26 @@ impl Workbench {
         })
     }
 
-    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights.
+    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights. Models of
+    /// servers are treated as `server` says.
     ///
     /// # Errors
-    /// Those of loading.
+    /// Those of loading and of [`RemoteModel::connect`].
     pub fn contestants(
         &self,
         specs: &[&str],
         sampling: &Sampling,
+        server: &remote::Options,
         cancel: &CancelToken,
     ) -> Result<Vec<Box<dyn Contestant>>> {
         let mut models: Vec<LoadedModel> = Vec::new();
         let mut contestants: Vec<Box<dyn Contestant>> = Vec::with_capacity(specs.len());
         for spec in specs {
+            if remote::is_address(spec) {
+                let model = RemoteModel::connect(spec, server.clone())?;
+                contestants.push(Box::new(RemoteContestant::new(&model, sampling.clone(), cancel.clone())));
+                continue;
+            }
             // A path may hold a plus sign: what exists as a whole is a model.
             let (base, adapter) = match spec.rsplit_once('+') {
                 Some((base, adapter)) if !Path::new(spec).exists() => (base, Some(adapter)),

@@ -12,6 +12,7 @@ pub mod leaderboard;
 mod load;
 pub mod models;
 mod permute;
+mod remote;
 pub mod report;
 mod rescore;
 mod runs;
@@ -22,6 +23,7 @@ mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use permute::permute;
+pub use remote::{RemoteContestant, with_remote_examinee};
 pub use rescore::{RescoreNote, RescoreRequest, Rescored, rescore};
 pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{

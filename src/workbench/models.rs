@@ -20,6 +20,13 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// `NotFound` with what to do about it.
 pub fn resolve(bench: &Workbench, spec: &str) -> Result<PathBuf> {
+    if crate::remote::is_address(spec) {
+        return Err(Error::new(Kind::Unsupported, tr!("a server's model has no weights here", "服务器上的模型在本机没有权重"))
+            .hint(tr!(
+                "a server's model can be scored (`run`) and can battle (`arena battle`); for this name a model on this machine",
+                "服务器上的模型可以评测（`run`）和对战（`arena battle`）；此处请给出本机的模型"
+            )));
+    }
     let models = bench.settings.models();
     if let Some(entry) = catalogue::find(spec) {
         let path = models.join(&entry.name).join(&entry.file);

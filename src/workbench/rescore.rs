@@ -90,6 +90,17 @@ impl RescoreNote {
 pub fn rescore(workbench: &Workbench, id: &str, request: &RescoreRequest) -> Result<Rescored> {
     let run = scored_run(workbench, id)?;
     let before = finished_report(&run)?;
+    if request.rule == Rule::AccToken && crate::remote::is_address(&run.model) {
+        return Err(Error::new(
+            Kind::Unsupported,
+            tr!(
+                "{} was answered by a server: how it cuts text into tokens is not known",
+                "{} 由服务器作答：无法得知其分词方式",
+                run.id
+            ),
+        )
+        .hint(tr!("use --metric acc_norm or acc_bytes", "请用 --metric acc_norm 或 acc_bytes")));
+    }
     let asked = asked(&run)?;
     let outcomes = workbench.store.outcomes(&run.id)?;
     let held = request

@@ -6,6 +6,7 @@ use crate::eval::{self, Benchmark, ChatRenderer, ItemOutcome, Known, PlanRequest
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::prompt::{Message, Renderer, Template, Tokenize};
+use crate::remote::is_address;
 use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -281,12 +282,18 @@ impl Job<'_> {
         };
         let finished =
             eval::run(plan, known, self.who.model, self.who.tokenizer, &mut keep, &sinks, cancel).and_then(|scored| {
+                let mut numbers = eval::report(plan, &scored);
+                if is_address(&self.who.provenance.model) {
+                    // Which tokens a prompt has, the server alone knows.
+                    (numbers.prefill_tokens, numbers.context_tokens) =
+                        (self.who.model.prefilled(), self.who.model.prefilled());
+                }
                 let report = ScoreReport {
                     run: self.run.to_owned(),
                     model: self.who.provenance.model.clone(),
                     adapter: self.who.provenance.adapter.clone(),
                     template: self.template.to_owned(),
-                    report: eval::report(plan, &scored),
+                    report: numbers,
                     outcomes: scored.outcomes,
                 };
                 let result = serde_json::to_value(&report).map_err(|e| Error::internal(e.to_string()))?;

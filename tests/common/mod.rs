@@ -3,6 +3,7 @@
 
 pub mod gguf;
 pub mod http;
+pub mod openai;
 
 use linly_bench::config::Settings;
 use linly_bench::job::CancelToken;

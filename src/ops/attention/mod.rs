@@ -5,11 +5,12 @@
 //! query rows and thrown away; the backward makes them again from the kept log-sum-exp
 //! (Dao et al. 2022 describe the recomputation).
 
-mod bf16;
-mod exact;
+mod packed;
 mod softmax;
+mod strided;
 
 use super::frozen::Arithmetic;
+use super::packed::available;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -110,8 +111,8 @@ struct HeadGradient {
     dv: Vec<f32>,
 }
 
-/// Sequences shorter than this gain nothing from bf16: packing costs more than it saves.
-const SHORTEST_BF16: usize = 16;
+/// Shorter sequences gain nothing from packing: it costs more than it saves.
+const SHORTEST_PACKED: usize = 16;
 
 /// Attention of every sequence: `rows[s]` are the batch rows of sequence `s`, `past[s]` what lies before
 /// them (may be empty for all: then `past` may be an empty slice). Writes `out` [n, q_width] and, per row
@@ -131,10 +132,10 @@ pub fn attention(
         .map(|&(s, head)| {
             let past = past.get(s).map_or(&[][..], |past| &past[..]);
             let one = input.head(&rows[s], head);
-            if arithmetic == Arithmetic::Bf16 && past.is_empty() && one.len >= SHORTEST_BF16 {
-                bf16::attend(&one)
+            if past.is_empty() && one.len >= SHORTEST_PACKED && available(arithmetic) {
+                packed::attend(&one, arithmetic)
             } else {
-                exact::attend(&one, head / layout.group() * layout.head_dim, past)
+                strided::attend(&one, head / layout.group() * layout.head_dim, past)
             }
         })
         .collect();
@@ -175,10 +176,10 @@ pub fn attention_backward(
             let inner: Vec<f32> = (0..one.len)
                 .map(|i| softmax::dot_product(&forward.out[at + i * qw..][..hd], &d_out[i * qw..][..hd]))
                 .collect();
-            if arithmetic == Arithmetic::Bf16 && one.len >= SHORTEST_BF16 {
-                bf16::attend_backward(&one, d_out, &lse, &inner)
+            if one.len >= SHORTEST_PACKED && available(arithmetic) {
+                packed::attend_backward(&one, arithmetic, d_out, &lse, &inner)
             } else {
-                exact::attend_backward(&one, d_out, &lse, &inner)
+                strided::attend_backward(&one, d_out, &lse, &inner)
             }
         })
         .collect();

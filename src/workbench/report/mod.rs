@@ -168,6 +168,14 @@ impl Document {
 }
 
 fn named(name: &str, hash: &str) -> String {
+    if crate::remote::is_address(name) {
+        // The way its scores were found is part of the identity.
+        let way = hash.strip_prefix(name).unwrap_or_default();
+        return tr!(
+            "{name}{way}; a server: its weights could not be hashed",
+            "{name}{way}；服务器：无法计算其权重哈希"
+        );
+    }
     match hash.get(..12) {
         Some(short) if !name.is_empty() => format!("{name} ({short})"),
         _ => name.to_owned(),

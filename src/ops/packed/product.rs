@@ -3,6 +3,7 @@
 use super::available;
 use super::kernel::{COLS, ROWS, Target, tile};
 use super::pack::{Left, right_panel_len};
+use crate::ops::frozen::Arithmetic;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -51,21 +52,24 @@ impl Shared {
 }
 
 /// Multiply-adds below which a task is not worth its scheduling.
-const LEAST_WORK: usize = 1 << 19;
+const LEAST_WORK: usize = 1 << 18;
 
-/// `out = start + left[:, pairs]·right` on all cores: `out` is `[left.rows(), cols]`. `pairs` are the pairs of the left operand
+/// `out = start + left[:, steps]·right` on all cores: `out` is `[left.rows(), cols]`. `steps` are the words of the left operand
 /// that the right one has; others are left out (the common dimension is worked through in parts).
-pub fn product(left: &Left, pairs: Range<usize>, right: &impl Panels, out: &mut [f32], cols: usize, start: Start<'_>) {
+pub fn product(left: &Left, steps: Range<usize>, right: &impl Panels, out: &mut [f32], cols: usize, start: Start<'_>) {
     let rows = left.rows();
     assert!(
-        available() && out.len() >= rows * cols && right.panels() == cols.div_ceil(COLS) && pairs.end <= left.pairs()
+        available(left.arithmetic())
+            && out.len() >= rows * cols
+            && right.panels() == cols.div_ceil(COLS)
+            && steps.end <= left.steps()
     );
     if let Start::From(add) = start {
         assert!(add.len() >= rows * cols, "a result starts from a smaller matrix");
     }
     let shared = Shared(out.as_mut_ptr());
-    let work = rows.div_ceil(ROWS) * ROWS * COLS * 2 * pairs.len();
-    let count = pairs.len();
+    let work = rows.div_ceil(ROWS) * ROWS * COLS * steps.len();
+    let count = steps.len();
     (0..right.panels()).into_par_iter().with_min_len((LEAST_WORK / work.max(1)).max(1)).for_each_init(
         Scratch::default,
         |scratch, p| {
@@ -86,25 +90,26 @@ pub fn product(left: &Left, pairs: Range<usize>, right: &impl Panels, out: &mut 
                     cols: COLS.min(cols - p * COLS),
                     scale: 1.0,
                 };
-                let panel = &left.panel(i)[pairs.start * ROWS..pairs.end * ROWS];
+                let panel = &left.panel(i)[steps.start * ROWS..steps.end * ROWS];
                 // SAFETY: the operands' lengths are checked; the target lies in `out` (`start`), and no other
                 // task writes these columns.
-                unsafe { tile(count, panel.as_ptr(), words.as_ptr(), target) };
+                unsafe { tile(left.arithmetic(), count, panel.as_ptr(), words.as_ptr(), target) };
             }
         },
     );
 }
 
 /// `out = keep·out + scale × left·right` on the calling thread. `left` are panels of `rows` rows, `right` panels of `cols`
-/// columns, both with `pairs` pairs; panels of `right` begin `right_stride` words apart. `out` rows are `stride` apart.
+/// columns, both with `steps` words of the common dimension; panels of `right` begin `right_stride` words apart. `out` rows are `stride` apart.
 #[allow(clippy::too_many_arguments)]
 pub fn multiply(
+    arithmetic: Arithmetic,
     left: &[u32],
     rows: usize,
     right: &[u32],
     right_stride: usize,
     cols: usize,
-    pairs: usize,
+    steps: usize,
     out: &mut [f32],
     stride: usize,
     keep: bool,
@@ -114,8 +119,8 @@ pub fn multiply(
         return;
     }
     let panels = cols.div_ceil(COLS);
-    assert!(available() && left.len() >= rows.div_ceil(ROWS) * pairs * ROWS);
-    assert!(right.len() >= (panels - 1) * right_stride + pairs * COLS);
+    assert!(available(arithmetic) && left.len() >= rows.div_ceil(ROWS) * steps * ROWS);
+    assert!(right.len() >= (panels - 1) * right_stride + steps * COLS);
     assert!(out.len() >= (rows - 1) * stride + cols && stride >= cols);
     for p in 0..panels {
         for i in 0..rows.div_ceil(ROWS) {
@@ -129,7 +134,9 @@ pub fn multiply(
                 scale,
             };
             // SAFETY: lengths are checked above.
-            unsafe { tile(pairs, left[i * pairs * ROWS..].as_ptr(), right[p * right_stride..].as_ptr(), target) };
+            unsafe {
+                tile(arithmetic, steps, left[i * steps * ROWS..].as_ptr(), right[p * right_stride..].as_ptr(), target)
+            };
         }
     }
 }

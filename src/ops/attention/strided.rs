@@ -1,4 +1,4 @@
-//! Attention in f32.
+//! Attention in f32 on keys and values as they lie: behind cached spans, for few rows, and on processors without the packed kernel.
 
 use super::softmax::{exponentials, multiply_row, score_gradient};
 use super::{Head, HeadGradient, Span};

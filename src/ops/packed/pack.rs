@@ -1,16 +1,31 @@
-//! Packing: f32 numbers become pairs of bf16 in the kernel's order. Rounding is to nearest, ties to even.
+//! Packing: numbers move into the kernel's order; for bf16 they are rounded to nearest, ties to even.
 
-use super::super::buffer::sized;
 use super::available;
 use super::kernel::{COLS, ROWS};
+use crate::ops::buffer::sized;
+use crate::ops::frozen::Arithmetic;
 use rayon::prelude::*;
 
 /// A packed left operand. The buffer is kept and reused.
-#[derive(Default)]
 pub struct Left {
+    arithmetic: Arithmetic,
     words: Vec<u32>,
     rows: usize,
-    pairs: usize,
+    steps: usize,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Left { arithmetic: Arithmetic::F32, words: Vec::new(), rows: 0, steps: 0 }
+    }
+}
+
+/// Words for `k` numbers of the common dimension.
+pub fn steps(arithmetic: Arithmetic, k: usize) -> usize {
+    match arithmetic {
+        Arithmetic::F32 => k,
+        Arithmetic::Bf16 => k.div_ceil(2),
+    }
 }
 
 impl Left {
@@ -19,14 +34,19 @@ impl Left {
         self.rows
     }
 
-    /// Pairs of the common dimension.
-    pub fn pairs(&self) -> usize {
-        self.pairs
+    /// Words of the common dimension.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// In which numbers it is packed.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
     }
 
     /// Panel `i`: rows `i × ROWS` and following.
     pub fn panel(&self, i: usize) -> &[u32] {
-        let len = self.pairs * ROWS;
+        let len = self.steps * ROWS;
         &self.words[i * len..(i + 1) * len]
     }
 
@@ -35,36 +55,38 @@ impl Left {
         self.rows.div_ceil(ROWS)
     }
 
-    fn size(&mut self, rows: usize, k: usize) {
+    fn size(&mut self, arithmetic: Arithmetic, rows: usize, k: usize) {
+        self.arithmetic = arithmetic;
         self.rows = rows;
-        self.pairs = k.div_ceil(2);
-        sized(&mut self.words, rows.div_ceil(ROWS) * self.pairs * ROWS);
+        self.steps = steps(arithmetic, k);
+        sized(&mut self.words, rows.div_ceil(ROWS) * self.steps * ROWS);
     }
 
     /// Packs `x` [rows, k] on all cores.
-    pub fn pack(&mut self, x: &[f32], rows: usize, k: usize) {
+    pub fn pack(&mut self, arithmetic: Arithmetic, x: &[f32], rows: usize, k: usize) {
         assert!(x.len() >= rows * k, "left operand shorter than its shape");
-        self.size(rows, k);
-        let len = self.pairs * ROWS;
+        self.size(arithmetic, rows, k);
+        let len = self.steps * ROWS;
         if len == 0 {
             return;
         }
         self.words.par_chunks_mut(len).zip(x.par_chunks(ROWS * k)).for_each(|(panel, x)| {
-            pack_left(panel, x, x.len() / k, k, k);
+            pack_left(arithmetic, panel, x, x.len() / k, k, k);
         });
     }
 
     /// Packs rows that `fill(row, columns, out)` writes a stretch of columns at a time, so that they never exist as a whole.
     pub fn pack_with(
         &mut self,
+        arithmetic: Arithmetic,
         rows: usize,
         k: usize,
         fill: impl Fn(usize, std::ops::Range<usize>, &mut [f32]) + Sync,
     ) {
         /// Columns of a stretch: twelve rows of them stay in the second-level cache.
         const STRETCH: usize = 1024;
-        self.size(rows, k);
-        let len = self.pairs * ROWS;
+        self.size(arithmetic, rows, k);
+        let len = self.steps * ROWS;
         if len == 0 {
             return;
         }
@@ -78,61 +100,82 @@ impl Left {
                     for row in 0..here {
                         fill(first + row, start..start + width, &mut buffer[row * STRETCH..][..width]);
                     }
-                    pack_left(&mut panel[start / 2 * ROWS..], buffer, here, width, STRETCH);
+                    let at = steps(arithmetic, start) * ROWS;
+                    pack_left(arithmetic, &mut panel[at..], buffer, here, width, STRETCH);
                 }
             },
         );
     }
 }
 
-/// Words of a right panel with `pairs` pairs.
-pub fn right_panel_len(pairs: usize) -> usize {
-    pairs * COLS
+/// Words of a right panel with `steps` words of the common dimension.
+pub fn right_panel_len(steps: usize) -> usize {
+    steps * COLS
 }
 
 /// Packs up to [`ROWS`] rows of `k` elements, `stride` apart, into one left panel; missing rows become zeros.
-pub fn pack_left(panel: &mut [u32], x: &[f32], rows: usize, k: usize, stride: usize) {
-    assert!(available() && rows <= ROWS && panel.len() >= k.div_ceil(2) * ROWS);
+pub fn pack_left(arithmetic: Arithmetic, panel: &mut [u32], x: &[f32], rows: usize, k: usize, stride: usize) {
+    assert!(available(arithmetic) && rows <= ROWS && panel.len() >= steps(arithmetic, k) * ROWS);
     assert!(rows == 0 || x.len() >= (rows - 1) * stride + k, "left panel reads outside its slice");
     // SAFETY: the processor and all lengths are checked above.
-    unsafe { x86::transpose_pairs::<ROWS>(panel.as_mut_ptr(), x.as_ptr(), rows, k, stride) }
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => x86::transpose_numbers::<ROWS>(panel.as_mut_ptr(), x.as_ptr(), rows, k, stride),
+            Arithmetic::Bf16 => x86::transpose_pairs::<ROWS>(panel.as_mut_ptr(), x.as_ptr(), rows, k, stride),
+        }
+    }
 }
 
 /// Packs columns `0..rows` of `x` (`k` rows, `stride` apart) as the rows of a left operand: `xᵀ` [rows, k].
-pub fn pack_left_transposed(words: &mut [u32], x: &[f32], rows: usize, k: usize, stride: usize) {
-    let pairs = k.div_ceil(2);
-    assert!(available() && words.len() >= rows.div_ceil(ROWS) * pairs * ROWS);
+pub fn pack_left_transposed(
+    arithmetic: Arithmetic,
+    words: &mut [u32],
+    x: &[f32],
+    rows: usize,
+    k: usize,
+    stride: usize,
+) {
+    let steps = steps(arithmetic, k);
+    assert!(available(arithmetic) && words.len() >= rows.div_ceil(ROWS) * steps * ROWS);
     assert!(k == 0 || x.len() >= (k - 1) * stride + rows, "left operand reads outside its slice");
     for panel in 0..rows.div_ceil(ROWS) {
         let first = panel * ROWS;
         let here = ROWS.min(rows - first);
+        let (to, from) = (words[panel * steps * ROWS..].as_mut_ptr(), x[first..].as_ptr());
         // SAFETY: as above.
         unsafe {
-            x86::interleave_rows::<ROWS>(
-                words[panel * pairs * ROWS..].as_mut_ptr(),
-                x[first..].as_ptr(),
-                here,
-                k,
-                stride,
-            );
+            match arithmetic {
+                Arithmetic::F32 => x86::copy_rows::<ROWS>(to, from, here, k, stride),
+                Arithmetic::Bf16 => x86::interleave_rows::<ROWS>(to, from, here, k, stride),
+            }
         }
     }
 }
 
 /// Packs one right panel whose columns are rows of `x`: column c is `x[c × stride..][..k]`; at most [`COLS`] of them.
-pub fn pack_right_rows(panel: &mut [u32], x: &[f32], cols: usize, k: usize, stride: usize) {
-    assert!(available() && cols <= COLS && panel.len() >= k.div_ceil(2) * COLS);
+pub fn pack_right_rows(arithmetic: Arithmetic, panel: &mut [u32], x: &[f32], cols: usize, k: usize, stride: usize) {
+    assert!(available(arithmetic) && cols <= COLS && panel.len() >= steps(arithmetic, k) * COLS);
     assert!(cols == 0 || x.len() >= (cols - 1) * stride + k, "right panel reads outside its slice");
     // SAFETY: as above.
-    unsafe { x86::transpose_pairs::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride) }
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => x86::transpose_numbers::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride),
+            Arithmetic::Bf16 => x86::transpose_pairs::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride),
+        }
+    }
 }
 
 /// Packs one right panel from `k` rows of `x`, `stride` apart, of which it takes the first `cols` columns, at most [`COLS`].
-pub fn pack_right_cols(panel: &mut [u32], x: &[f32], cols: usize, k: usize, stride: usize) {
-    assert!(available() && cols <= COLS && panel.len() >= k.div_ceil(2) * COLS);
+pub fn pack_right_cols(arithmetic: Arithmetic, panel: &mut [u32], x: &[f32], cols: usize, k: usize, stride: usize) {
+    assert!(available(arithmetic) && cols <= COLS && panel.len() >= steps(arithmetic, k) * COLS);
     assert!(k == 0 || x.len() >= (k - 1) * stride + cols, "right panel reads outside its slice");
     // SAFETY: as above.
-    unsafe { x86::interleave_rows::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride) }
+    unsafe {
+        match arithmetic {
+            Arithmetic::F32 => x86::copy_rows::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride),
+            Arithmetic::Bf16 => x86::interleave_rows::<COLS>(panel.as_mut_ptr(), x.as_ptr(), cols, k, stride),
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -182,6 +225,63 @@ mod x86 {
                     unsafe {
                         _mm512_mask_storeu_epi32(out.add((start + pair) * WIDTH + block).cast(), lanes, *word);
                     }
+                }
+            }
+        }
+    }
+
+    /// `out[p × WIDTH + r]` = element p of row r, for `rows` ≤ WIDTH rows of `k` elements; zeros elsewhere.
+    ///
+    /// # Safety
+    /// AVX-512 F; `out` has `k × WIDTH` words, `x` every element named.
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn transpose_numbers<const WIDTH: usize>(
+        out: *mut u32,
+        x: *const f32,
+        rows: usize,
+        k: usize,
+        stride: usize,
+    ) {
+        for block in (0..WIDTH).step_by(16) {
+            let width = (WIDTH - block).min(16);
+            let here = rows.saturating_sub(block).min(width);
+            let lanes = ((1u32 << width) - 1) as __mmask16;
+            for start in (0..k).step_by(16) {
+                let count = (k - start).min(16);
+                let mask = ((1u32 << count) - 1) as __mmask16;
+                let mut words = [_mm512_setzero_si512(); 16];
+                for (row, word) in words.iter_mut().enumerate().take(here) {
+                    // SAFETY: the mask leaves out what lies behind the row's end.
+                    *word = unsafe {
+                        let from = x.add((block + row) * stride + start);
+                        _mm512_castps_si512(_mm512_maskz_loadu_ps(mask, from))
+                    };
+                }
+                transpose(&mut words);
+                for (step, word) in words.iter().enumerate().take(count) {
+                    // SAFETY: word `(start + step) × WIDTH + block + lane` lies in `out`.
+                    unsafe {
+                        _mm512_mask_storeu_epi32(out.add((start + step) * WIDTH + block).cast(), lanes, *word);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `out[p × WIDTH + c]` = element c of row p, for `cols` ≤ WIDTH columns of `k` rows; zeros elsewhere.
+    ///
+    /// # Safety
+    /// As [`transpose_numbers`].
+    #[target_feature(enable = "avx512f")]
+    pub unsafe fn copy_rows<const WIDTH: usize>(out: *mut u32, x: *const f32, cols: usize, k: usize, stride: usize) {
+        for step in 0..k {
+            for block in (0..WIDTH).step_by(16) {
+                let lanes = ((1u32 << (WIDTH - block).min(16)) - 1) as __mmask16;
+                let here = ((1u32 << cols.saturating_sub(block).min(16)) - 1) as __mmask16;
+                // SAFETY: the masks leave out columns that do not exist.
+                unsafe {
+                    let values = _mm512_maskz_loadu_ps(here, x.wrapping_add(step * stride + block));
+                    _mm512_mask_storeu_ps(out.add(step * WIDTH + block).cast(), lanes, values);
                 }
             }
         }
@@ -261,6 +361,14 @@ mod x86 {
     /// # Safety
     /// None needed: does nothing.
     pub unsafe fn transpose_pairs<const W: usize>(_: *mut u32, _: *const f32, _: usize, _: usize, _: usize) {}
+
+    /// # Safety
+    /// None needed: does nothing.
+    pub unsafe fn transpose_numbers<const W: usize>(_: *mut u32, _: *const f32, _: usize, _: usize, _: usize) {}
+
+    /// # Safety
+    /// None needed: does nothing.
+    pub unsafe fn copy_rows<const W: usize>(_: *mut u32, _: *const f32, _: usize, _: usize, _: usize) {}
 
     /// # Safety
     /// None needed: does nothing.
