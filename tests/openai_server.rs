@@ -11,6 +11,7 @@ use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Re
 use linly_bench::job::{CancelToken, Silent};
 use linly_bench::prompt::Tokenize;
 use linly_bench::remote::{Method, Options, PlainText, RemoteModel};
+use linly_bench::workbench::report::{ReportFormat, ReportRequest, run_report};
 use linly_bench::workbench::{
     Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee,
 };
@@ -121,7 +122,7 @@ fn the_numbers_are_those_of_the_same_model_on_this_machine() {
 
     let run = workbench.store.run(&there.run).unwrap();
     assert_eq!((&run.model, &run.model_hash), (&server.model(), &server.model()));
-    let markdown = linly_bench::workbench::run_report(&workbench, &there.run).unwrap();
+    let markdown = run_report(&workbench, &there.run, ReportFormat::Markdown, &ReportRequest::default()).unwrap();
     assert!(markdown.contains(&server.model()) && markdown.contains("could not be hashed"), "{markdown}");
     let out = linly(home.path(), &["leaderboard", "--format", "csv"]);
     assert!(String::from_utf8_lossy(&out.stdout).contains(&server.model()), "{out:?}");

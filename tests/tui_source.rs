@@ -26,7 +26,6 @@ fn outcomes_are_counted_by_subject_and_listed_in_the_order_of_their_numbers() {
         pred: "A".into(),
         gold: if correct { "A".into() } else { "B".into() },
         correct,
-        prompt_hash: String::new(),
         ..ItemOutcome::default()
     };
     let outcomes = [outcome("law", "10", true), outcome("law", "9", false), outcome("tax", "1", true)];

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::columns::{Align, columns};
+use super::data_check::{self, CheckArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
 use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
 use crate::error::Result;
@@ -43,6 +44,9 @@ enum DataCommand {
     /// Hold rows out for validation
     #[command(after_help = "Example:\n  linly-bench data split finance --val 0.1 --seed 2023")]
     Split(SplitArgs),
+    /// Look for items of benchmarks in a dataset
+    #[command(after_help = "Example:\n  linly-bench data check finance --against ceval,mmlu --data-dir DIR")]
+    Check(CheckArgs),
     /// Delete a dataset
     #[command(after_help = "Example:\n  linly-bench data delete finance")]
     Delete {
@@ -135,6 +139,7 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
         DataCommand::Show(args) => data_view::show(context, &args),
         DataCommand::Preview(args) => data_view::preview(context, &args),
         DataCommand::Split(args) => split(context, &args),
+        DataCommand::Check(args) => data_check::run(context, &args),
         DataCommand::Delete { name } => delete(context, &name),
     }
 }

@@ -1,14 +1,18 @@
-//! `linly-bench runs`: what was done, and two scores side by side.
+//! `linly-bench runs`: what was done, scores again by other rules, and documents.
 
 use super::Context;
 use super::columns::{Align, columns_cutting, model_label};
-use crate::error::{Error, Kind, Result};
-use crate::eval::Comparison;
+use super::compare::{self, CompareArgs};
+use super::score_view;
+use crate::data::SHARE;
+use crate::error::{Error, Result};
+use crate::eval::Rule;
 use crate::store::RunRecord;
 use crate::text::{one_line, wrap};
 use crate::tr;
-use crate::workbench;
-use clap::Subcommand;
+use crate::workbench::report::{ReportFormat, ReportRequest, reproduce, run_report};
+use crate::workbench::{RescoreRequest, ScoreReport, rescore, score_detail};
+use clap::{Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
 /// Look at runs and compare them
@@ -16,7 +20,8 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:
   linly-bench runs list
   linly-bench runs compare eval-20260101-120000-1a2b eval-20260101-130000-3c4d
-  linly-bench runs report eval-20260101-120000-1a2b -o report.md")]
+  linly-bench runs report eval-20260101-120000-1a2b -o report.html
+  linly-bench runs rescore eval-20260101-120000-1a2b --metric acc_norm")]
 pub struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -34,22 +39,76 @@ enum Verb {
     Show {
         /// Id of a run, or its beginning
         run: String,
+        #[command(flatten)]
+        leave_out: LeaveOut,
     },
-    /// Two scores of one benchmark, item by item
-    Compare {
-        /// Id of the first run
-        run_a: String,
-        /// Id of the second run
-        run_b: String,
-    },
-    /// A run as a Markdown document
+    /// Two scores of one benchmark, item by item; or two models over several benchmarks
+    #[command(after_help = "Examples:
+  linly-bench runs compare RUN_A RUN_B
+  linly-bench runs compare --adapter base --adapter jubaopen
+  linly-bench runs compare CEVAL_A CEVAL_B CMMLU_A CMMLU_B")]
+    Compare(CompareArgs),
+    /// A run as a document: Markdown, a page, a table of its items, or lm-evaluation-harness's results file
+    #[command(after_help = "Example:\n  linly-bench runs report RUN -o report.html --against RUN_B")]
     Report {
         /// Id of a run, or its beginning
         run: String,
-        /// The file to write (.md)
+        /// The file to write (.md, .html, .csv or .json)
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
+        /// Show where this second run parts from it
+        #[arg(long, value_name = "RUN")]
+        against: Option<String>,
+        #[command(flatten)]
+        leave_out: LeaveOut,
     },
+    /// A finished score by another rule or on fewer items, from the answers that were kept
+    #[command(
+        after_help = "Example:\n  linly-bench runs rescore RUN --metric acc_norm --subjects accountant,tax_accountant"
+    )]
+    Rescore {
+        /// Id of a run, or its beginning
+        run: String,
+        /// Which choice counts: the likeliest, or the likeliest per character, byte or token
+        #[arg(long, value_enum, default_value = "acc")]
+        metric: Metric,
+        /// Only these subjects
+        #[arg(long, value_name = "A,B", value_delimiter = ',')]
+        subjects: Vec<String>,
+        #[command(flatten)]
+        leave_out: LeaveOut,
+    },
+}
+
+/// Items that a dataset holds.
+#[derive(clap::Args)]
+struct LeaveOut {
+    /// Leave out the items that this dataset holds (see `data check`)
+    #[arg(long, value_name = "DATASET")]
+    without_contaminated: Option<String>,
+    /// Share of a question that a row must repeat to count as holding it
+    #[arg(long, value_name = "S", default_value_t = SHARE, value_parser = super::data_check::parse_share)]
+    share: f64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Metric {
+    Acc,
+    AccNorm,
+    AccBytes,
+    AccToken,
+}
+
+impl From<Metric> for Rule {
+    fn from(metric: Metric) -> Rule {
+        match metric {
+            Metric::Acc => Rule::Acc,
+            Metric::AccNorm => Rule::AccNorm,
+            Metric::AccBytes => Rule::AccBytes,
+            Metric::AccToken => Rule::AccToken,
+        }
+    }
 }
 
 /// Runs the command.
@@ -59,9 +118,17 @@ enum Verb {
 pub fn run(context: &Context, args: Args) -> Result<()> {
     match args.verb {
         Verb::List { kind } => list(context, kind.as_deref()),
-        Verb::Show { run } => show(context, &run),
-        Verb::Compare { run_a, run_b } => compare(context, &run_a, &run_b),
-        Verb::Report { run, output } => report(context, &run, &output),
+        Verb::Show { run, leave_out } => show(context, &run, leave_out),
+        Verb::Compare(args) => compare::run(context, &args),
+        Verb::Report { run, output, against, leave_out } => {
+            let LeaveOut { without_contaminated, share } = leave_out;
+            report(context, &run, &output, &ReportRequest { against, without_contaminated, share })
+        }
+        Verb::Rescore { run, metric, subjects, leave_out } => {
+            let LeaveOut { without_contaminated, share } = leave_out;
+            let request = RescoreRequest { rule: metric.into(), subjects, without_contaminated, share };
+            rescored(context, &run, &request)
+        }
     }
 }
 
@@ -106,27 +173,77 @@ fn list_row(run: &RunRecord) -> Vec<String> {
     ]
 }
 
-fn show(context: &Context, id: &str) -> Result<()> {
-    let workbench = context.workbench()?;
-    if context.ui.json {
-        context.ui.json_line(&workbench.store.run(id)?);
-    } else {
-        let text = crate::text::clean(&workbench::run_report(&workbench, id)?);
-        context.ui.line(text.trim_end());
+fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
+    let LeaveOut { without_contaminated, share } = leave_out;
+    if without_contaminated.is_some() {
+        let request = RescoreRequest { without_contaminated, share, ..RescoreRequest::default() };
+        return rescored(context, id, &request);
     }
+    let workbench = context.workbench()?;
+    let record = workbench.store.run(id)?;
+    let report = serde_json::from_value(record.result.clone()).ok().filter(|_| record.kind == "eval");
+    let Some(report) = report else {
+        if context.ui.json {
+            context.ui.json_line(&record);
+        } else {
+            let text = run_report(&workbench, &record.id, ReportFormat::Markdown, &ReportRequest::default())?;
+            context.ui.line(crate::text::clean(&text).trim_end());
+        }
+        return Ok(());
+    };
+    let detail = score_detail(&workbench.store.outcomes(&record.id)?, workbench.settings.seed);
+    let command = reproduce(&record, workbench.settings.data_dir.as_deref());
+    if context.ui.json {
+        let mut value = serde_json::to_value(&record).map_err(|e| Error::internal(e.to_string()))?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("detail".to_owned(), serde_json::json!(detail));
+            object.insert("command".to_owned(), serde_json::json!(command));
+        }
+        context.ui.json_line(&value);
+        return Ok(());
+    }
+    let permutations = record.result.get("permutations").and_then(|v| serde_json::from_value(v.clone()).ok());
+    let score = ScoreReport {
+        run: record.id.clone(),
+        model: record.model.clone(),
+        adapter: record.adapter.clone(),
+        template: record.template.clone(),
+        report,
+        outcomes: Vec::new(),
+    };
+    let mut lines = super::score_table::render(&score);
+    lines.extend(score_view::detail(detail.as_ref(), permutations.as_ref()));
+    lines.extend(command.map(|command| one_line(&tr!("again: {command}", "复现：{command}"))));
+    lines.iter().for_each(|line| context.ui.line(line));
     Ok(())
 }
 
-fn report(context: &Context, id: &str, output: &Path) -> Result<()> {
-    if output.extension().is_none_or(|e| e != "md") {
-        return Err(Error::new(
-            Kind::Unsupported,
-            tr!("{}: reports are Markdown only", "{}：报告只支持 Markdown", output.display()),
-        )
-        .hint(tr!("name a file that ends in .md", "请使用以 .md 结尾的文件名")));
-    }
+fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()> {
     let workbench = context.workbench()?;
-    let text = workbench::run_report(&workbench, id)?;
+    let rescored = rescore(&workbench, id, request)?;
+    if context.ui.json {
+        context.ui.json_line(&rescored);
+        return Ok(());
+    }
+    for line in wrap(&rescored.rescored.words(), 80) {
+        context.ui.line(&one_line(&line));
+    }
+    let score = ScoreReport {
+        run: rescored.run,
+        model: rescored.model,
+        adapter: rescored.adapter,
+        template: rescored.template,
+        report: rescored.report,
+        outcomes: Vec::new(),
+    };
+    super::score_table::render(&score).iter().for_each(|line| context.ui.line(line));
+    Ok(())
+}
+
+fn report(context: &Context, id: &str, output: &Path, request: &ReportRequest) -> Result<()> {
+    let format = ReportFormat::of(output)?;
+    let workbench = context.workbench()?;
+    let text = run_report(&workbench, id, format, request)?;
     std::fs::write(output, text).map_err(|e| Error::io(output, &e))?;
     if context.ui.json {
         context.ui.json_line(&serde_json::json!({"run": workbench.store.run(id)?.id, "file": output}));
@@ -134,94 +251,4 @@ fn report(context: &Context, id: &str, output: &Path) -> Result<()> {
         context.ui.note(&tr!("wrote {}", "已写入 {}", output.display()));
     }
     Ok(())
-}
-
-fn compare(context: &Context, a: &str, b: &str) -> Result<()> {
-    let workbench = context.workbench()?;
-    let (a, b, comparison) = workbench::compare_runs(&workbench, a, b)?;
-    if context.ui.json {
-        let mut value = serde_json::to_value(&comparison).map_err(|e| Error::internal(e.to_string()))?;
-        if let Some(object) = value.as_object_mut() {
-            object.insert("run_a".to_owned(), a.id.into());
-            object.insert("run_b".to_owned(), b.id.into());
-        }
-        context.ui.json_line(&value);
-    } else {
-        render(&a, &b, &comparison).iter().for_each(|line| context.ui.line(line));
-    }
-    Ok(())
-}
-
-/// Flips shown to people; `--json` has all.
-const SHOWN: usize = 20;
-
-fn render(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
-    let percent = |v: f64| format!("{:.2}", v * 100.0);
-    let header =
-        [(one_line(&a.task), Align::Left), (tr!("model", "模型"), Align::Left), ("acc %".to_owned(), Align::Right)];
-    let side = |mark: &str, run: &RunRecord, acc: f64| {
-        vec![format!("{mark} {}", run.id), model_label(&run.model, &run.adapter), percent(acc)]
-    };
-    let mut lines = columns_cutting(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
-    let [low, high] = c.ci95;
-    let mut remarks = Vec::new();
-    remarks.push(tr!(
-        "B - A: {:+.2} points, 95% interval [{:+.2}, {:+.2}], McNemar p = {:.4}, n = {}",
-        "B - A：{:+.2} 个百分点，95% 区间 [{:+.2}, {:+.2}]，McNemar p = {:.4}，n = {}",
-        c.difference * 100.0,
-        low * 100.0,
-        high * 100.0,
-        c.mcnemar_p,
-        c.n
-    ));
-    if c.is_indistinct() {
-        remarks.push(match c.items_needed {
-            Some(n) => tr!(
-                "not distinguishable at this n: a difference of this size needs about {n} items",
-                "在此题数下无法区分：这样大小的差异约需 {n} 题"
-            ),
-            None => tr!("not distinguishable at this n", "在此题数下无法区分"),
-        });
-    }
-    if c.prompts_differ > 0 {
-        remarks.push(tr!(
-            "{} of {} items were asked in different words (shots, preset or template): not the model alone differs",
-            "{} / {} 题的提示不同（示例数、预设或模板不同）：差异不只来自模型",
-            c.prompts_differ,
-            c.n
-        ));
-    }
-    if c.left_out > 0 {
-        remarks.push(tr!(
-            "{} answers have no partner in the other run and are left out",
-            "有 {} 个回答在另一次运行中没有对应题目，未计入",
-            c.left_out
-        ));
-    }
-    lines.push(String::new());
-    lines.extend(remarks.iter().flat_map(|remark| wrap(remark, 80)));
-    lines.push(String::new());
-    lines.push(tr!(
-        "flips: {} gained (only B right), {} lost (only A right)",
-        "翻转：新增正确 {}（仅 B 对），丢失 {}（仅 A 对）",
-        c.flips.gained,
-        c.flips.lost
-    ));
-    for flip in c.items.iter().take(SHOWN) {
-        let mark = if flip.flip == "gained" { '+' } else { '-' };
-        let line = tr!(
-            "{mark} {}/{}: A says {}, B says {}, right is {}",
-            "{mark} {}/{}：A 选 {}，B 选 {}，正确 {}",
-            flip.subject,
-            flip.id,
-            flip.pred_a,
-            flip.pred_b,
-            flip.gold
-        );
-        lines.push(format!("  {}", one_line(&line)));
-    }
-    if c.items.len() > SHOWN {
-        lines.push(tr!("  and {} more (--json lists all)", "  另有 {} 题（--json 列出全部）", c.items.len() - SHOWN));
-    }
-    lines
 }

@@ -5,6 +5,7 @@ mod example;
 mod fields;
 mod import;
 mod language;
+mod overlap;
 mod records;
 mod split;
 
@@ -12,4 +13,5 @@ pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use fields::FieldMap;
 pub use import::{Format, ImportOptions, Record, Reject, Row, read};
 pub use language::detect as detect_language;
+pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
 pub use split::{HoldOut, hold_out};

@@ -22,6 +22,16 @@ pub enum Answer {
     Text(String),
 }
 
+impl Answer {
+    /// The answer that was kept with an outcome.
+    pub fn kept(outcome: ItemOutcome) -> Answer {
+        match outcome.written {
+            Some(written) => Answer::Text(written.answer),
+            None => Answer::Loglikelihoods(outcome.loglikelihoods),
+        }
+    }
+}
+
 /// What a model wrote, and what was made of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {
@@ -33,13 +43,15 @@ pub struct Written {
     pub metrics: Ordered<f64>,
 }
 
-/// Tokens of a batch's contexts.
-#[derive(Clone, Copy, Debug, Default)]
+/// Tokens of a batch.
+#[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// All of them.
+    /// Those of the contexts.
     pub context: u64,
     /// Each beginning shared with the item before counted once.
     pub prefill: u64,
+    /// Tokens of each item's choices.
+    pub answers: Vec<Vec<usize>>,
 }
 
 /// Asks `items`; `done` hears how many are finished.
@@ -60,6 +72,7 @@ pub fn ask(
             let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
             counted.context = requests.iter().map(|r| r.context.len() as u64).sum();
             counted.prefill = prefill_tokens(&requests);
+            counted.answers = requests.iter().map(|r| r.continuations.iter().map(Vec::len).collect()).collect();
             let answers = model.loglikelihoods(&requests, done, cancel)?;
             Ok(answers.into_iter().map(Answer::Loglikelihoods).collect())
         }
@@ -135,6 +148,7 @@ pub fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, answer: &Answer) 
         choices: item.prompt.continuations.clone(),
         prompt_hash: item.hash.clone(),
         gold: item.gold.map_or_else(|| item.expected.text(), |gold| plan.label(gold)),
+        detail: item.detail(),
         ..ItemOutcome::default()
     };
     match (answer, &plan.asks) {

@@ -157,6 +157,11 @@ impl Benchmark {
         Benchmark { reference: definition.name.clone(), definition, data }
     }
 
+    /// Whether its data comes with the program.
+    pub fn is_embedded(&self) -> bool {
+        matches!(self.data, Data::Embedded)
+    }
+
     /// Whether its data was found.
     pub fn is_present(&self) -> bool {
         !matches!(self.data, Data::Missing(_))

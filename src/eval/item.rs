@@ -3,11 +3,12 @@
 use super::asking::Output;
 use super::benchmark::Benchmark;
 use super::definition::{AnswerForm, ChoiceColumns, Definition, Subject};
-use super::prompt::evaluate;
+use super::prompt::{evaluate, hex};
 use super::table::{self, Row};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 
 /// One question of a benchmark.
@@ -15,6 +16,8 @@ use std::collections::HashSet;
 pub struct Item {
     /// Identifies it within its subject.
     pub id: String,
+    /// The question as the file has it.
+    pub question: String,
     /// The texts of the choices.
     pub choices: Vec<String>,
     /// Index of the right choice; `None` without choices and in a split whose answers its authors keep.
@@ -31,6 +34,43 @@ impl Item {
     /// Whether it is known what is right.
     pub fn has_answer(&self) -> bool {
         self.gold.is_some() || !self.texts.is_empty()
+    }
+
+    /// SHA-256 over the question and the choices in the file's order, in hex: what the item is, whatever its number and
+    /// the wording of the prompt. White space at the ends does not count.
+    pub fn content(&self) -> String {
+        let mut hasher = Sha256::new();
+        for part in std::iter::once(&self.question).chain(&self.choices).map(|part| part.trim()) {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        hex(&hasher.finalize())
+    }
+
+    /// The item with its choices in another order: the one at `order[i]` comes to stand at i. Columns that a template
+    /// may use change with them.
+    pub fn reordered(&self, definition: &Definition, order: &[usize]) -> Item {
+        let mut item = self.clone();
+        item.choices = order.iter().filter_map(|from| self.choices.get(*from).cloned()).collect();
+        item.gold = self.gold.and_then(|gold| order.iter().position(|from| *from == gold));
+        match &definition.columns.choices {
+            None => {}
+            Some(ChoiceColumns::Each(names)) => {
+                for (to, from) in names.iter().zip(order) {
+                    let value = names.get(*from).and_then(|name| cell(&self.row, name)).cloned();
+                    if let (Some(target), Some(value)) = (cell_mut(&mut item.row, to), value) {
+                        *target = value;
+                    }
+                }
+            }
+            Some(ChoiceColumns::List(name)) => {
+                if let Some(Value::Array(list)) = cell_mut(&mut item.row, name) {
+                    let moved = order.iter().filter_map(|from| list.get(*from).cloned()).collect();
+                    *list = moved;
+                }
+            }
+        }
+        item
     }
 }
 
@@ -108,7 +148,13 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
         return Err(tr!("no `{name}`", "没有 `{name}`"));
     }
     let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
-    let mut item = Item { id: id.to_owned(), choices: Vec::new(), gold: None, texts: Vec::new(), category, row };
+    // Without a column of its own the whole row is the question.
+    let question = match &columns.question {
+        Some(name) => text(&row, name),
+        None => serde_json::to_string(&row).unwrap_or_default(),
+    };
+    let mut item =
+        Item { id: id.to_owned(), question, choices: Vec::new(), gold: None, texts: Vec::new(), category, row };
     if definition.output == Output::Choices {
         item.choices = choices(columns.choices.as_ref(), &item.row)?;
         item.gold = gold(definition, &item, labelled)?;
@@ -221,6 +267,21 @@ fn cell<'a>(row: &'a Row, name: &str) -> Option<&'a Value> {
             let (head, rest) = path.split_once('/').map_or((path, None), |(head, rest)| (head, Some(rest)));
             let value = row.get(head)?;
             rest.map_or(Some(value), |rest| value.pointer(&format!("/{rest}")))
+        }
+    }
+}
+
+/// [`cell`], to be changed.
+fn cell_mut<'a>(row: &'a mut Row, name: &str) -> Option<&'a mut Value> {
+    match name.strip_prefix('/') {
+        None => row.get_mut(name),
+        Some(path) => {
+            let (head, rest) = path.split_once('/').map_or((path, None), |(head, rest)| (head, Some(rest)));
+            let value = row.get_mut(head)?;
+            match rest {
+                None => Some(value),
+                Some(rest) => value.pointer_mut(&format!("/{rest}")),
+            }
         }
     }
 }

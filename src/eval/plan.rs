@@ -4,6 +4,7 @@
 use super::asking::{Asks, Mode, Reading, asking};
 use super::benchmark::Benchmark;
 use super::definition::{ChoiceStyle, Preset, Subject};
+use super::detail::ItemDetail;
 use super::item::{self, Item, Skipped};
 use super::metric::{Expected, MetricName};
 use super::prompt::{ChatRenderer, Prompt, Prompter, hex};
@@ -11,6 +12,9 @@ use super::shots::{FewshotSampler, ShotPool};
 use super::tatqa;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 /// What is asked of a benchmark.
@@ -34,6 +38,33 @@ pub struct PlanRequest {
     pub fewshot_sampler: Option<FewshotSampler>,
     /// Seed of a random sample; the definition's without.
     pub fewshot_seed: Option<u64>,
+    /// Shows the choices of every item in a random order.
+    pub shuffle: Option<Shuffle>,
+}
+
+/// Which random order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shuffle {
+    /// Seed.
+    pub seed: u64,
+    /// Number of the order, from 1.
+    pub round: u64,
+}
+
+impl Shuffle {
+    /// The order of `count` choices of an item: a function of seed, round and the item's name alone, so that it does not
+    /// depend on which other items are asked.
+    fn order(self, subject: &str, id: &str, count: usize) -> Vec<usize> {
+        let mut hasher = Sha256::new();
+        hasher.update(self.seed.to_le_bytes());
+        hasher.update(self.round.to_le_bytes());
+        hasher.update((subject.len() as u64).to_le_bytes());
+        hasher.update(subject);
+        hasher.update(id);
+        let mut order: Vec<usize> = (0..count).collect();
+        order.shuffle(&mut ChaCha8Rng::from_seed(hasher.finalize().into()));
+        order
+    }
 }
 
 /// A benchmark's prompts, ready to be scored.
@@ -83,6 +114,23 @@ pub struct PlannedItem {
     pub expected: Expected,
     /// Characters of each scored answer without its delimiter, for `acc_norm`.
     pub lengths: Vec<usize>,
+    /// [`Item::content`](item::Item::content).
+    pub content: String,
+    /// See [`ItemDetail::order`].
+    pub order: Vec<usize>,
+}
+
+impl PlannedItem {
+    /// What is kept of it; the tokens are known only when it was asked.
+    pub fn detail(&self) -> ItemDetail {
+        ItemDetail {
+            content: self.content.clone(),
+            category: self.category.clone(),
+            lengths: self.lengths.clone(),
+            tokens: Vec::new(),
+            order: self.order.clone(),
+        }
+    }
 }
 
 impl PlannedItem {
@@ -149,6 +197,9 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
         plan.skipped.extend(loaded.skipped);
         let mut items = Vec::with_capacity(loaded.items.len());
         for item in loaded.items.into_iter().take(request.limit.unwrap_or(usize::MAX)) {
+            let content = item.content();
+            let order = request.shuffle.map(|s| s.order(&subject.handle, &item.id, item.choices.len()));
+            let item = order.as_ref().map_or_else(|| item.clone(), |order| item.reordered(definition, order));
             let prompt = match &shared {
                 Some(opening) => prompter.prompt(opening, &item)?,
                 None => prompter.prompt(&prompter.open(&pool.draw(&item.id))?, &item)?,
@@ -165,6 +216,8 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
                 lengths,
                 id: item.id,
                 category: item.category,
+                content,
+                order: order.unwrap_or_default(),
             });
         }
         plan.subjects.push(PlannedSubject { subject, items });

@@ -137,6 +137,11 @@ impl Tally {
         ratio(right, n)
     }
 
+    /// The accuracy where anything was counted.
+    fn some_acc(&self) -> Option<f64> {
+        (!self.parts.is_empty()).then(|| self.acc())
+    }
+
     fn acc_macro(&self) -> f64 {
         self.parts.iter().map(|(_, right, n)| ratio(*right, *n)).sum::<f64>() / self.parts.len() as f64
     }
@@ -166,69 +171,124 @@ fn ratio(part: usize, whole: usize) -> f64 {
     part as f64 / whole as f64
 }
 
-/// Sums up what `scored` holds for `plan`.
-pub fn report(plan: &Plan, scored: &Scored) -> Report {
+/// A judged answer of an item whose right answer is known.
+#[derive(Clone, Debug)]
+pub(super) struct Judged<'a> {
+    /// The item's subject.
+    pub subject: &'a str,
+    /// The category it counts for; empty for none.
+    pub category: &'a str,
+    /// Whether it was right.
+    pub correct: bool,
+    /// Whether it was right by [`Report::acc_norm`]'s rule, where that says something else.
+    pub normed: Option<bool>,
+}
+
+/// The part of a report that comes from judged answers.
+#[derive(Clone, Debug)]
+pub(super) struct Totals {
+    pub acc: f64,
+    pub acc_stderr: Option<f64>,
+    pub acc_macro: f64,
+    pub acc_norm: Option<f64>,
+    pub categories: Ordered<CategoryScore>,
+    pub subsets: Ordered<CategoryScore>,
+    pub subjects: Ordered<SubjectScore>,
+}
+
+/// Sums `judged` up, which lies subject by subject. `subjects`: handle, title and category, in the order of the report;
+/// those without an answer are left out.
+pub(super) fn totals(
+    judged: &[Judged<'_>],
+    subjects: &[(String, String, String)],
+    subsets: &[(String, Vec<String>)],
+) -> Totals {
     let mut all = Tally::default();
     let mut normed = Tally::default();
     let mut categories: Vec<(String, Tally)> = Vec::new();
-    let mut subjects = Vec::new();
-    let mut outcomes = scored.outcomes.iter();
-    for part in &plan.subjects {
-        let handle = &part.subject.handle;
+    let mut scores = Vec::new();
+    for (handle, title, category) in subjects {
         let mut own = Tally::default();
         let mut own_normed = Tally::default();
-        let answered = part.items.iter().zip(outcomes.by_ref()).filter(|(item, _)| item.has_answer());
-        for (item, outcome) in answered {
-            let by_length = correct_by_length(item, &outcome.loglikelihoods);
+        for item in judged.iter().filter(|j| j.subject == handle) {
             for tally in [&mut all, &mut own] {
-                tally.add(handle, outcome.correct);
+                tally.add(handle, item.correct);
             }
-            for tally in [&mut normed, &mut own_normed] {
-                tally.add(handle, by_length);
+            if let Some(correct) = item.normed {
+                for tally in [&mut normed, &mut own_normed] {
+                    tally.add(handle, correct);
+                }
             }
             if !item.category.is_empty() {
-                let known = categories.iter().position(|(name, _)| *name == item.category).unwrap_or_else(|| {
-                    categories.push((item.category.clone(), Tally::default()));
+                let known = categories.iter().position(|(name, _)| name == item.category).unwrap_or_else(|| {
+                    categories.push((item.category.to_owned(), Tally::default()));
                     categories.len() - 1
                 });
                 if let Some((_, tally)) = categories.get_mut(known) {
-                    tally.add(handle, outcome.correct);
+                    tally.add(handle, item.correct);
                 }
             }
         }
-        let score = SubjectScore {
-            n: own.counts().1,
-            acc: own.acc(),
-            stderr: own.stderr(),
-            acc_norm: plan.scores_texts().then(|| own_normed.acc()),
-            title: part.subject.title.clone(),
-            category: part.subject.category.clone(),
-        };
-        if score.n > 0 {
-            subjects.push((handle.clone(), score));
+        if own.counts().1 > 0 {
+            let score = SubjectScore {
+                n: own.counts().1,
+                acc: own.acc(),
+                stderr: own.stderr(),
+                acc_norm: own_normed.some_acc(),
+                title: title.clone(),
+                category: category.clone(),
+            };
+            scores.push((handle.clone(), score));
         }
     }
-    let subsets = plan
-        .subsets
+    let subsets = subsets
         .iter()
         .map(|(name, members)| {
             let parts = all.parts.iter().filter(|(handle, _, _)| members.contains(handle)).cloned().collect();
             (name.clone(), Tally { parts })
         })
         .filter(|(_, tally)| !tally.parts.is_empty());
+    Totals {
+        acc: all.acc(),
+        acc_stderr: all.stderr(),
+        acc_macro: all.acc_macro(),
+        acc_norm: normed.some_acc(),
+        categories: Ordered(categories.iter().map(|(name, tally)| (name.clone(), tally.score())).collect()),
+        subsets: Ordered(subsets.map(|(name, tally)| (name, tally.score())).collect()),
+        subjects: Ordered(scores),
+    }
+}
+
+/// Sums up what `scored` holds for `plan`.
+pub fn report(plan: &Plan, scored: &Scored) -> Report {
+    let mut outcomes = scored.outcomes.iter();
+    let mut judged = Vec::new();
+    for part in &plan.subjects {
+        let answered = part.items.iter().zip(outcomes.by_ref()).filter(|(item, _)| item.has_answer());
+        judged.extend(answered.map(|(item, outcome)| Judged {
+            subject: &part.subject.handle,
+            category: &item.category,
+            correct: outcome.correct,
+            normed: plan.scores_texts().then(|| correct_by_length(item, &outcome.loglikelihoods)),
+        }));
+    }
+    let subjects: Vec<_> = plan.subjects.iter().map(|p| &p.subject).collect();
+    let subjects: Vec<_> = subjects.iter().map(|s| (s.handle.clone(), s.title.clone(), s.category.clone())).collect();
+    let Totals { acc, acc_stderr, acc_macro, acc_norm, categories, subsets, subjects } =
+        totals(&judged, &subjects, &plan.subsets);
     Report {
         task: plan.task.clone(),
         preset: plan.preset.name.clone(),
         summary: summary(plan, &scored.outcomes),
         shots: plan.shots,
         n: scored.outcomes.len(),
-        acc: all.acc(),
-        acc_stderr: all.stderr(),
-        acc_macro: all.acc_macro(),
-        acc_norm: plan.scores_texts().then(|| normed.acc()),
-        categories: Ordered(categories.iter().map(|(name, tally)| (name.clone(), tally.score())).collect()),
-        subsets: Ordered(subsets.map(|(name, tally)| (name, tally.score())).collect()),
-        subjects: Ordered(subjects),
+        acc,
+        acc_stderr,
+        acc_macro,
+        acc_norm,
+        categories,
+        subsets,
+        subjects,
         prompt_hash: plan.prompt_hash(),
         items_per_second: if scored.seconds > 0.0 { scored.fresh as f64 / scored.seconds } else { 0.0 },
         prefill_tokens: scored.prefill_tokens,

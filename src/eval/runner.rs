@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Counted, Written, ask, outcome};
 use super::asking::{Asks, Mode};
+use super::detail::ItemDetail;
 use super::plan::{Plan, PlannedItem};
 use crate::error::{Error, Kind, Result};
 use crate::infer::LanguageModel;
@@ -43,6 +44,9 @@ pub struct ItemOutcome {
     /// [`Asks::stamp`] of [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
+    /// What re-scoring and pairing need.
+    #[serde(skip)]
+    pub detail: ItemDetail,
 }
 
 /// What a run gave.
@@ -120,11 +124,15 @@ pub fn run(
             if answers.len() != items.len() {
                 return Err(Error::internal(format!("{} answers for {} requests", answers.len(), items.len())));
             }
-            let outcomes = items
+            let mut outcomes = items
                 .iter()
                 .zip(&answers)
                 .map(|(item, answer)| outcome(plan, handle, item, answer))
                 .collect::<Result<Vec<_>>>()?;
+            // Only what is stored says how many tokens an answer has: an item from before an interruption is not encoded.
+            for (outcome, tokens) in outcomes.iter_mut().zip(counted.answers) {
+                outcome.detail.tokens = tokens;
+            }
             keep(&outcomes)?;
             for (i, answer) in batch.iter().zip(answers) {
                 if let Some(slot) = found.get_mut(*i) {

@@ -49,14 +49,25 @@ pub fn summary(plan: &Plan, outcomes: &[ItemOutcome]) -> Summary {
         Asks::Choices => Summary { mode, unanswered: None, metrics: none() },
         Asks::Rolling(_) => Summary { mode, unanswered: None, metrics: rolling::summary(outcomes) },
         Asks::Written(_) => {
-            let unanswered = outcomes.iter().filter(|o| o.pred.is_empty()).count();
-            Summary { mode, unanswered: Some(unanswered), metrics: written(outcomes) }
+            let all: Vec<&ItemOutcome> = outcomes.iter().collect();
+            Summary { mode, unanswered: Some(0), metrics: none() }.of(&all)
         }
     }
 }
 
+impl Summary {
+    /// The same for other outcomes of the mode.
+    pub fn of(&self, outcomes: &[&ItemOutcome]) -> Summary {
+        if self.unanswered.is_none() {
+            return self.clone();
+        }
+        let unanswered = outcomes.iter().filter(|o| o.pred.is_empty()).count();
+        Summary { mode: self.mode, unanswered: Some(unanswered), metrics: written(outcomes) }
+    }
+}
+
 /// The metrics of written answers. Items whose right answer nobody knows have none.
-fn written(outcomes: &[ItemOutcome]) -> Ordered<MetricScore> {
+fn written(outcomes: &[&ItemOutcome]) -> Ordered<MetricScore> {
     let judged: Vec<_> = outcomes.iter().filter(|o| !o.gold.is_empty()).filter_map(|o| o.written.as_ref()).collect();
     let names: Vec<&String> =
         judged.first().map(|w| w.metrics.0.iter().map(|(name, _)| name).collect()).unwrap_or_default();

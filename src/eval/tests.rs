@@ -419,9 +419,6 @@ fn outcomes(right: &[bool], prompt_hash: &str) -> Vec<ItemOutcome> {
         .map(|(i, &correct)| ItemOutcome {
             subject: "s".into(),
             id: i.to_string(),
-            prompt: String::new(),
-            choices: vec![],
-            loglikelihoods: vec![],
             pred: if correct { "A" } else { "B" }.into(),
             gold: "A".into(),
             correct,

@@ -14,11 +14,17 @@ impl Store {
         let written = |o: &ItemOutcome| {
             o.written.as_ref().map(serde_json::to_string).transpose().map_err(|e| Error::internal(e.to_string()))
         };
-        let rows = outcomes.iter().map(|o| Ok((o, json(&o.choices)?, written(o)?))).collect::<Result<Vec<_>>>()?;
+        let rows = outcomes
+            .iter()
+            .map(|o| Ok((o, json(&o.choices)?, detail_json(o)?, written(o)?)))
+            .collect::<Result<Vec<_>>>()?;
         self.wait(async {
             let mut transaction = self.pool.begin().await?;
-            for (o, choices, written) in &rows {
-                sqlx::query("INSERT OR REPLACE INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
+            for (o, choices, detail, written) in &rows {
+                sqlx::query(
+                    "INSERT OR REPLACE INTO outcomes (run_id, task, subject, item, prompt, prompt_hash, choices, loglikelihoods,
+                     pred, gold, correct, detail, mode, written) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                )
                     .bind(run)
                     .bind(task)
                     .bind(&o.subject)
@@ -30,6 +36,7 @@ impl Store {
                     .bind(&o.pred)
                     .bind(&o.gold)
                     .bind(o.correct)
+                    .bind(detail)
                     .bind(o.mode.name())
                     .bind(written)
                     .execute(&mut *transaction)
@@ -39,22 +46,54 @@ impl Store {
         })
     }
 
-    /// The outcomes of a run, by subject and item.
+    /// The outcomes of a run, by subject and item; those of shuffled choices are not among them.
     pub fn outcomes(&self, run: &str) -> Result<Vec<ItemOutcome>> {
         let rows = self.wait(
-            sqlx::query("SELECT * FROM outcomes WHERE run_id = ? ORDER BY task, subject, item")
+            sqlx::query("SELECT * FROM outcomes WHERE run_id = ? AND NOT instr(task, ?) ORDER BY task, subject, item")
                 .bind(run)
+                .bind(SHUFFLED)
                 .fetch_all(&self.pool),
         )?;
         Ok(rows.iter().map(outcome).collect())
     }
 
-    /// How many outcomes a run has.
+    /// The outcomes of a run whose choices were shown in the random order number `round`, by subject and item.
+    pub fn shuffled_outcomes(&self, run: &str, task: &str, round: u64) -> Result<Vec<ItemOutcome>> {
+        let rows = self.wait(
+            sqlx::query("SELECT * FROM outcomes WHERE run_id = ? AND task = ? ORDER BY subject, item")
+                .bind(run)
+                .bind(shuffled_key(task, round))
+                .fetch_all(&self.pool),
+        )?;
+        Ok(rows.iter().map(outcome).collect())
+    }
+
+    /// Keeps outcomes of the random order number `round`, beside those of the file's order.
+    pub fn put_shuffled_outcomes(&self, run: &str, task: &str, round: u64, outcomes: &[ItemOutcome]) -> Result<()> {
+        self.put_outcomes(run, &shuffled_key(task, round), outcomes)
+    }
+
+    /// How many outcomes a run has in the file's order of choices.
     pub fn count_outcomes(&self, run: &str) -> Result<u64> {
-        let row = self
-            .wait(sqlx::query("SELECT count(*) AS n FROM outcomes WHERE run_id = ?").bind(run).fetch_one(&self.pool))?;
+        let row = self.wait(
+            sqlx::query("SELECT count(*) AS n FROM outcomes WHERE run_id = ? AND NOT instr(task, ?)")
+                .bind(run)
+                .bind(SHUFFLED)
+                .fetch_one(&self.pool),
+        )?;
         Ok(row.get::<i64, _>("n").unsigned_abs())
     }
+}
+
+/// Marks the task of outcomes whose choices were shuffled. No benchmark has it in its name.
+const SHUFFLED: &str = "#order-";
+
+fn shuffled_key(task: &str, round: u64) -> String {
+    format!("{task}{SHUFFLED}{round}")
+}
+
+fn detail_json(outcome: &ItemOutcome) -> Result<String> {
+    serde_json::to_string(&outcome.detail).map_err(|e| Error::internal(e.to_string()))
 }
 
 fn outcome(row: &SqliteRow) -> ItemOutcome {
@@ -71,6 +110,7 @@ fn outcome(row: &SqliteRow) -> ItemOutcome {
         mode: serde_json::from_value(text("mode").into()).unwrap_or_default(),
         written: row.get::<Option<String>, _>("written").and_then(|w| serde_json::from_str(&w).ok()),
         prompt_hash: text("prompt_hash"),
+        detail: serde_json::from_str(&text("detail")).unwrap_or_default(),
     }
 }
 
@@ -91,7 +131,7 @@ fn read_numbers(text: &str) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::{Mode, Ordered, Written};
+    use crate::eval::{ItemDetail, Mode, Ordered, Written};
     use crate::store::NewRun;
 
     #[test]
@@ -116,6 +156,12 @@ mod tests {
             gold: "B".into(),
             correct: false,
             prompt_hash: "h".into(),
+            detail: ItemDetail {
+                content: "c".into(),
+                lengths: vec![1, 1],
+                tokens: vec![2, 3],
+                ..ItemDetail::default()
+            },
             ..ItemOutcome::default()
         };
         let written = Written {
@@ -129,5 +175,12 @@ mod tests {
         assert_eq!(store.outcomes(&run).unwrap(), [one, two]);
         assert_eq!(store.count_outcomes(&run).unwrap(), 2);
         assert!(store.outcomes("other").unwrap().is_empty());
+        // Shuffled ones stand beside them and do not count as the run's own.
+        let kept = store.outcomes(&run).unwrap();
+        let turned = ItemOutcome { pred: "B".into(), ..kept[0].clone() };
+        store.put_shuffled_outcomes(&run, "t", 1, std::slice::from_ref(&turned)).unwrap();
+        assert_eq!((store.outcomes(&run).unwrap(), store.count_outcomes(&run).unwrap()), (kept, 2));
+        assert_eq!(store.shuffled_outcomes(&run, "t", 1).unwrap(), [turned]);
+        assert!(store.shuffled_outcomes(&run, "t", 2).unwrap().is_empty());
     }
 }

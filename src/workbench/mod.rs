@@ -4,13 +4,18 @@
 pub mod arena;
 pub mod bench;
 pub mod bench_infer;
+pub mod contamination;
 pub mod data;
 pub mod demo;
 pub mod evals;
+pub mod family;
 pub mod leaderboard;
 mod load;
 pub mod models;
+mod permute;
 mod remote;
+pub mod report;
+mod rescore;
 mod runs;
 mod samples;
 mod score;
@@ -18,11 +23,13 @@ pub mod train;
 mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
+pub use permute::permute;
 pub use remote::{RemoteContestant, with_remote_examinee};
-pub use runs::{compare_runs, run_report};
+pub use rescore::{RescoreNote, RescoreRequest, Rescored, rescore};
+pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{
-    Examinee, How, Provenance, ScoreReport, ScoreRequest, check_score, reads_probabilities, resumable, resume_score,
-    score, with_examinee,
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_probabilities,
+    resumable, resume_score, score, with_examinee,
 };
 
 use crate::config::Settings;

@@ -1,11 +1,11 @@
-//! Looking at finished runs: two side by side, and one as a document.
+//! Looking at finished runs: one in figures, two side by side.
 
 use super::Workbench;
 use crate::error::{Error, Kind, Result};
-use crate::eval::{Comparison, Report, compare_outcomes};
+use crate::eval::{Calibration, Comparison, ItemOutcome, calibration, compare_outcomes, gold_position, statistics};
 use crate::store::RunRecord;
 use crate::tr;
-use std::fmt::Write;
+use serde::Serialize;
 
 /// Compares the benchmark runs `a` and `b` (ids or beginnings of ids) item by item.
 ///
@@ -28,7 +28,7 @@ pub fn compare_runs(workbench: &Workbench, a: &str, b: &str) -> Result<(RunRecor
     Ok((a, b, comparison))
 }
 
-fn scored_run(workbench: &Workbench, id: &str) -> Result<RunRecord> {
+pub(super) fn scored_run(workbench: &Workbench, id: &str) -> Result<RunRecord> {
     let run = workbench.store.run(id)?;
     if run.kind == "eval" {
         return Ok(run);
@@ -37,99 +37,45 @@ fn scored_run(workbench: &Workbench, id: &str) -> Result<RunRecord> {
         .hint(tr!("`linly-bench runs list` shows the kinds", "用 `linly-bench runs list` 查看类型")))
 }
 
-/// The run `id` as a Markdown document: what was asked, of whom, and what came out.
-///
-/// # Errors
-/// `NotFound` for an unknown run.
-pub fn run_report(workbench: &Workbench, id: &str) -> Result<String> {
-    let run = workbench.store.run(id)?;
-    let mut out = format!("# {}\n\n", run.id);
-    let mut facts = vec![
-        (tr!("kind", "类型"), run.kind.clone()),
-        (tr!("status", "状态"), run.status.as_str().to_owned()),
-        (tr!("model", "模型"), named(&run.model, &run.model_hash)),
-        (tr!("adapter", "适配器"), named(&run.adapter, &run.adapter_hash)),
-        (tr!("dataset", "数据集"), named(&run.dataset, &run.dataset_version)),
-        (tr!("benchmark", "基准"), run.task.clone()),
-        (tr!("template", "模板"), run.template.clone()),
-        (tr!("program", "程序"), run.code_version.clone()),
-        (tr!("started", "开始"), run.started.clone()),
-        (tr!("finished", "结束"), run.finished.clone().unwrap_or_default()),
-    ];
-    facts.retain(|(_, value)| !value.is_empty());
-    table(&mut out, &["", ""], facts.iter().map(|(name, value)| vec![name.clone(), value.clone()]));
-    match serde_json::from_value::<Report>(run.result.clone()) {
-        Ok(report) => scores(&mut out, &report),
-        Err(_) if run.result.is_null() => {}
-        Err(_) => json_block(&mut out, &tr!("Result", "结果"), &run.result),
-    }
-    if !run.error.is_null() {
-        json_block(&mut out, &tr!("Error", "错误"), &run.error);
-    }
-    json_block(&mut out, &tr!("What was asked for", "请求"), &run.config);
-    Ok(out)
+/// How sure a score is and how the answers lie, from the kept outcomes of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScoreDetail {
+    /// Items with a known answer.
+    pub n: usize,
+    /// Wilson's 95% interval of the micro average.
+    pub wilson95: [f64; 2],
+    /// Bootstrap 95% interval of the micro average (percentiles of 10,000 seeded resamples).
+    pub bootstrap95: [f64; 2],
+    /// Where answers have probabilities.
+    pub calibration: Option<Calibration>,
+    /// How often the choice at each position was taken.
+    pub chosen_positions: Vec<usize>,
+    /// How often the right choice stood at each position.
+    pub gold_positions: Vec<usize>,
 }
 
-fn named(name: &str, hash: &str) -> String {
-    if crate::remote::is_address(name) {
-        // The way its scores were found is part of the identity.
-        let way = hash.strip_prefix(name).unwrap_or_default();
-        return tr!(
-            "{name}{way}; a server: its weights could not be hashed",
-            "{name}{way}；服务器：无法计算其权重哈希"
-        );
+/// The detail of `outcomes`; `None` without an item whose answer is known.
+pub fn score_detail(outcomes: &[ItemOutcome], seed: u64) -> Option<ScoreDetail> {
+    let known: Vec<&ItemOutcome> = outcomes.iter().filter(|o| !o.gold.is_empty()).collect();
+    let values: Vec<f64> = known.iter().map(|o| f64::from(u8::from(o.correct))).collect();
+    let right = known.iter().filter(|o| o.correct).count();
+    let bootstrap95 = statistics::bootstrap_mean(&values, statistics::ROUNDS, 0.95, seed)?;
+    let places = known.iter().map(|o| o.loglikelihoods.len()).max().unwrap_or(0);
+    let (mut chosen_positions, mut gold_positions) = (vec![0; places], vec![0; places]);
+    for outcome in &known {
+        let chosen = crate::eval::argmax(&outcome.loglikelihoods);
+        for (counts, at) in [(&mut chosen_positions, chosen), (&mut gold_positions, gold_position(outcome))] {
+            if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
+                *count += 1;
+            }
+        }
     }
-    match hash.get(..12) {
-        Some(short) if !name.is_empty() => format!("{name} ({short})"),
-        _ => name.to_owned(),
-    }
-}
-
-fn scores(out: &mut String, report: &Report) {
-    let percent = |v: f64| format!("{:.2}", v * 100.0);
-    let error = |v: Option<f64>| v.map_or_else(|| "-".to_owned(), percent);
-    let header = [tr!("subjects", "科目"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let _ = write!(out, "\n## {} ({}, {}-shot)\n\n", report.task, report.preset, report.shots);
-    let micro = vec![
-        tr!("micro average (all items)", "微平均（全部题目）"),
-        report.n.to_string(),
-        percent(report.acc),
-        error(report.acc_stderr),
-    ];
-    let macro_ = vec![
-        tr!("macro average (mean of subjects)", "宏平均（各科平均）"),
-        report.n.to_string(),
-        percent(report.acc_macro),
-        "-".to_owned(),
-    ];
-    let groups = report.categories.0.iter().chain(&report.subsets.0);
-    let groups = groups.map(|(name, s)| vec![name.clone(), s.n.to_string(), percent(s.acc), error(s.stderr)]);
-    table(out, &header, [micro, macro_].into_iter().chain(groups));
-    out.push('\n');
-    let subjects = report.subjects.0.iter();
-    let subjects = subjects.map(|(handle, s)| {
-        let name = if s.title == *handle { handle.clone() } else { format!("{handle} {}", s.title) };
-        vec![name, s.n.to_string(), percent(s.acc), error(s.stderr)]
-    });
-    table(out, &header, subjects);
-    let _ = write!(out, "\nprompt_hash `{}`\n", report.prompt_hash);
-    for skipped in &report.skipped {
-        let _ = writeln!(out, "\n- {}/{}: {}", skipped.subject, skipped.id, skipped.reason);
-    }
-}
-
-fn json_block(out: &mut String, title: &str, value: &serde_json::Value) {
-    let text = serde_json::to_string_pretty(value).unwrap_or_default();
-    let _ = write!(out, "\n## {title}\n\n```json\n{text}\n```\n");
-}
-
-/// A Markdown table. A bar or a line end in a cell would break it.
-fn table(out: &mut String, header: &[&str], rows: impl Iterator<Item = Vec<String>>) {
-    let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-    out.push_str(&line(&mut header.iter().map(|h| (*h).to_owned())));
-    out.push_str(&line(&mut header.iter().map(|_| "---".to_owned())));
-    for row in rows {
-        out.push_str(&line(&mut row.iter().map(|cell| crate::text::one_line(cell).replace('|', "\\|"))));
-    }
+    Some(ScoreDetail {
+        n: known.len(),
+        wilson95: statistics::wilson(right, known.len(), 0.95),
+        bootstrap95,
+        calibration: calibration(outcomes),
+        chosen_positions,
+        gold_positions,
+    })
 }

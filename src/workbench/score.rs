@@ -136,7 +136,7 @@ pub fn score(
     sink: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
-    let (request, plan) = planned(workbench, request, who.chat)?;
+    let (request, plan) = planned(workbench, request, who.chat, None)?;
     let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let provenance = &who.provenance;
     let (run, _lease) = workbench.store.start_run(&NewRun {
@@ -167,6 +167,20 @@ pub fn resume_score(
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
     let request = resumable(run)?;
+    same_examinee(run, who)?;
+    let (request, plan) = planned(workbench, &request, who.chat, None)?;
+    let known = workbench
+        .store
+        .outcomes(&run.id)?
+        .into_iter()
+        .map(|o| ((o.subject.clone(), o.id.clone()), (o.prompt_hash.clone(), Answer::kept(o))))
+        .collect();
+    let _lease = workbench.store.restart_run(&run.id)?;
+    Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+}
+
+/// Refuses an examinee other than the one of `run`.
+pub(super) fn same_examinee(run: &RunRecord, who: &Examinee<'_>) -> Result<()> {
     for (what, before, now) in [
         (tr!("model", "模型"), &run.model_hash, &who.provenance.model_hash),
         (tr!("adapter", "适配器"), &run.adapter_hash, &who.provenance.adapter_hash),
@@ -179,21 +193,7 @@ pub fn resume_score(
             .hint(tr!("start a new run instead of resuming", "请重新开始，而不是继续该运行")));
         }
     }
-    let (request, plan) = planned(workbench, &request, who.chat)?;
-    let known = workbench
-        .store
-        .outcomes(&run.id)?
-        .into_iter()
-        .map(|o| {
-            let answer = match o.written {
-                Some(written) => Answer::Text(written.answer),
-                None => Answer::Loglikelihoods(o.loglikelihoods),
-            };
-            ((o.subject, o.id), (o.prompt_hash, answer))
-        })
-        .collect();
-    let _lease = workbench.store.restart_run(&run.id)?;
-    Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+    Ok(())
 }
 
 /// What the benchmark run `run` was asked, when it can be taken up again.
@@ -212,8 +212,31 @@ pub fn resumable(run: &RunRecord) -> Result<ScoreRequest> {
             run.id
         )));
     }
+    asked(run)
+}
+
+/// What the benchmark run `run` was asked.
+///
+/// # Errors
+/// `Corrupt` when its record cannot be read.
+pub fn asked(run: &RunRecord) -> Result<ScoreRequest> {
     serde_json::from_value(run.config.clone())
         .map_err(|e| Error::new(Kind::Corrupt, format!("{}: {e}", run.id)).hint(tr!("start a new run", "请重新开始")))
+}
+
+/// The finished score `run` as it was reported.
+///
+/// # Errors
+/// `InvalidInput` when it has no score.
+pub fn finished_score(workbench: &Workbench, run: &RunRecord) -> Result<ScoreReport> {
+    Ok(ScoreReport {
+        run: run.id.clone(),
+        model: run.model.clone(),
+        adapter: run.adapter.clone(),
+        template: run.template.clone(),
+        report: super::rescore::finished_report(run)?,
+        outcomes: workbench.store.outcomes(&run.id)?,
+    })
 }
 
 /// Looks up everything that a request names, so that a wrong name or a missing folder is reported
@@ -243,10 +266,11 @@ pub fn reads_probabilities(workbench: &Workbench, request: &ScoreRequest) -> Res
 
 /// The plan, and the request with the benchmark's lasting reference (an absolute path, not one that
 /// depends on the folder the command was started in).
-fn planned(
+pub(super) fn planned(
     workbench: &Workbench,
     request: &ScoreRequest,
     chat: Option<&ChatRenderer<'_>>,
+    shuffle: Option<eval::Shuffle>,
 ) -> Result<(ScoreRequest, eval::Plan)> {
     let benchmark: Benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
     let plan = eval::plan(
@@ -261,6 +285,7 @@ fn planned(
             fewshot_split: request.how.fewshot_split.clone(),
             fewshot_sampler: request.how.fewshot_sampler,
             fewshot_seed: request.how.fewshot_seed,
+            shuffle,
         },
         chat,
     )?;

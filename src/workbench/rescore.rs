@@ -1,0 +1,144 @@
+//! A finished score again, by another rule or on fewer items, from the answers that were kept.
+
+use super::Workbench;
+use super::contamination::{HeldOutcomes, held_outcomes};
+use super::runs::scored_run;
+use super::score::asked;
+use crate::error::{Error, Kind, Result};
+use crate::eval::{self, Report, Rescoring, Rule};
+use crate::store::RunRecord;
+use crate::tr;
+use serde::Serialize;
+
+/// How a run is scored again.
+#[derive(Clone, Debug, Default)]
+pub struct RescoreRequest {
+    /// Which choice counts as the answer.
+    pub rule: Rule,
+    /// Only these subjects; empty for all of the run's.
+    pub subjects: Vec<String>,
+    /// Leaves out the items that this dataset holds.
+    pub without_contaminated: Option<String>,
+    /// Share of a question that shared runs must cover to count as held.
+    pub share: f64,
+}
+
+/// A score computed from kept answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rescored {
+    /// The run.
+    pub run: String,
+    /// Catalogue name or path of the model.
+    pub model: String,
+    /// Adapter name or folder; empty for none.
+    pub adapter: String,
+    /// Template of the conversation; empty for plain text.
+    pub template: String,
+    /// What makes this score another one than the run's.
+    pub rescored: RescoreNote,
+    /// The numbers; `acc` is by the rule.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// What makes a score another one than its run's.
+#[derive(Clone, Debug, Serialize)]
+pub struct RescoreNote {
+    /// The rule.
+    pub metric: Rule,
+    /// The subjects; empty for all.
+    pub subjects: Vec<String>,
+    /// The dataset whose items were left out.
+    pub without_contaminated: Option<HeldOutcomes>,
+    /// The run's own micro average.
+    pub acc_before: f64,
+    /// The run's own number of items.
+    pub n_before: usize,
+}
+
+impl RescoreNote {
+    /// The note in words.
+    pub fn words(&self) -> String {
+        let mut words = tr!(
+            "re-scored from kept answers by {} (the run itself: {:.2}% of {} items)",
+            "由保存的回答按 {} 重新评分（原运行：{:.2}%，共 {} 题）",
+            self.metric.name(),
+            self.acc_before * 100.0,
+            self.n_before
+        );
+        if !self.subjects.is_empty() {
+            words.push_str(&tr!("; only {}", "；仅 {}", self.subjects.join(", ")));
+        }
+        if let Some(held) = &self.without_contaminated {
+            words.push_str(&tr!(
+                "; without {} items that the dataset {} (version {}) holds",
+                "；不含数据集 {1}（版本 {2}）中出现的 {0} 题",
+                held.left_out,
+                held.dataset,
+                held.version.get(..12).unwrap_or(&held.version)
+            ));
+        }
+        words
+    }
+}
+
+/// Scores the finished run `id` again.
+///
+/// # Errors
+/// `NotFound` for an unknown run or dataset; `InvalidInput` when it is not a finished score; those of [`eval::rescore`]
+/// and of looking for the items of a dataset.
+pub fn rescore(workbench: &Workbench, id: &str, request: &RescoreRequest) -> Result<Rescored> {
+    let run = scored_run(workbench, id)?;
+    let before = finished_report(&run)?;
+    if request.rule == Rule::AccToken && crate::remote::is_address(&run.model) {
+        return Err(Error::new(
+            Kind::Unsupported,
+            tr!(
+                "{} was answered by a server: how it cuts text into tokens is not known",
+                "{} 由服务器作答：无法得知其分词方式",
+                run.id
+            ),
+        )
+        .hint(tr!("use --metric acc_norm or acc_bytes", "请用 --metric acc_norm 或 acc_bytes")));
+    }
+    let asked = asked(&run)?;
+    let outcomes = workbench.store.outcomes(&run.id)?;
+    let held = request
+        .without_contaminated
+        .as_deref()
+        .map(|dataset| held_outcomes(workbench, dataset, &asked, &outcomes, request.share))
+        .transpose()?;
+    // Without the benchmark at hand only its named selections are lost.
+    let subsets = eval::find(&asked.benchmark, workbench.settings.data_dir.as_deref())
+        .map(|b| b.definition.subsets.into_iter().collect())
+        .unwrap_or_default();
+    let what = Rescoring {
+        rule: request.rule,
+        subjects: request.subjects.clone(),
+        without: held.as_ref().map(|h| h.items.clone()).unwrap_or_default(),
+        subsets,
+    };
+    let report = eval::rescore(&before, &outcomes, &what)?;
+    Ok(Rescored {
+        run: run.id,
+        model: run.model,
+        adapter: run.adapter,
+        template: run.template,
+        rescored: RescoreNote {
+            metric: request.rule,
+            subjects: request.subjects.clone(),
+            without_contaminated: held,
+            acc_before: before.acc,
+            n_before: before.n,
+        },
+        report,
+    })
+}
+
+/// The report of a finished score.
+pub(super) fn finished_report(run: &RunRecord) -> Result<Report> {
+    serde_json::from_value(run.result.clone()).map_err(|_| {
+        Error::new(Kind::InvalidInput, tr!("{} has no score: it did not finish", "{} 没有分数：尚未完成", run.id))
+            .hint(tr!("go on with: linly-bench run --resume {}", "继续：linly-bench run --resume {}", run.id))
+    })
+}
