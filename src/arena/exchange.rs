@@ -186,7 +186,8 @@ fn moment(value: &Value) -> Option<String> {
     // A minus sign cannot come with the fraction behind it, and nobody voted before 1970.
     let whole: u64 = whole.parse().ok()?;
     let second = time::OffsetDateTime::from_unix_timestamp(i64::try_from(whole).ok()?).ok()?.format(SECOND).ok()?;
-    Some(fraction.map_or_else(|| format!("{second}Z"), |f| format!("{second}.{f}Z")))
+    // At least milliseconds, as times are written here: .12 and .120 are one moment and must be one text.
+    Some(fraction.map_or_else(|| format!("{second}Z"), |f| format!("{second}.{f:0<3}Z")))
 }
 
 /// An RFC 3339 time in UTC as seconds since 1970; whole when it has no fraction.

@@ -115,6 +115,17 @@ impl Context {
                 .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
                 .map_err(|e| Error::internal(e.to_string()))?;
         }
+        let (ui, signals) = (self.ui.clone(), [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
+        let mut heard = signal_hook::iterator::Signals::new(signals).map_err(|e| Error::internal(e.to_string()))?;
+        // Work stops at its next boundary, which may be a long step away: say that the key was heard.
+        std::thread::spawn(move || {
+            if heard.forever().next().is_some() {
+                ui.note(&tr!(
+                    "stopping at the next safe point; once more stops at once",
+                    "将在下一个安全点停止；再按一次立即停止"
+                ));
+            }
+        });
         Ok(cancel)
     }
 

@@ -26,7 +26,7 @@ pub(super) struct Flags {
     /// Name of the adapter to be
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
-    /// Prompt template: chat, alpaca, linly, cornucopia [default: chat]
+    /// Prompt template: chat, alpaca, linly, linly-card, linly-chat, cornucopia [default: chat]
     #[arg(long, value_name = "T")]
     template: Option<String>,
     /// LoRA rank [default: 8]

@@ -195,6 +195,18 @@ pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
             "held-out loss  {base:.4} → {best:.4} on {rows} rows",
             "留出损失  {base:.4} → {best:.4}（{rows} 行）"
         ));
+        let (kept, last) = (report.best_step.unwrap_or(report.steps), report.last_val_loss.unwrap_or(best));
+        if kept == 0 {
+            ui.warn(&tr!(
+                "no step was better than the base on the held-out rows (at the end: {last:.4}): the adapter is that of step 0 and changes nothing; a lower --lr or more steps may help",
+                "没有任何一步在留出数据上优于基础模型（结束时为 {last:.4}）：写出的是第 0 步的适配器，不会改变模型；可调低 --lr 或增加步数"
+            ));
+        } else if kept < report.steps {
+            ui.line(&tr!(
+                "the adapter is that of step {kept}; at the end the held-out loss was {last:.4}",
+                "写出的是第 {kept} 步的适配器；结束时留出损失为 {last:.4}"
+            ));
+        }
     }
     let (adapter, run) = (&report.adapter, &report.run);
     ui.line(&tr!(

@@ -2,7 +2,7 @@
 
 use super::config::ModelConfig;
 use super::decoder::Decoder;
-use super::lora::Lora;
+use super::lora::{Lora, SavedModules};
 use super::training_pass::MemoryPlan;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
@@ -153,7 +153,14 @@ pub fn choose_plan(
     }
     let need = mib(least.unwrap_or_default().total());
     let free = mib(free.unwrap_or(0) as usize);
+    let whole = (lora.saved != SavedModules { width: lora.saved.width, ..SavedModules::default() }).then(|| {
+        tr!(
+            "train no matrix as a whole (--modules-to-save): most of the memory is for that",
+            "不要整体训练矩阵（--modules-to-save）：大部分内存用于此"
+        )
+    });
     let hint = match wish {
+        _ if whole.is_some() => whole.unwrap_or_default(),
         Checkpointing::Off => tr!(
             "allow --checkpointing auto, lower --max-len (the longest row has {longest} tokens), or use --quantize int4",
             "可改用 --checkpointing auto、调低 --max-len（最长的行有 {longest} 个词元），或使用 --quantize int4"

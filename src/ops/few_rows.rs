@@ -10,6 +10,9 @@ pub const MOST_ROWS: usize = 16;
 /// Outputs per parallel task.
 const CHUNK: usize = 64;
 
+/// Numbers of a stored weight that are read at once: half of the first-level cache.
+const IN_CACHE: usize = 4096;
+
 /// Numbers that are multiplied side by side.
 const LANES: usize = 16;
 
@@ -27,15 +30,19 @@ pub fn few_rows(weight: &[f32], x: &[f32], y: &mut [f32], n: usize, inputs: usiz
     });
 }
 
-/// The same for a weight whose rows are read one at a time, so that a row's numbers never leave the first-level cache.
+/// The same for a weight whose rows are read a few at a time, so that their numbers never leave the first-level cache.
 pub fn few_rows_stored(weight: &dyn StoredRows, outputs: usize, x: &[f32], y: &mut [f32], n: usize, inputs: usize) {
     let kernel = kernel();
     by_outputs(y, n, outputs, |first, out| {
-        let mut row = vec![0.0f32; inputs];
-        for (i, out) in out.chunks_exact_mut(n).enumerate() {
-            weight.read(first + i..first + i + 1, &mut row);
-            // SAFETY: as above.
-            unsafe { kernel(&row, x, out, inputs) };
+        let at_once = (IN_CACHE / inputs).max(1);
+        let mut rows = vec![0.0f32; at_once * inputs];
+        for (i, out) in out.chunks_mut(at_once * n).enumerate() {
+            let (from, count) = (first + i * at_once, out.len() / n);
+            weight.read(from..from + count, &mut rows[..count * inputs]);
+            for (out, row) in out.chunks_exact_mut(n).zip(rows.chunks_exact(inputs)) {
+                // SAFETY: as above.
+                unsafe { kernel(row, x, out, inputs) };
+            }
         }
     });
 }

@@ -23,6 +23,8 @@ pub struct Progress {
     pub best: Option<(f64, u64)>,
     /// Step of the last validation: one that was broken off is made up for.
     pub validated: Option<u64>,
+    /// Validation loss at the last validation.
+    pub last_val_loss: Option<f64>,
     /// Loss of the last step.
     pub last_loss: f64,
     /// How much of a batch is in memory at a time: sums are made in this order.

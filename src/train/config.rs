@@ -103,7 +103,7 @@ impl TrainConfig {
         if !(1..=2048).contains(&self.lora.rank) {
             return bad("--rank", "≥ 1, ≤ 2048");
         }
-        if self.lora.alpha.is_nan() || self.lora.alpha <= 0.0 {
+        if !self.lora.alpha.is_finite() || self.lora.alpha <= 0.0 {
             return bad("--alpha", "> 0");
         }
         if !(0.0..1.0).contains(&self.lora.dropout) {

@@ -4,7 +4,7 @@ use super::checkpoint::{Checkpoint, Progress, Stored};
 use super::checkpoint_folder::CheckpointFolder;
 use super::config::TrainConfig;
 use super::optimizer::{AdamW, Group, clip_coefficient, global_norm};
-use super::watch::{IDLE_AFTER, Sign};
+use super::watch::{IDLE, IDLE_AFTER, Sign};
 use crate::batch::{collate, epoch_plan, supervised_tokens};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent, StepMetrics};
@@ -303,6 +303,7 @@ impl Trainer<'_> {
             state.best = state.lora.clone();
         }
         state.progress.validated = Some(step);
+        state.progress.last_val_loss = Some(val_loss);
         self.sink.emit(&JobEvent::Eval { step, val_loss, best });
         Ok(true)
     }
@@ -329,11 +330,11 @@ fn is_b_factor(name: &str) -> bool {
     name.ends_with("lora_B.weight")
 }
 
-/// Says so when B factors have not left zero.
+/// Says so when B factors have hardly left zero.
 fn idle_factors(state: &mut Checkpoint) -> Option<(Sign, String)> {
     let tensors = state.lora.tensors();
     let factors: Vec<_> = tensors.iter().filter(|(name, _, _)| is_b_factor(name)).collect();
-    let idle = factors.iter().filter(|(_, _, data)| data.iter().all(|x| *x == 0.0));
+    let idle = factors.iter().filter(|(_, _, data)| data.iter().all(|x| x.abs() < IDLE));
     let idle: Vec<String> = idle.map(|(name, _, _)| name.clone()).collect();
     state.progress.watch.see_idle(&idle, factors.len())
 }

@@ -2,10 +2,10 @@
 //!
 //! | sign | rule |
 //! | --- | --- |
-//! | diverging | after the warm-up the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
+//! | diverging | the loss is above twice that of the first step for three steps on end; or, after the warm-up, the smoothed loss is above 1.5 times its lowest value, and by at least 0.1 nats |
 //! | still | over 50 steps on end the smoothed loss stays within 0.1 % |
 //! | no gradient | the gradient's norm is exactly 0 |
-//! | idle factors | after 3 steps some B is still exactly 0, as it was at the start |
+//! | idle factors | after 3 steps some B has no value above 1e-8: it is where it started, at 0 |
 
 use crate::tr;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,13 @@ pub const SMOOTHING: f64 = 0.9;
 
 /// Steps after which B must have moved.
 pub const IDLE_AFTER: u64 = 3;
+
+/// A B factor without a larger value has not moved: the optimiser's steps are about as long as the learning rate.
+pub const IDLE: f32 = 1e-8;
+
+/// Losses that are so many times the first for so many steps on end cannot be the rows' doing.
+const BEYOND_FIRST: f64 = 2.0;
+const BEYOND_STEPS: u64 = 3;
 
 /// A smoothed loss of fewer losses is too uncertain to be the lowest.
 const SETTLED: u64 = 10;
@@ -46,6 +53,12 @@ pub struct Watch {
     mean: f64,
     /// Losses in it.
     count: u64,
+    /// The first loss.
+    #[serde(default)]
+    first: Option<f64>,
+    /// Steps on end whose loss was far beyond the first.
+    #[serde(default)]
+    beyond: u64,
     /// Lowest smoothed loss.
     lowest: Option<f64>,
     /// First step, lowest and highest smoothed loss of the window in progress.
@@ -67,8 +80,18 @@ impl Watch {
         self.count += 1;
         let smoothed = self.smoothed();
         let mut signs = Vec::new();
+        let first = *self.first.get_or_insert(loss);
+        // One bad batch is no divergence.
+        self.beyond = if loss > BEYOND_FIRST * first && loss - first > DIVERGED_NATS { self.beyond + 1 } else { 0 };
+        if self.beyond >= BEYOND_STEPS {
+            let message = tr!(
+                "the loss has risen to {loss:.3} from {first:.3} at the first step; a lower --lr or a longer --warmup helps",
+                "损失已从第一步的 {first:.3} 升到 {loss:.3}；可调低 --lr 或加长 --warmup"
+            );
+            signs.push((Sign::Diverging, message));
+        }
         if self.count >= SETTLED {
-            let lowest = self.lowest.map_or(smoothed, |lowest| lowest.min(smoothed));
+            let lowest = self.lowest.map_or(smoothed.min(first), |lowest| lowest.min(smoothed));
             self.lowest = Some(lowest);
             if !warming_up && smoothed > DIVERGED * lowest && smoothed - lowest > DIVERGED_NATS {
                 let message = tr!(
@@ -96,12 +119,12 @@ impl Watch {
         signs
     }
 
-    /// Takes the B factors that are still exactly zero after [`IDLE_AFTER`] steps, out of `all`.
+    /// Takes the B factors that are still zero (see [`IDLE`]) after [`IDLE_AFTER`] steps, out of `all`.
     pub fn see_idle(&mut self, idle: &[String], all: usize) -> Option<(Sign, String)> {
         let (first, count) = (idle.first()?, idle.len());
         let message = tr!(
-            "{count} of {all} B factors are still exactly zero after {IDLE_AFTER} steps: they do not learn (the first: {first})",
-            "{IDLE_AFTER} 步之后，{all} 个 B 因子中仍有 {count} 个恰为零：它们没有在学习（第一个：{first}）"
+            "{count} of {all} B factors are still where they started, at zero, after {IDLE_AFTER} steps: they do not learn, or --lr is far too low (the first: {first})",
+            "{IDLE_AFTER} 步之后，{all} 个 B 因子中仍有 {count} 个停在起点零：它们没有在学习，或 --lr 过低（第一个：{first}）"
         );
         self.say(Sign::IdleFactors).then_some((Sign::IdleFactors, message))
     }
@@ -176,8 +199,13 @@ mod tests {
         let said = signs(up(60));
         assert_eq!(said.iter().filter(|(_, sign)| *sign == Sign::Diverging).count(), 1);
         assert!((62..70).contains(&said[0].0), "{said:?}");
-        // Risen in the warm-up already: said as soon as that is over and the mean is settled.
-        assert!(signs(up(5)).iter().all(|(step, _)| *step > 10));
+        // Risen by a half in the warm-up already: said as soon as that is over and the mean is settled.
+        let half = |i| if i < 5 { 2.0 } else { 3.5 };
+        let said = signs((0..300).map(half));
+        assert!(said[0].1 == Sign::Diverging && said[0].0 > 10, "{said:?}");
+        // Risen threefold: said at once.
+        let said = signs((0..4).map(|i| if i < 1 { 2.0 } else { 6.0 }));
+        assert_eq!(said, [(4, Sign::Diverging)]);
         // One bad batch is no divergence.
         assert_eq!(signs((0..100).map(|i| 2.0 + 0.3 * noise(i) + if i == 50 { 5.0 } else { 0.0 })), []);
     }

@@ -68,6 +68,8 @@ pub struct TrainReport {
     pub best_val_loss: Option<f64>,
     /// Step of the lowest validation loss.
     pub best_step: Option<u64>,
+    /// Validation loss at the end.
+    pub last_val_loss: Option<f64>,
     /// The base model's validation loss on the same rows.
     pub base_val_loss: Option<f64>,
     /// Rows trained on.
@@ -250,6 +252,7 @@ fn attempt(
         final_loss: outcome.progress.last_loss,
         best_val_loss: best.map(|(loss, _)| loss),
         best_step: best.map(|(_, step)| step),
+        last_val_loss: outcome.progress.last_val_loss,
         base_val_loss: outcome.progress.base_val_loss,
         train_rows: prepared.train_rows,
         val_rows: prepared.val_rows,

@@ -10,6 +10,7 @@ use crate::store::{RowQuery, StoredRow};
 use crate::tr;
 use crate::train::TrainData;
 use serde::Serialize;
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::Path;
 
@@ -140,6 +141,10 @@ impl Reader<'_> {
 fn hold_out<T>(train: &mut Vec<T>, share: f64, seed: u64) -> Result<Vec<T>> {
     use rand::seq::SliceRandom;
     use rand_chacha::rand_core::SeedableRng;
+    // Without a row the trainer says so, and why.
+    if train.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut order: Vec<usize> = (0..train.len()).collect();
     order.shuffle(&mut rand_chacha::ChaCha8Rng::seed_from_u64(seed));
     let count = (train.len() as f64 * share).round() as usize;
@@ -187,6 +192,15 @@ impl Prepared {
     /// What was done to over-long rows, a line each, for people. `list` is where the dropped ones are listed.
     pub fn notes(&self, max_len: usize, list: &Path) -> Vec<String> {
         let mut notes = Vec::new();
+        let trained: HashSet<&[u32]> = self.data.train.iter().map(|row| &row.ids[..]).collect();
+        let both = self.data.val.iter().filter(|row| trained.contains(&row.ids[..])).count();
+        if both > 0 {
+            let all = self.data.val.len();
+            notes.push(tr!(
+                "{both} of {all} held-out rows are trained on too: their loss says nothing of rows that the model has not seen",
+                "{all} 行留出数据中有 {both} 行也用于训练：其损失不能说明模型在未见数据上的表现"
+            ));
+        }
         if !self.dropped.is_empty() {
             let (count, list) = (self.dropped.len(), list.display());
             let first: Vec<String> = self.dropped.iter().take(10).map(|d| d.row.to_string()).collect();
