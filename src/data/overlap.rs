@@ -224,8 +224,11 @@ impl Indexed {
     /// else the right choice, or half of the choices where that is not known or says nothing itself.
     fn is_told_by(&self, text: &[u64]) -> bool {
         let vague = self.shared || self.question.len() < NGRAM;
-        if !vague || self.choices.is_empty() {
+        if !vague {
             return true;
+        }
+        if self.choices.is_empty() {
+            return self.question.len() >= SHORTEST_NEAR;
         }
         let has = |choice: &[u64]| !choice.is_empty() && text.windows(choice.len()).any(|w| w == choice);
         match self.gold.and_then(|g| self.choices.get(g)).filter(|c| c.len() > 1) {
@@ -406,6 +409,10 @@ mod tests {
         let short = [item("什么是通货膨胀？", &["物价普遍上涨", "物价下跌"], 0)];
         assert!(held(&short, &row("请问什么是通货膨胀？请举例。", "钱不值钱了。")).is_empty());
         assert_eq!(held(&short, &row("什么是通货膨胀？", "物价普遍上涨。")), [(0, OverlapKind::Ngram)]);
+        // Without choices there is only the question, which then must not be too short.
+        let written = [item("What is it?", &[], 0), item("How many eggs does the farmer sell every day?", &[], 0)];
+        assert!(held(&written, &row("What is it? Explain.", "x")).is_empty());
+        assert_eq!(held(&written, &row("Say: how many eggs does the farmer sell every day?", "9")).len(), 1);
         // A very short one needs a long choice.
         let tiny = [item("音位是____。", &["能区别意义的最小语音单位", "音节"], 0), item("德是", &["善行", "恶行"], 0)];
         assert_eq!(held(&tiny, &row("音位是什么", "能区别意义的最小语音单位")), [(0, OverlapKind::Ngram)]);
