@@ -24,10 +24,12 @@ pub struct Report {
     pub n: usize,
     /// Micro average: right items ÷ items (lm-evaluation-harness's). Not a number (`null` in JSON), as
     /// all averages, in a split without answers.
+    #[serde(deserialize_with = "null_is_nan")]
     pub acc: f64,
     /// Its standard error, pooled over the subjects; `None` without freedom.
     pub acc_stderr: Option<f64>,
     /// Macro average: the mean of the subjects' accuracies (official C-Eval's).
+    #[serde(deserialize_with = "null_is_nan")]
     pub acc_macro: f64,
     /// Accuracy when each log-likelihood is divided by its answer's characters; only where texts are scored.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +50,11 @@ pub struct Report {
     pub context_tokens: u64,
     /// Items that cannot be scored, and why.
     pub skipped: Vec<Skipped>,
+}
+
+/// JSON has no word for what is not a number: it is written as null.
+fn null_is_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// The score of one subject.

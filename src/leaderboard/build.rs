@@ -212,6 +212,14 @@ fn benchmark(run: &RunRecord) -> Benchmark {
     if let Some(split) = run.config.get("split").and_then(Value::as_str) {
         variant.push(split.to_owned());
     }
+    // Other examples make other prompts.
+    for name in ["fewshot_sampler", "fewshot_split", "fewshot_seed"] {
+        match run.config.get(name) {
+            None | Some(Value::Null) => {}
+            Some(Value::String(text)) => variant.push(format!("{name} {text}")),
+            Some(other) => variant.push(format!("{name} {other}")),
+        }
+    }
     let subjects = match run.config.get("subjects") {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
         Some(Value::String(list)) => list.clone(),

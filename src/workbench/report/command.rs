@@ -21,9 +21,13 @@ pub fn reproduce(run: &RunRecord, data_dir: Option<&Path>) -> Option<String> {
     };
     flag("--model", Some(run.model.clone()));
     flag("--adapter", Some(run.adapter.clone()).filter(|a| !a.is_empty()));
-    flag("--shots", number("shots").filter(|n| *n > 0).map(|n| n.to_string()));
-    let preset = run.result.get("preset").and_then(Value::as_str).map(str::to_owned).or_else(|| text("preset"));
     let found = eval::find(&benchmark, data_dir).ok();
+    let usual = found.as_ref().map_or(0, |b| b.definition.num_fewshot as u64);
+    flag("--shots", number("shots").filter(|n| *n != usual).map(|n| n.to_string()));
+    flag("--fewshot-sampler", text("fewshot_sampler"));
+    flag("--fewshot-split", text("fewshot_split"));
+    flag("--fewshot-seed", number("fewshot_seed").map(|n| n.to_string()));
+    let preset = run.result.get("preset").and_then(Value::as_str).map(str::to_owned).or_else(|| text("preset"));
     let chat = found.as_ref().and_then(|b| b.definition.preset(preset.as_deref()).ok()).is_some_and(|p| p.chat);
     flag("--preset", preset);
     let subjects = run.config.get("subjects").and_then(Value::as_array);

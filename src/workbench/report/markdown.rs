@@ -33,7 +33,7 @@ fn scores(out: &mut String, document: &Document, report: &Report) {
     let header = [tr!("subjects", "科目"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let _ = write!(out, "\n## {} ({}, {}-shot)\n\n", report.task, report.preset, report.shots);
-    let rows = averages(report).into_iter();
+    let rows = averages(report).into_iter().filter(|(_, _, acc, _)| !acc.is_nan());
     table(out, &header, rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]));
     out.push('\n');
     for remark in remarks(document) {
@@ -46,6 +46,17 @@ fn scores(out: &mut String, document: &Document, report: &Report) {
         vec![name, s.n.to_string(), percent(s.acc), percent_or_dash(s.stderr)]
     });
     table(out, &header, subjects);
+    if !report.summary.metrics.0.is_empty() {
+        let header = [tr!("metric", "指标"), tr!("value", "数值"), "stderr".to_owned(), tr!("unanswered", "未作答")];
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        out.push('\n');
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        let rows = report.summary.metrics.0.iter().map(|(name, m)| {
+            let stderr = optional(m.stderr.map(|e| format!("{e:.4}")));
+            vec![name.clone(), format!("{:.4}", m.value), stderr, optional(m.unanswered.map(|n| n.to_string()))]
+        });
+        table(out, &header, rows);
+    }
     let _ = write!(out, "\nprompt_hash `{}`\n", report.prompt_hash);
     for skipped in &report.skipped {
         let _ = writeln!(out, "\n- {}/{}: {}", skipped.subject, skipped.id, skipped.reason);
