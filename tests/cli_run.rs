@@ -6,7 +6,7 @@ use linly_bench::error::{Error, Kind, Result};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, EventSink, JobEvent, Silent};
 use linly_bench::prompt::Tokenize;
-use linly_bench::workbench::{Examinee, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
+use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
@@ -113,6 +113,7 @@ fn request() -> ScoreRequest {
         limit: None,
         split: None,
         template: String::new(),
+        how: How::default(),
     }
 }
 
@@ -258,7 +259,8 @@ fn wrong_requests_are_refused_before_a_model_is_loaded() {
         (&["no/such.toml"], "no/such.toml"),
         (&["finance-qa", "--preset", "fancy"], "lm-eval"),
         (&["finance-qa", "--subjects", "zh,fr"], "nearest names"),
-        (&["finance-qa", "--mode", "cot"], "log-likelihood"),
+        (&["finance-qa", "--mode", "cot", "--preset", "chat"], "presets that do: lm-eval"),
+        (&["finance-qa", "--mode", "generate", "--preset", "cloze"], "no-such-model"),
         (&["finance-qa"], "no-such-model"),
     ] {
         let stderr = run(args);

@@ -12,7 +12,9 @@ use linly_bench::job::{CancelToken, Silent};
 use linly_bench::prompt::Tokenize;
 use linly_bench::remote::{Method, Options, PlainText, RemoteModel};
 use linly_bench::workbench::report::{ReportFormat, ReportRequest, run_report};
-use linly_bench::workbench::{Examinee, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee};
+use linly_bench::workbench::{
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, score, with_remote_examinee,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -95,6 +97,7 @@ fn request(preset: Option<&str>) -> ScoreRequest {
         limit: Some(5),
         split: None,
         template: String::new(),
+        how: How::default(),
     }
 }
 

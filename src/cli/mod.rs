@@ -9,10 +9,13 @@ mod data_check;
 mod data_view;
 mod demo;
 mod draw;
+mod evals;
+mod examinee;
 mod leaderboard;
 mod models;
 mod run;
 mod runs;
+mod score_table;
 mod score_view;
 mod server_flags;
 mod train;
@@ -86,6 +89,7 @@ enum Command {
     Train(train::TrainArgs),
     Run(run::Args),
     Runs(runs::Args),
+    Evals(evals::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
     Bench(bench::BenchArgs),
@@ -173,6 +177,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Train(args)) => train::run(&context, args),
         Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
         Some(Command::Runs(args)) => runs::run(&context, args),
+        Some(Command::Evals(args)) => evals::run(&context, args),
         Some(Command::Arena(args)) => arena::run(&context, args),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),

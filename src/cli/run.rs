@@ -1,20 +1,18 @@
 //! `linly-bench run`: score a model on benchmarks.
 
 use super::Context;
-use super::columns::{Align, columns, model_label};
+use super::examinee::{Loaded, scored};
+use super::score_table::render;
 use super::score_view;
 use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, CategoryScore, ItemOutcome, PermutationReport, Report, SubjectScore};
-use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::prompt::Template;
-use crate::remote::{Method, RemoteModel, is_address};
+use crate::eval::{self, FewshotSampler, ItemOutcome, PermutationReport, Report};
+use crate::job::{CancelToken, EventSink};
 use crate::store::RunStatus;
 use crate::text::one_line;
 use crate::tr;
-use crate::workbench::{self, Examinee, LoadedAdapter, LoadedModel, ScoreReport, ScoreRequest, Workbench};
+use crate::workbench::{self, Examinee, How, ScoreReport, ScoreRequest, Workbench};
 use clap::ValueEnum;
-use indicatif::ProgressBar;
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -24,17 +22,18 @@ use std::path::{Path, PathBuf};
 #[command(after_help = "Examples:
   linly-bench run finance-qa --model smollm2-135m
   linly-bench run ceval --model smollm2-135m --adapter jubaopen --shots 5 --data-dir DIR
+  linly-bench run gsm8k --model smollm2-135m --limit 20 --log-samples samples.jsonl
+  linly-bench run ceval --model smollm2-135m --mode cot --shots 5
   linly-bench run my-benchmark.toml --model smollm2-135m --json
   linly-bench run ceval --model http://127.0.0.1:8000/v1#NAME --concurrency 8
   linly-bench run --resume eval-20260101-120000-1a2b
-
   linly-bench run ceval --model smollm2-135m --presets lm-eval,ceval-official,opencompass
   linly-bench run finance-qa --model smollm2-135m --permute 3
 
 With several benchmarks or presets, --json prints one object a line, and last one with `summary`.")]
 pub struct Args {
-    /// Benchmarks: a name (finance-qa, ceval, cmmlu, mmlu, financeiq, fineval), the path of a definition
-    /// (.toml), or a group (finance, zh, en, all)
+    /// Benchmarks: a name (`linly-bench evals list` shows them), the path of a definition (.toml), or a group
+    /// (finance, zh, en, all)
     #[arg(value_name = "BENCH", required_unless_present = "resume")]
     benchmarks: Vec<String>,
     /// Catalogue name, folder or .gguf file of the model, or http://HOST:PORT/v1#NAME of an OpenAI-compatible server
@@ -43,9 +42,18 @@ pub struct Args {
     /// Name or folder of a LoRA adapter
     #[arg(long, value_name = "ADAPTER")]
     adapter: Option<String>,
-    /// Few-shots per prompt, the first ones of the benchmark's own
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    shots: usize,
+    /// Few-shots per prompt [default: the benchmark's, mostly 0]
+    #[arg(long, value_name = "K")]
+    shots: Option<usize>,
+    /// Which rows are few-shots: the first ones, or a sample for each item [default: the benchmark's, mostly first]
+    #[arg(long, value_enum, value_name = "HOW")]
+    fewshot_sampler: Option<Sampler>,
+    /// Seed of such a sample [default: the benchmark's, mostly 1234 as in lm-evaluation-harness]
+    #[arg(long, value_name = "N")]
+    fewshot_seed: Option<u64>,
+    /// Split that few-shots come from [default: the benchmark's]
+    #[arg(long, value_name = "SPLIT")]
+    fewshot_split: Option<String>,
     /// Wording of the prompt [default: the benchmark's, lm-eval]
     #[arg(long, value_name = "PRESET")]
     preset: Option<String>,
@@ -67,9 +75,9 @@ pub struct Args {
     /// Number type of the weights
     #[arg(long, value_enum, default_value = "auto")]
     dtype: Dtype,
-    /// How an answer is found
-    #[arg(long, value_enum, default_value = "loglikelihood")]
-    mode: Mode,
+    /// How an answer is found [default: as the benchmark wants it]
+    #[arg(long, value_enum)]
+    mode: Option<Mode>,
     /// Write every prompt and answer to FILE (JSON lines)
     #[arg(long, value_name = "FILE")]
     log_samples: Option<PathBuf>,
@@ -80,7 +88,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
     /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split", "mode", "fewshot_sampler", "fewshot_seed", "fewshot_split"])]
     resume: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
@@ -96,6 +104,34 @@ enum Mode {
     Cot,
 }
 
+impl From<Mode> for eval::Mode {
+    fn from(mode: Mode) -> eval::Mode {
+        match mode {
+            Mode::Loglikelihood => eval::Mode::Loglikelihood,
+            Mode::Generate => eval::Mode::Generate,
+            Mode::Cot => eval::Mode::Cot,
+        }
+    }
+}
+
+/// Which rows are few-shots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Sampler {
+    /// The first ones, in order
+    First,
+    /// A sample for each item
+    Random,
+}
+
+impl From<Sampler> for FewshotSampler {
+    fn from(sampler: Sampler) -> FewshotSampler {
+        match sampler {
+            Sampler::First => FewshotSampler::First,
+            Sampler::Random => FewshotSampler::Random,
+        }
+    }
+}
+
 /// Number type of the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Dtype {
@@ -104,68 +140,11 @@ enum Dtype {
     Auto,
 }
 
-/// A model ready to be scored.
-enum Loaded {
-    Local { model: Box<LoadedModel>, adapter: Option<LoadedAdapter> },
-    Server(RemoteModel),
-}
-
-impl Loaded {
-    /// Loads `model` with `adapter`, or finds the server that has it.
-    fn new(
-        context: &Context,
-        workbench: &Workbench,
-        (model, adapter): (&str, Option<&str>),
-        server: &ServerFlags,
-        cancel: &CancelToken,
-    ) -> Result<Loaded> {
-        if is_address(model) {
-            return Loaded::server(context, model, adapter, server, cancel);
-        }
-        context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
-        let model = workbench.load_model(model)?;
-        let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
-        Ok(Loaded::Local { model: Box::new(model), adapter })
-    }
-
-    fn server(
-        context: &Context,
-        model: &str,
-        adapter: Option<&str>,
-        flags: &ServerFlags,
-        cancel: &CancelToken,
-    ) -> Result<Loaded> {
-        if adapter.is_some() {
-            return Err(Error::new(
-                Kind::Usage,
-                tr!("an adapter cannot be put on a server's model", "无法为服务器上的模型加载适配器"),
-            )
-            .hint(tr!("let the server load it, and name what it calls it", "请让服务器加载适配器，并使用其中的名称")));
-        }
-        let model = RemoteModel::connect(model, flags.options())?.prepared_to_score(cancel)?;
-        if let Some(Method::Likeliest(n)) = model.method() {
-            context.ui.warn(&tr!(
-                "{}: its echoed log-probabilities are missing or not those of their tokens; each choice must be one of the {n} likeliest next tokens",
-                "{}：echo 的对数概率缺失或与词元不符；每个选项须是最可能的 {n} 个词元之一",
-                model.name()
-            ));
-        }
-        Ok(Loaded::Server(model))
-    }
-}
-
 /// Runs the command.
 ///
 /// # Errors
 /// Those of [`workbench::score`] and of loading the model.
 pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
-    if args.mode != Mode::Loglikelihood {
-        return Err(Error::new(
-            Kind::Unsupported,
-            tr!("answers are found by log-likelihood only", "目前只支持对数似然评分"),
-        )
-        .hint(tr!("leave --mode out", "请去掉 --mode")));
-    }
     if args.dtype == Dtype::Bf16 {
         return Err(Error::new(
             Kind::Unsupported,
@@ -181,6 +160,7 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         return resume(context, &workbench, &args, id, cancel);
     }
     let mut requests = Vec::new();
+    let mut scores = false;
     let benchmarks = eval::resolve(&args.benchmarks, context.settings().data_dir.as_deref())?;
     if args.submission.is_some() && benchmarks.len() > 1 {
         return Err(Error::new(
@@ -194,12 +174,18 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
         let withheld = args.submission.is_some() && benchmark.definition.files.contains_key("test");
         let mut request = ScoreRequest {
             benchmark: benchmark.reference,
-            shots: args.shots,
+            shots: args.shots.unwrap_or(benchmark.definition.num_fewshot),
             preset,
             subjects: args.subjects.clone(),
             limit: args.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
             split: args.split.clone().or_else(|| withheld.then(|| "test".to_owned())),
             template: String::new(),
+            how: How {
+                mode: args.mode.map(Into::into),
+                fewshot_split: args.fewshot_split.clone(),
+                fewshot_sampler: args.fewshot_sampler.map(Into::into),
+                fewshot_seed: args.fewshot_seed,
+            },
         };
         let preset = workbench::check_score(&workbench, &request)?;
         request.template = match args.template.as_deref() {
@@ -208,11 +194,12 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
             None if preset.chat => "chat".to_owned(),
             None => String::new(),
         };
+        scores |= workbench::reads_probabilities(&workbench, &request)?;
         requests.push(request);
     }
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
-    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), &args.server, cancel)?;
+    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), (&args.server, scores), cancel)?;
     let mut reports = Vec::new();
     for request in &requests {
         let report = scored(context, &loaded, &request.template, |who, sink| {
@@ -300,11 +287,12 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let done = args.permute > 0 && record.status == RunStatus::Done;
     let request = if done { workbench::asked(&record)? } else { workbench::resumable(&record)? };
     workbench::check_score(workbench, &request)?;
+    let scores = workbench::reads_probabilities(workbench, &request)?;
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
     let adapter = Some(adapter).filter(|a| !a.is_empty());
-    let loaded = Loaded::new(context, workbench, (model, adapter), &args.server, cancel)?;
+    let loaded = Loaded::new(context, workbench, (model, adapter), (&args.server, scores), cancel)?;
     let report = if done {
         workbench::finished_score(workbench, &record)?
     } else {
@@ -314,52 +302,6 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     };
     let orders = permuted(context, workbench, &loaded, &report, args.permute, cancel)?;
     show(context, &report, orders.as_ref(), true, samples.as_mut(), args.submission.as_deref())
-}
-
-fn scored<T>(
-    context: &Context,
-    loaded: &Loaded,
-    template: &str,
-    job: impl FnOnce(&Examinee<'_>, &dyn EventSink) -> Result<T>,
-) -> Result<T> {
-    let template: Option<Template> = Some(template).filter(|t| !t.is_empty()).map(str::parse).transpose()?;
-    let bar = context.ui.bar(0, false);
-    let (model, adapter) = match loaded {
-        Loaded::Local { model, adapter } => (model, adapter),
-        Loaded::Server(model) => {
-            let report = workbench::with_remote_examinee(model, template, |who| job(who, &Bar(&bar)));
-            bar.finish_and_clear();
-            return report;
-        }
-    };
-    if let (Some(asked), Some(trained)) = (template, adapter.as_ref().and_then(|a| a.template))
-        && asked != trained
-    {
-        let (asked, trained) = (asked.name(), trained.name());
-        context.ui.warn(&tr!(
-            "the adapter was trained with the template {trained}, it is asked with {asked}",
-            "该适配器用模板 {trained} 训练，现在用 {asked} 提问"
-        ));
-    }
-    let report = workbench::with_examinee(model, adapter.as_ref(), template, |who| job(who, &Bar(&bar)));
-    bar.finish_and_clear();
-    report
-}
-
-/// Draws a job's progress.
-struct Bar<'a>(&'a ProgressBar);
-
-impl EventSink for Bar<'_> {
-    fn emit(&self, event: &JobEvent) {
-        match event {
-            JobEvent::Started { total, .. } => self.0.set_length(*total),
-            JobEvent::Progress { done, note, .. } => {
-                self.0.set_position(*done);
-                self.0.set_message(note.clone());
-            }
-            _ => {}
-        }
-    }
 }
 
 /// The file of `--log-samples`.
@@ -435,94 +377,4 @@ fn show(
     let table = if whole { render(report) } else { Vec::new() };
     table.into_iter().chain(score_view::detail(None, orders)).for_each(|line| context.ui.line(&line));
     Ok(())
-}
-
-/// Columns of the table's name and of its bar: together with the numbers 79 of a terminal's 80.
-const NAME: usize = 36;
-const BAR: usize = 20;
-
-/// The score for people, at most 80 columns wide.
-pub(super) fn render(score: &ScoreReport) -> Vec<String> {
-    let report = &score.report;
-    let who = model_label(&score.model, &score.adapter);
-    let how = if score.template.is_empty() { tr!("plain text", "纯文本") } else { score.template.clone() };
-    let mut lines = vec![
-        one_line(&format!("{}: {who}", report.task)),
-        one_line(&tr!("{}-shot, preset {}, {how}", "{}-shot，预设 {}，{how}", report.shots, report.preset)),
-        String::new(),
-    ];
-    if report.acc.is_nan() {
-        lines.push(tr!(
-            "{} predictions; this split has no answers to score them by",
-            "{} 个预测；该划分没有答案，无法评分",
-            report.n
-        ));
-        return lines;
-    }
-    let header = [tr!("subject", "科目"), String::new(), "acc %".to_owned(), "stderr".to_owned(), "n".to_owned()];
-    let layout = [Align::Left, Align::Left, Align::Right, Align::Right, Align::Right];
-    let header: Vec<(String, Align)> = header.into_iter().zip(layout).collect();
-    lines.extend(columns(&header, &rows(report), 80));
-    lines.push(String::new());
-    lines.push(one_line(&tr!(
-        "run {}, {:.2} items/s, prompts {}",
-        "运行 {}，{:.2} 题/秒，提示 {}",
-        score.run,
-        report.items_per_second,
-        report.prompt_hash.get(..12).unwrap_or_default()
-    )));
-    lines
-}
-
-/// Categories, each followed by its subjects, then the averages by their names.
-fn rows(report: &Report) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
-    let subject_row = |indent: &str, handle: &str, s: &SubjectScore| {
-        row(&format!("{indent}{}", if s.title.is_empty() { handle } else { &s.title }), s.acc, s.stderr, s.n)
-    };
-    let group_row = |name: &str, c: &CategoryScore| row(name, c.acc, c.stderr, c.n);
-    let mut listed: Vec<&str> = Vec::new();
-    for (name, category) in &report.categories.0 {
-        rows.push(group_row(name, category));
-        for (handle, s) in report.subjects.0.iter().filter(|(_, s)| s.category == *name) {
-            rows.push(subject_row("  ", handle, s));
-            listed.push(handle);
-        }
-    }
-    for (handle, s) in report.subjects.0.iter().filter(|(handle, _)| !listed.contains(&handle.as_str())) {
-        rows.push(subject_row("", handle, s));
-    }
-    for (name, subset) in &report.subsets.0 {
-        rows.push(group_row(&tr!("subset {name} (micro)", "子集 {name}（微平均）"), subset));
-    }
-    rows.push(row(&tr!("micro average (all items)", "微平均（全部题目）"), report.acc, report.acc_stderr, report.n));
-    let count = report.subjects.0.len();
-    let name = tr!("macro average (mean of {count} subjects)", "宏平均（{count} 个科目的平均）");
-    rows.push(row(&name, report.acc_macro, None, report.n));
-    if let Some(acc_norm) = report.acc_norm {
-        rows.push(row(
-            &tr!("acc_norm, micro (by characters)", "acc_norm 微平均（按字符数）"),
-            acc_norm,
-            None,
-            report.n,
-        ));
-    }
-    rows
-}
-
-fn row(name: &str, acc: f64, stderr: Option<f64>, n: usize) -> Vec<String> {
-    let filled = (acc * BAR as f64).round() as usize;
-    vec![
-        crate::text::truncate(&one_line_keeping_indent(name), NAME),
-        format!("{}{}", "#".repeat(filled.min(BAR)), ".".repeat(BAR.saturating_sub(filled))),
-        format!("{:.2}", acc * 100.0),
-        stderr.map_or_else(|| "-".to_owned(), |e| format!("{:.2}", e * 100.0)),
-        n.to_string(),
-    ]
-}
-
-/// Titles come from data files and may hold anything.
-fn one_line_keeping_indent(name: &str) -> String {
-    let indent = name.len() - name.trim_start_matches(' ').len();
-    format!("{}{}", " ".repeat(indent), one_line(name))
 }

@@ -211,7 +211,7 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
         report,
         outcomes: Vec::new(),
     };
-    let mut lines = super::run::render(&score);
+    let mut lines = super::score_table::render(&score);
     lines.extend(score_view::detail(detail.as_ref(), permutations.as_ref()));
     lines.extend(command.map(|command| one_line(&tr!("again: {command}", "复现：{command}"))));
     lines.iter().for_each(|line| context.ui.line(line));
@@ -236,7 +236,7 @@ fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()>
         report: rescored.report,
         outcomes: Vec::new(),
     };
-    super::run::render(&score).iter().for_each(|line| context.ui.line(line));
+    super::score_table::render(&score).iter().for_each(|line| context.ui.line(line));
     Ok(())
 }
 

@@ -7,13 +7,15 @@ use crate::tr;
 use std::path::{Path, PathBuf};
 
 /// Definitions that come with the program, in the order in which lists show them.
-const BUILT_IN: [(&str, &str); 6] = [
+const BUILT_IN: [(&str, &str); 8] = [
     ("finance-qa", include_str!("../../evals/finance-qa.toml")),
     ("ceval", include_str!("../../evals/ceval.toml")),
     ("cmmlu", include_str!("../../evals/cmmlu.toml")),
     ("mmlu", include_str!("../../evals/mmlu.toml")),
     ("financeiq", include_str!("../../evals/financeiq.toml")),
     ("fineval", include_str!("../../evals/fineval.toml")),
+    ("gsm8k", include_str!("../../evals/gsm8k.toml")),
+    ("tatqa", include_str!("../../evals/tatqa.toml")),
 ];
 
 /// Tables that come with the program, so that the project's own benchmark works without a download.
@@ -135,8 +137,8 @@ fn names() -> Vec<&'static str> {
 
 fn data_hint() -> String {
     tr!(
-        "download a benchmark and name the folder that holds it with --data-dir DIR or LINLY_BENCH_DATA; `finance-qa` needs no download",
-        "请下载基准数据，并用 --data-dir DIR 或 LINLY_BENCH_DATA 指出其上级目录；`finance-qa` 无需下载"
+        "fetch a benchmark with `linly-bench evals pull`, or name the folder that holds it with --data-dir DIR or LINLY_BENCH_DATA; `finance-qa` needs no download",
+        "请用 `linly-bench evals pull` 下载基准，或用 --data-dir DIR 或 LINLY_BENCH_DATA 指出其上级目录；`finance-qa` 无需下载"
     )
 }
 
@@ -163,6 +165,39 @@ impl Benchmark {
     /// Whether its data was found.
     pub fn is_present(&self) -> bool {
         !matches!(self.data, Data::Missing(_))
+    }
+
+    /// The folder of its data; `None` when it is part of the program or not there.
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.data {
+            Data::Folder(folder) => Some(folder),
+            _ => None,
+        }
+    }
+
+    /// Files that the definition names and that are not there: relative to the data's folder.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::subjects`] other than a missing file.
+    pub fn missing_files(&self) -> Result<Vec<String>> {
+        let absent = |file: &String| self.read(file).is_err_and(|e| e.kind == Kind::NotFound);
+        let mapping: Vec<String> = self.definition.subjects.file.iter().filter(|file| absent(file)).cloned().collect();
+        if !mapping.is_empty() {
+            // Without the mapping nobody knows which subjects there are.
+            return Ok(mapping.into_iter().chain(self.definition.files.values().cloned()).collect());
+        }
+        let subjects = self.subjects(&[])?;
+        let mut files: Vec<String> = subjects
+            .iter()
+            .flat_map(|s| self.definition.files.values().map(|file| file.replace("{subject}", &s.handle)))
+            .collect();
+        files.sort();
+        files.dedup();
+        files.retain(|file| match &self.data {
+            Data::Folder(folder) => !folder.join(file).is_file(),
+            _ => absent(file),
+        });
+        Ok(files)
     }
 
     /// The bytes of a file of the benchmark, and its name for messages.

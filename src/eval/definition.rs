@@ -1,6 +1,10 @@
 //! A benchmark's definition: a TOML file that says where the items are, which column is what, and how
-//! a prompt is worded. A new multiple-choice benchmark is such a file and no code.
+//! a prompt is worded. A new benchmark is such a file and no code.
 
+use super::asking::{self, GenerationKwargs, Output, WrittenWording};
+use super::extract::Filter;
+use super::metric::MetricFields;
+use super::shots::FewshotSampler;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Deserialize;
@@ -27,10 +31,24 @@ pub struct Definition {
     pub folder: String,
     /// How the tables are written.
     pub format: TableFormat,
+    /// What an item wants of a model.
+    #[serde(default, alias = "output_type")]
+    pub output: Output,
+    /// A column that holds a list of objects: each is an item, and the other columns are theirs too.
+    pub explode: Option<String>,
     /// The split that is scored.
     pub split: String,
-    /// The split that few-shots are taken from: the first ones, in order. None: only 0 shots.
+    /// The split that few-shots are taken from. None: only 0 shots.
     pub fewshot_split: Option<String>,
+    /// Which of its rows are taken.
+    #[serde(default)]
+    pub fewshot_sampler: FewshotSampler,
+    /// Seed of a random sample; lm-evaluation-harness's without.
+    #[serde(default = "harness_seed")]
+    pub fewshot_seed: u64,
+    /// Few-shots where no number is asked for.
+    #[serde(default)]
+    pub num_fewshot: usize,
     /// Path of each split's table; `{subject}` stands for a subject's handle.
     pub files: BTreeMap<String, String>,
     /// Which column is what.
@@ -41,6 +59,20 @@ pub struct Definition {
     /// Named selections of subjects that get a score of their own.
     #[serde(default)]
     pub subsets: BTreeMap<String, Vec<String>>,
+    /// How written answers are made.
+    #[serde(default)]
+    pub generation_kwargs: GenerationKwargs,
+    /// How an answer is taken from what was written; without any, all of it is the answer.
+    #[serde(default)]
+    pub filter_list: Vec<Filter>,
+    /// How answers are judged; without any, by exact match. The first of the first filter decides what is right.
+    #[serde(default)]
+    pub metric_list: Vec<MetricFields>,
+    /// The longest window of a perplexity, in tokens; without it the model's.
+    pub max_length: Option<usize>,
+    /// Where `evals pull` finds the data.
+    #[serde(default)]
+    pub download: Vec<super::pull::Source>,
     /// The preset in force when none is asked for; the others take from it what they leave out.
     pub default_preset: String,
     /// Named wordings of the prompt.
@@ -55,20 +87,30 @@ pub enum TableFormat {
     Csv,
     /// One JSON object a line.
     Jsonl,
+    /// A JSON list of objects, or one object.
+    Json,
+    /// The whole file is one row with the column `text`.
+    Txt,
 }
 
-/// Which column of a table is what. In JSONL a name that begins with `/` is a JSON pointer.
+/// What lm-evaluation-harness draws few-shots with when nothing else is said.
+fn harness_seed() -> u64 {
+    1234
+}
+
+/// Which column of a table is what. In JSON a name that begins with `/` is a JSON pointer. `choices` and `answer` may
+/// also be Jinja templates over the row's columns (they hold `{{`): a single `{{…}}` gives its value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
     /// Identifies an item within its subject; without it the row number does, from 0.
     pub id: Option<String>,
-    /// The question.
-    pub question: String,
-    /// One column per choice, or the one column that holds all of them as a list (JSONL).
-    pub choices: ChoiceColumns,
-    /// The right choice.
-    pub answer: String,
+    /// The question, or the text whose perplexity is measured. Named, it must be there and not be empty.
+    pub question: Option<String>,
+    /// One column per choice, or the one column that holds all of them as a list (JSON). None where answers are written.
+    pub choices: Option<ChoiceColumns>,
+    /// The right choice or answer. None for a perplexity.
+    pub answer: Option<String>,
     /// How the right choice is written.
     #[serde(default)]
     pub answer_is: AnswerForm,
@@ -95,6 +137,8 @@ pub enum AnswerForm {
     Letter,
     /// A number from 0.
     Index,
+    /// A number from 0, or the text of a choice.
+    Choice,
 }
 
 /// The subjects: listed, or read from a JSON file of the benchmark, or neither (one table).
@@ -139,6 +183,9 @@ pub struct PresetFields {
     labels: Option<Vec<String>>,
     choice_style: Option<ChoiceStyle>,
     chat: Option<bool>,
+    target: Option<String>,
+    generate: Option<WrittenWording>,
+    cot: Option<WrittenWording>,
 }
 
 /// What stands after the body and is scored.
@@ -171,6 +218,14 @@ pub struct Preset {
     pub choice_style: ChoiceStyle,
     /// Whether the prompt is a conversation by default.
     pub chat: bool,
+    /// Jinja template of a right answer, as shots show it; without it the answer's column, or the choice.
+    pub target: Option<String>,
+    /// Follows the body of the asked item alone.
+    pub lead: String,
+    /// What a written answer changes.
+    pub generate: Option<WrittenWording>,
+    /// What a chain of thought changes.
+    pub cot: Option<WrittenWording>,
 }
 
 impl Definition {
@@ -215,7 +270,26 @@ impl Definition {
                 .unwrap_or_else(|| ('A'..='Z').map(String::from).collect()),
             choice_style: own.choice_style.or(base.choice_style).unwrap_or_default(),
             chat: own.chat.or(base.chat).unwrap_or(false),
+            target: own.target.clone().or_else(|| base.target.clone()),
+            lead: String::new(),
+            // These belong to one wording of the question and are not handed on.
+            generate: own.generate.clone(),
+            cot: own.cot.clone(),
         })
+    }
+
+    /// The presets that word a chain of thought.
+    pub fn cot_presets(&self) -> impl Iterator<Item = &str> {
+        self.presets.iter().filter(|(_, fields)| fields.cot.is_some()).map(|(name, _)| name.as_str())
+    }
+
+    /// The preset for a chain of thought where none is named: the default one, or the first that has one.
+    ///
+    /// # Errors
+    /// Those of [`Definition::preset`].
+    pub fn cot_preset(&self) -> Result<Preset> {
+        let default = self.cot_presets().find(|name| *name == self.default_preset);
+        self.preset(default.or_else(|| self.cot_presets().next()))
     }
 
     /// The split that is scored: `name`, or the one the definition says.
@@ -259,12 +333,23 @@ impl Definition {
                 &tr!("`lang = \"{}\"` is not zh, en or mixed", "`lang = \"{}\"` 不是 zh、en 或 mixed", self.lang),
             ));
         }
-        if matches!(&self.columns.choices, ChoiceColumns::Each(names) if names.len() < 2) {
+        if matches!(&self.columns.choices, Some(ChoiceColumns::Each(names)) if names.len() < 2) {
             return Err(invalid(
                 place,
                 &tr!("`columns.choices` names fewer than two columns", "`columns.choices` 少于两列"),
             ));
         }
+        let columns = &self.columns;
+        for (field, missing) in [
+            ("columns.choices", columns.choices.is_none() && self.output == Output::Choices),
+            ("columns.answer", columns.answer.is_none() && self.output != Output::Perplexity),
+        ] {
+            if missing {
+                return Err(invalid(place, &tr!("`{field}` is missing", "缺少 `{field}`")));
+            }
+        }
+        asking::extractors(&self.filter_list).map_err(|e| invalid(place, &format!("`filter_list`: {e}")))?;
+        asking::metrics(&self.metric_list).map_err(|e| invalid(place, &format!("`metric_list`: {e}")))?;
         if self.subjects.file.is_some() && !self.subjects.list.is_empty() {
             return Err(invalid(
                 place,
@@ -303,7 +388,19 @@ impl Definition {
             ));
         }
         for (name, fields) in &self.presets {
-            for (field, template) in [("description", &fields.description), ("body", &fields.body)] {
+            let none = WrittenWording::default();
+            let (generate, cot) = (fields.generate.as_ref().unwrap_or(&none), fields.cot.as_ref().unwrap_or(&none));
+            for (field, template) in [
+                ("description", &fields.description),
+                ("body", &fields.body),
+                ("target", &fields.target),
+                ("generate.description", &generate.description),
+                ("generate.body", &generate.body),
+                ("generate.target", &generate.target),
+                ("cot.description", &cot.description),
+                ("cot.body", &cot.body),
+                ("cot.target", &cot.target),
+            ] {
                 if let Some(Err(e)) = template.as_deref().map(super::prompt::check_template) {
                     return Err(invalid(place, &format!("`presets.{name}.{field}`: {e}")));
                 }
@@ -315,7 +412,7 @@ impl Definition {
 
 fn invalid(place: &str, problem: &str) -> Error {
     Error::new(Kind::InvalidInput, format!("{place}: {problem}")).hint(tr!(
-        "correct that line; evals/ceval.toml in the source shows every field in use",
-        "请改正该处；源码中的 evals/ceval.toml 展示了每个字段的用法"
+        "correct that line; docs/benchmark-definitions.md in the source explains every field",
+        "请改正该处；源码中的 docs/benchmark-definitions.md 说明了每个字段"
     ))
 }

@@ -19,12 +19,10 @@ use crate::tr;
 pub fn encode(tokenizer: &dyn Tokenize, prompt: &Prompt) -> Result<ScoreRequest> {
     let context = prompt.text.trim_end_matches(is_python_space);
     if context.is_empty() {
-        return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
-            .hint(tr!("give the preset a `body` with text in it", "请为预设写出含文字的 `body`")));
+        return Err(empty());
     }
     let moved = prompt.text.get(context.len()..).unwrap_or_default();
-    let opening = tokenizer.bos_text().unwrap_or_else(|| tokenizer.eos_text());
-    let special = opening.is_empty() || !context.starts_with(opening);
+    let special = wants_opening(tokenizer, context);
     let context_ids = tokenizer.encode(context, special)?;
     let continuations = prompt
         .continuations
@@ -46,6 +44,39 @@ pub fn encode(tokenizer: &dyn Tokenize, prompt: &Prompt) -> Result<ScoreRequest>
         })
         .collect::<Result<_>>()?;
     Ok(ScoreRequest { context: context_ids, continuations })
+}
+
+/// The tokens of a prompt that is answered in writing.
+///
+/// # Errors
+/// `InvalidInput` for an empty prompt.
+pub fn encode_text(tokenizer: &dyn Tokenize, text: &str) -> Result<Vec<u32>> {
+    let ids = tokenizer.encode(text, wants_opening(tokenizer, text))?;
+    if ids.is_empty() {
+        return Err(empty());
+    }
+    Ok(ids)
+}
+
+/// The token that stands before a text of which every token is scored: the one that opens a sequence, or else the one
+/// that ends it.
+///
+/// # Errors
+/// Those of the tokenizer.
+pub fn opening_token(tokenizer: &dyn Tokenize) -> Result<u32> {
+    let opening = tokenizer.bos_text().map(|text| tokenizer.encode(text, false)).transpose()?;
+    Ok(opening.and_then(|ids| ids.first().copied()).unwrap_or_else(|| tokenizer.eos()))
+}
+
+/// Whether the tokenizer's special tokens are to be added: not when `text` begins with the one that opens a sequence.
+fn wants_opening(tokenizer: &dyn Tokenize, text: &str) -> bool {
+    let opening = tokenizer.bos_text().unwrap_or_else(|| tokenizer.eos_text());
+    opening.is_empty() || !text.starts_with(opening)
+}
+
+fn empty() -> Error {
+    Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
+        .hint(tr!("give the preset a `body` with text in it", "请为预设写出含文字的 `body`"))
 }
 
 /// What Python's `str.rstrip` removes: Unicode white space and four control characters.

@@ -1,8 +1,9 @@
 //! Items: rows of a table read the way the definition says, with the answer brought to an index.
 
+use super::asking::Output;
 use super::benchmark::Benchmark;
 use super::definition::{AnswerForm, ChoiceColumns, Definition, Subject};
-use super::prompt::hex;
+use super::prompt::{evaluate, hex};
 use super::table::{self, Row};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
@@ -19,8 +20,10 @@ pub struct Item {
     pub question: String,
     /// The texts of the choices.
     pub choices: Vec<String>,
-    /// Index of the right choice; `None` in a split whose answers its authors keep.
+    /// Index of the right choice; `None` without choices and in a split whose answers its authors keep.
     pub gold: Option<usize>,
+    /// The texts that are right, where answers are written.
+    pub texts: Vec<String>,
     /// The category it counts for; empty for none.
     pub category: String,
     /// The whole row, for the prompt's template.
@@ -28,6 +31,11 @@ pub struct Item {
 }
 
 impl Item {
+    /// Whether it is known what is right.
+    pub fn has_answer(&self) -> bool {
+        self.gold.is_some() || !self.texts.is_empty()
+    }
+
     /// SHA-256 over the question and the choices in the file's order, in hex: what the item is, whatever its number and
     /// the wording of the prompt. White space at the ends does not count.
     pub fn content(&self) -> String {
@@ -46,7 +54,8 @@ impl Item {
         item.choices = order.iter().filter_map(|from| self.choices.get(*from).cloned()).collect();
         item.gold = self.gold.and_then(|gold| order.iter().position(|from| *from == gold));
         match &definition.columns.choices {
-            ChoiceColumns::Each(names) => {
+            None => {}
+            Some(ChoiceColumns::Each(names)) => {
                 for (to, from) in names.iter().zip(order) {
                     let value = names.get(*from).and_then(|name| cell(&self.row, name)).cloned();
                     if let (Some(target), Some(value)) = (cell_mut(&mut item.row, to), value) {
@@ -54,7 +63,7 @@ impl Item {
                     }
                 }
             }
-            ChoiceColumns::List(name) => {
+            Some(ChoiceColumns::List(name)) => {
                 if let Some(Value::Array(list)) = cell_mut(&mut item.row, name) {
                     let moved = order.iter().filter_map(|from| list.get(*from).cloned()).collect();
                     *list = moved;
@@ -99,7 +108,10 @@ pub fn load(benchmark: &Benchmark, subject: &Subject, split: &str) -> Result<Ite
         .ok_or_else(|| Error::internal(format!("{} has no split {split}", definition.name)))?
         .replace("{subject}", &subject.handle);
     let (bytes, place) = benchmark.read(&file)?;
-    let rows = table::read(&bytes, definition.format, &place)?;
+    let mut rows = table::read(&bytes, definition.format, &place)?;
+    if let Some(name) = &definition.explode {
+        rows = table::explode(rows, name, &place)?;
+    }
     let labelled = split == definition.split || definition.fewshot_split.as_deref() == Some(split);
     if let Some((row, name)) = rows.first().and_then(|row| Some((row, missing_column(definition, row, labelled)?))) {
         return Err(no_column(name, row, &place));
@@ -135,9 +147,41 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
     if let Some(name) = missing_column(definition, &row, labelled) {
         return Err(tr!("no `{name}`", "没有 `{name}`"));
     }
-    let choices: Vec<String> = match &columns.choices {
-        ChoiceColumns::Each(names) => names.iter().map(|name| text(&row, name)).collect(),
-        ChoiceColumns::List(name) => match cell(&row, name) {
+    let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
+    // Without a column of its own the whole row is the question.
+    let question = match &columns.question {
+        Some(name) => text(&row, name),
+        None => serde_json::to_string(&row).unwrap_or_default(),
+    };
+    let mut item =
+        Item { id: id.to_owned(), question, choices: Vec::new(), gold: None, texts: Vec::new(), category, row };
+    if definition.output == Output::Choices {
+        item.choices = choices(columns.choices.as_ref(), &item.row)?;
+        item.gold = gold(definition, &item, labelled)?;
+        return Ok(item);
+    }
+    if let Some(name) = columns.question.as_ref().filter(|name| text(&item.row, name).is_empty()) {
+        return Err(tr!("`{name}` is empty", "`{name}` 为空"));
+    }
+    if let Some(name) = &columns.answer {
+        item.texts = match value(&item.row, name)? {
+            Some(Value::Array(texts)) => texts.iter().map(plain).collect(),
+            None | Some(Value::Null) => Vec::new(),
+            Some(other) => vec![plain(&other)],
+        };
+        if labelled && item.texts.is_empty() {
+            return Err(tr!("it has no answer", "没有答案"));
+        }
+    }
+    Ok(item)
+}
+
+/// The texts of the choices.
+fn choices(columns: Option<&ChoiceColumns>, row: &Row) -> Result<Vec<String>, String> {
+    let choices: Vec<String> = match columns {
+        None => Vec::new(),
+        Some(ChoiceColumns::Each(names)) => names.iter().map(|name| text(row, name)).collect(),
+        Some(ChoiceColumns::List(name)) => match value(row, name)? {
             Some(Value::Array(list)) => list.iter().map(plain).collect(),
             _ => return Err(tr!("`{name}` is not a list", "`{name}` 不是列表")),
         },
@@ -145,18 +189,30 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
     if choices.len() < 2 {
         return Err(tr!("fewer than two choices", "选项少于两个"));
     }
-    let gold = if labelled || cell(&row, &columns.answer).is_some() {
-        let written = text(&row, &columns.answer);
-        let gold = read_answer(&written, columns.answer_is).filter(|gold| *gold < choices.len()).ok_or_else(|| {
-            tr!("the answer `{written}` is none of {} choices", "答案 `{written}` 不是 {} 个选项之一", choices.len())
-        })?;
-        Some(gold)
-    } else {
-        None
+    Ok(choices)
+}
+
+/// Index of the right choice of `item`.
+fn gold(definition: &Definition, item: &Item, labelled: bool) -> Result<Option<usize>, String> {
+    let columns = &definition.columns;
+    let Some(name) = &columns.answer else { return Ok(None) };
+    let Some(answer) = value(&item.row, name)?.or(labelled.then_some(Value::Null)) else { return Ok(None) };
+    let (written, count) = (plain(&answer), item.choices.len());
+    let gold = match columns.answer_is {
+        AnswerForm::Choice => item.choices.iter().position(|choice| *choice == written).or(written.trim().parse().ok()),
+        form => read_answer(&written, form),
     };
-    let category = columns.category.as_ref().map_or_else(|| subject.category.clone(), |name| text(&row, name));
-    let question = text(&row, &columns.question);
-    Ok(Item { id: id.to_owned(), question, choices, gold, category, row })
+    gold.filter(|gold| *gold < count).map(Some).ok_or_else(|| {
+        tr!("the answer `{written}` is none of {count} choices", "答案 `{written}` 不是 {count} 个选项之一")
+    })
+}
+
+/// The value of a column, or of a template over the row.
+fn value(row: &Row, name: &str) -> Result<Option<Value>, String> {
+    if name.contains("{{") {
+        return evaluate(name, row).map(Some);
+    }
+    Ok(cell(row, name).cloned())
 }
 
 /// The index that `written` means: a letter may be small, full-width, in brackets, followed by a stop.
@@ -164,7 +220,7 @@ fn read_item(definition: &Definition, subject: &Subject, row: Row, id: &str, lab
 fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
     let bare = written.trim_matches(|c: char| c.is_whitespace() || "()[]（）【】.．。、:：'\"".contains(c));
     match form {
-        AnswerForm::Index => bare.parse().ok(),
+        AnswerForm::Index | AnswerForm::Choice => bare.parse().ok(),
         AnswerForm::Letter => {
             let mut chars = bare.chars();
             let letter = chars.next().filter(|_| chars.next().is_none())?;
@@ -181,16 +237,17 @@ fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
 fn missing_column<'a>(definition: &'a Definition, row: &Row, labelled: bool) -> Option<&'a str> {
     let columns = &definition.columns;
     let choices = match &columns.choices {
-        ChoiceColumns::Each(names) => names.as_slice(),
-        ChoiceColumns::List(name) => std::slice::from_ref(name),
+        None => &[],
+        Some(ChoiceColumns::Each(names)) => names.as_slice(),
+        Some(ChoiceColumns::List(name)) => std::slice::from_ref(name),
     };
     let others = columns
         .id
         .iter()
-        .chain([&columns.question])
-        .chain(labelled.then_some(&columns.answer))
+        .chain(&columns.question)
+        .chain(columns.answer.as_ref().filter(|_| labelled))
         .chain(&columns.category);
-    others.chain(choices).map(String::as_str).find(|name| cell(row, name).is_none())
+    others.chain(choices).map(String::as_str).find(|name| !name.contains("{{") && cell(row, name).is_none())
 }
 
 fn no_column(name: &str, row: &Row, place: &str) -> Error {

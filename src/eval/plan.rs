@@ -1,11 +1,15 @@
 //! What a score will consist of, settled before a model is loaded: a wrong name or a damaged file is
 //! reported at once, not after an hour.
 
+use super::asking::{Asks, Mode, Reading, asking};
 use super::benchmark::Benchmark;
 use super::definition::{ChoiceStyle, Preset, Subject};
 use super::detail::ItemDetail;
-use super::item::{self, Skipped};
+use super::item::{self, Item, Skipped};
+use super::metric::{Expected, MetricName};
 use super::prompt::{ChatRenderer, Prompt, Prompter, hex};
+use super::shots::{FewshotSampler, ShotPool};
+use super::tatqa;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use rand::SeedableRng;
@@ -26,6 +30,14 @@ pub struct PlanRequest {
     pub limit: Option<usize>,
     /// The split that is scored; the definition's without.
     pub split: Option<String>,
+    /// How answers are found; as the benchmark wants it without.
+    pub mode: Option<Mode>,
+    /// The split that few-shots come from; the definition's without.
+    pub fewshot_split: Option<String>,
+    /// Which rows of it; as the definition says without.
+    pub fewshot_sampler: Option<FewshotSampler>,
+    /// Seed of a random sample; the definition's without.
+    pub fewshot_seed: Option<u64>,
     /// Shows the choices of every item in a random order.
     pub shuffle: Option<Shuffle>,
 }
@@ -62,6 +74,8 @@ pub struct Plan {
     pub task: String,
     /// The wording in force.
     pub preset: Preset,
+    /// What the items are asked.
+    pub asks: Asks,
     /// Few-shots per prompt.
     pub shots: usize,
     /// In the benchmark's order.
@@ -90,10 +104,14 @@ pub struct PlannedItem {
     pub category: String,
     /// What the model is asked.
     pub prompt: Prompt,
-    /// [`Prompt::hash`].
+    /// [`Asks::stamp`] of [`Prompt::hash`].
     pub hash: String,
-    /// Index of the right choice, where it is known.
+    /// Index of the right choice, where there is one and it is known.
     pub gold: Option<usize>,
+    /// Number of choices.
+    pub choices: usize,
+    /// What a written answer should be.
+    pub expected: Expected,
     /// Characters of each scored answer without its delimiter, for `acc_norm`.
     pub lengths: Vec<usize>,
     /// [`Item::content`](item::Item::content).
@@ -112,6 +130,13 @@ impl PlannedItem {
             tokens: Vec::new(),
             order: self.order.clone(),
         }
+    }
+}
+
+impl PlannedItem {
+    /// Whether it is known what is right.
+    pub fn has_answer(&self) -> bool {
+        self.gold.is_some() || self.expected != Expected::Unknown
     }
 }
 
@@ -137,7 +162,7 @@ impl Plan {
 
     /// Whether whole texts are scored, so that `acc_norm` says something else than `acc`.
     pub fn scores_texts(&self) -> bool {
-        self.preset.choice_style == ChoiceStyle::Text
+        self.preset.choice_style == ChoiceStyle::Text && matches!(self.asks, Asks::Choices)
     }
 }
 
@@ -145,23 +170,29 @@ impl Plan {
 /// plain text.
 ///
 /// # Errors
-/// Those of [`Definition::preset`](super::Definition::preset), [`Benchmark::subjects`], [`item::load`]
+/// Those of [`asking`], [`Benchmark::subjects`], [`item::load`], [`ShotPool::load`]
 /// and [`Prompter`]; `InvalidInput` when there are fewer few-shots than asked for, or nothing to score.
 pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRenderer<'_>>) -> Result<Plan> {
     let definition = &benchmark.definition;
-    let preset = definition.preset(request.preset.as_deref())?;
+    let (preset, asks) = asking(definition, request.preset.as_deref(), request.mode)?;
     let split = definition.scored_split(request.split.as_deref())?;
+    check(&preset, &asks, request.shots)?;
     let mut plan = Plan {
         task: definition.name.clone(),
         preset: preset.clone(),
+        asks,
         shots: request.shots,
         subjects: Vec::new(),
         subsets: definition.subsets.clone().into_iter().collect(),
         skipped: Vec::new(),
     };
+    // A text whose probability is measured is no question: it is taken as it is.
+    let chat = chat.filter(|_| !matches!(plan.asks, Asks::Rolling(_)));
+    let written = !matches!(plan.asks, Asks::Choices);
     for subject in benchmark.subjects(&request.subjects)? {
-        let shots = shots(benchmark, &subject, request.shots)?;
-        let prompter = Prompter::new(&preset, &subject, &shots, chat)?;
+        let mut pool = ShotPool::load(benchmark, &subject, split, request)?;
+        let prompter = Prompter::new(&preset, &subject, written, chat)?;
+        let shared = pool.shared().map(|shots| prompter.open(&shots)).transpose()?;
         let loaded = item::load(benchmark, &subject, split)?;
         plan.skipped.extend(loaded.skipped);
         let mut items = Vec::with_capacity(loaded.items.len());
@@ -169,17 +200,22 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
             let content = item.content();
             let order = request.shuffle.map(|s| s.order(&subject.handle, &item.id, item.choices.len()));
             let item = order.as_ref().map_or_else(|| item.clone(), |order| item.reordered(definition, order));
-            let prompt = prompter.prompt(&item)?;
+            let prompt = match &shared {
+                Some(opening) => prompter.prompt(opening, &item)?,
+                None => prompter.prompt(&prompter.open(&pool.draw(&item.id))?, &item)?,
+            };
             // A continuation is the delimiter and the answer; only the answer's characters count.
             let delimiter = if chat.is_some() { 0 } else { preset.target_delimiter.chars().count() };
             let lengths = prompt.continuations.iter().map(|c| c.chars().count().saturating_sub(delimiter)).collect();
             items.push(PlannedItem {
-                id: item.id,
-                category: item.category,
-                hash: prompt.hash(),
+                hash: plan.asks.stamp(prompt.hash()),
                 prompt,
                 gold: item.gold,
+                choices: item.choices.len(),
+                expected: expected(&plan.asks, &prompter, &item)?,
                 lengths,
+                id: item.id,
+                category: item.category,
                 content,
                 order: order.unwrap_or_default(),
             });
@@ -199,30 +235,39 @@ pub fn plan(benchmark: &Benchmark, request: &PlanRequest, chat: Option<&ChatRend
     Ok(plan)
 }
 
-fn shots(benchmark: &Benchmark, subject: &Subject, count: usize) -> Result<Vec<item::Item>> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    let name = &benchmark.definition.name;
-    let Some(split) = &benchmark.definition.fewshot_split else {
-        return Err(Error::new(Kind::InvalidInput, tr!("{name} has no few-shots", "{name} 没有少样本示例")).hint(tr!(
-            "use --shots 0, or name a `fewshot_split` in the definition",
-            "请用 --shots 0，或在定义中给出 `fewshot_split`"
-        )));
-    };
-    let mut loaded = item::load(benchmark, subject, split)?;
-    if loaded.items.len() < count {
+/// Refuses what the items cannot be asked.
+fn check(preset: &Preset, asks: &Asks, shots: usize) -> Result<()> {
+    let labels = matches!(asks, Asks::Written(w) if matches!(w.reading, Reading::Label(_)));
+    if labels && preset.choice_style == ChoiceStyle::Text {
         return Err(Error::new(
             Kind::InvalidInput,
             tr!(
-                "{name}/{}: {count} shots were asked for, `{split}` has {}",
-                "{name}/{}：要求 {count} 个示例，`{split}` 只有 {} 个",
-                subject.handle,
-                loaded.items.len()
+                "the preset `{}` does not show the choices' labels, so none can be written",
+                "预设 `{}` 不显示选项标签，无法作答",
+                preset.name
             ),
         )
-        .hint(tr!("use --shots {} or fewer", "请用 --shots {} 或更少", loaded.items.len())));
+        .hint(tr!("choose a preset that lists the choices", "请选择列出选项的预设")));
     }
-    loaded.items.truncate(count);
-    Ok(loaded.items)
+    if shots > 0 && matches!(asks, Asks::Rolling(_)) {
+        return Err(Error::new(Kind::InvalidInput, tr!("a perplexity has no few-shots", "困惑度评测没有少样本示例"))
+            .hint(tr!("use --shots 0", "请用 --shots 0")));
+    }
+    Ok(())
+}
+
+/// What a written answer to `item` should be.
+fn expected(asks: &Asks, prompter: &Prompter<'_>, item: &Item) -> Result<Expected> {
+    let Asks::Written(writing) = asks else { return Ok(Expected::Unknown) };
+    let Reading::Text { metrics, .. } = &writing.reading else { return Ok(Expected::Unknown) };
+    if !item.has_answer() {
+        return Ok(Expected::Unknown);
+    }
+    if metrics.iter().any(|metric| metric.name == MetricName::Tatqa) {
+        return Ok(tatqa::Gold::of(&item.row).map_or(Expected::Unknown, Expected::Tatqa));
+    }
+    Ok(Expected::Texts(match item.texts.as_slice() {
+        [_] => vec![prompter.target(item)?],
+        several => several.to_vec(),
+    }))
 }

@@ -4,6 +4,7 @@ use super::item::Skipped;
 use super::plan::{Plan, PlannedItem};
 use super::runner::{Scored, argmax};
 use super::statistics::{accuracy_stderr, pooled_stderr};
+use super::summary::{Summary, summary};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,6 +15,9 @@ pub struct Report {
     pub task: String,
     /// The wording.
     pub preset: String,
+    /// How answers were found, metrics beside accuracy, and what was left unanswered.
+    #[serde(flatten)]
+    pub summary: Summary,
     /// Few-shots per prompt.
     pub shots: usize,
     /// Items asked.
@@ -82,6 +86,13 @@ pub struct CategoryScore {
 /// A JSON object whose keys keep the benchmark's order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ordered<T>(pub Vec<(String, T)>);
+
+impl<T> Ordered<T> {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&T> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+}
 
 impl<T: Serialize> Serialize for Ordered<T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -253,7 +264,7 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
     let mut outcomes = scored.outcomes.iter();
     let mut judged = Vec::new();
     for part in &plan.subjects {
-        let answered = part.items.iter().zip(outcomes.by_ref()).filter(|(item, _)| item.gold.is_some());
+        let answered = part.items.iter().zip(outcomes.by_ref()).filter(|(item, _)| item.has_answer());
         judged.extend(answered.map(|(item, outcome)| Judged {
             subject: &part.subject.handle,
             category: &item.category,
@@ -268,6 +279,7 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
     Report {
         task: plan.task.clone(),
         preset: plan.preset.name.clone(),
+        summary: summary(plan, &scored.outcomes),
         shots: plan.shots,
         n: scored.outcomes.len(),
         acc,

@@ -104,6 +104,7 @@ pub fn rescore(before: &Report, outcomes: &[ItemOutcome], what: &Rescoring) -> R
         .hint(tr!("it has: {}", "可用的有：{}", known.join(", "))));
     }
     let mut judged = Vec::with_capacity(outcomes.len());
+    let mut left = Vec::with_capacity(outcomes.len());
     for outcome in outcomes {
         let Some((_, _, own)) = subjects.iter().find(|(handle, _, _)| *handle == outcome.subject) else { continue };
         if what.without.contains(&(outcome.subject.clone(), outcome.id.clone())) {
@@ -113,6 +114,7 @@ pub fn rescore(before: &Report, outcomes: &[ItemOutcome], what: &Rescoring) -> R
         let category = Some(outcome.detail.category.as_str()).filter(|c| !c.is_empty()).unwrap_or(own);
         let normed = before.acc_norm.map(|_| Rule::AccNorm.judge(outcome)).transpose()?.flatten();
         judged.push(Judged { subject: &outcome.subject, category, correct, normed });
+        left.push(outcome);
     }
     if judged.is_empty() {
         return Err(Error::new(Kind::InvalidInput, tr!("no scored item is left", "没有剩下可评分的题目"))
@@ -130,6 +132,7 @@ pub fn rescore(before: &Report, outcomes: &[ItemOutcome], what: &Rescoring) -> R
         categories,
         subsets,
         subjects,
+        summary: before.summary.of(&left),
         items_per_second: 0.0,
         prefill_tokens: 0,
         context_tokens: 0,

@@ -1,10 +1,11 @@
 //! Scoring: every prompt of a plan through a language model.
 
+use super::answer::{Answer, Counted, Written, ask, outcome};
+use super::asking::{Asks, Mode};
 use super::detail::ItemDetail;
-use super::encode::encode;
 use super::plan::{Plan, PlannedItem};
 use crate::error::{Error, Kind, Result};
-use crate::infer::{LanguageModel, ScoreRequest};
+use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::prompt::Tokenize;
 use crate::text::one_line;
@@ -13,6 +14,9 @@ use serde::Serialize;
 use std::collections::HashMap;
 use std::time::Instant;
 
+/// Items that are written or read at once: they share no work, so more would only lose more when interrupted.
+const WRITTEN_BATCH: usize = 16;
+
 /// What a model made of one item.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ItemOutcome {
@@ -20,19 +24,24 @@ pub struct ItemOutcome {
     pub subject: String,
     /// Item.
     pub id: String,
+    /// How the answer was found.
+    pub mode: Mode,
     /// What the model was asked.
     pub prompt: String,
     /// The continuations that were scored.
     pub choices: Vec<String>,
-    /// Summed natural-log probability of each.
+    /// Summed natural-log probability of each; of the whole text where that is measured.
     pub loglikelihoods: Vec<f64>,
-    /// Label of the likeliest.
+    /// Label of the likeliest, or the answer found in what was written; empty where none was found.
     pub pred: String,
-    /// Label of the right one; empty where it is not known.
+    /// Label of the right one, or the right answer; empty where it is not known.
     pub gold: String,
     /// Whether they are the same.
     pub correct: bool,
-    /// [`Prompt::hash`](super::Prompt::hash).
+    /// What the model wrote, where it wrote.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+    /// [`Asks::stamp`] of [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
     /// What re-scoring and pairing need.
@@ -55,10 +64,10 @@ pub struct Scored {
     pub context_tokens: u64,
 }
 
-/// Log-likelihoods from before an interruption, by subject and item, each with its prompt's hash.
-pub type Known = HashMap<(String, String), (String, Vec<f64>)>;
+/// Answers from before an interruption, by subject and item, each with its prompt's hash.
+pub type Known = HashMap<(String, String), (String, Answer)>;
 
-/// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not scored again.
+/// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not asked again.
 ///
 /// # Errors
 /// `Interrupted` when `cancel` is set (what was kept stays), `Mismatch` when an item of `known` was
@@ -76,13 +85,18 @@ pub fn run(
     let mut scored = Scored::default();
     let total = plan.total();
     let mut finished = 0;
+    let batch_size = match plan.asks {
+        Asks::Choices => model.batch().max(1),
+        Asks::Written(_) => model.batch().clamp(1, WRITTEN_BATCH),
+        Asks::Rolling(_) => 1,
+    };
     for part in &plan.subjects {
         let handle = &part.subject.handle;
         let progress = |done: usize| {
             sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
         };
         let mut fresh = Vec::new();
-        let mut found: Vec<Option<Vec<f64>>> = Vec::with_capacity(part.items.len());
+        let mut found: Vec<Option<Answer>> = Vec::with_capacity(part.items.len());
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
             if before.is_some_and(|(hash, _)| *hash != item.hash) {
@@ -91,45 +105,47 @@ pub fn run(
             if before.is_none() {
                 fresh.push(found.len());
             }
-            found.push(before.map(|(_, lls)| lls.clone()));
+            found.push(before.map(|(_, answer)| answer.clone()));
         }
         finished += part.items.len() - fresh.len();
         progress(finished);
-        for batch in fresh.chunks(model.batch().max(1)) {
+        for batch in fresh.chunks(batch_size) {
             if cancel.is_cancelled() {
                 return Err(interrupted());
             }
             let items: Vec<&PlannedItem> = batch.iter().filter_map(|i| part.items.get(*i)).collect();
-            let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
+            let mut counted = Counted::default();
             let start = Instant::now();
-            let answers = model.loglikelihoods(&requests, &mut |done| progress(finished + done), cancel)?;
+            let mut done = |done: usize| progress(finished + done);
+            let answers = ask(&plan.asks, &items, model, tokenizer, &mut counted, &mut done, cancel)?;
             scored.seconds += start.elapsed().as_secs_f64();
-            scored.context_tokens += requests.iter().map(|r| r.context.len() as u64).sum::<u64>();
-            scored.prefill_tokens += prefill_tokens(&requests);
+            scored.context_tokens += counted.context;
+            scored.prefill_tokens += counted.prefill;
             if answers.len() != items.len() {
                 return Err(Error::internal(format!("{} answers for {} requests", answers.len(), items.len())));
             }
             let mut outcomes = items
                 .iter()
                 .zip(&answers)
-                .map(|(item, lls)| outcome(plan, handle, item, lls))
+                .map(|(item, answer)| outcome(plan, handle, item, answer))
                 .collect::<Result<Vec<_>>>()?;
             // Only what is stored says how many tokens an answer has: an item from before an interruption is not encoded.
-            for (outcome, request) in outcomes.iter_mut().zip(&requests) {
-                outcome.detail.tokens = request.continuations.iter().map(Vec::len).collect();
+            for (outcome, tokens) in outcomes.iter_mut().zip(counted.answers) {
+                outcome.detail.tokens = tokens;
             }
             keep(&outcomes)?;
-            for (i, lls) in batch.iter().zip(answers) {
+            for (i, answer) in batch.iter().zip(answers) {
                 if let Some(slot) = found.get_mut(*i) {
-                    *slot = Some(lls);
+                    *slot = Some(answer);
                 }
             }
             finished += items.len();
             scored.fresh += items.len();
             progress(finished);
         }
-        for (item, lls) in part.items.iter().zip(&found) {
-            scored.outcomes.push(outcome(plan, handle, item, lls.as_deref().unwrap_or_default())?);
+        for (item, answer) in part.items.iter().zip(&found) {
+            let answer = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
+            scored.outcomes.push(outcome(plan, handle, item, answer)?);
         }
     }
     Ok(scored)
@@ -147,47 +163,6 @@ pub fn argmax(values: &[f64]) -> Option<usize> {
         }
     }
     best.map(|(i, _)| i)
-}
-
-fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, lls: &[f64]) -> Result<ItemOutcome> {
-    let pred = argmax(lls).filter(|_| lls.len() == item.prompt.continuations.len()).ok_or_else(|| {
-        Error::new(
-            Kind::Corrupt,
-            tr!(
-                "the model gave no usable probability for {subject}/{}: {lls:?}",
-                "模型没有给出 {subject}/{} 的有效概率：{lls:?}",
-                item.id
-            ),
-        )
-        .hint(tr!(
-            "its weights or the adapter are damaged: pull or train them again",
-            "权重或适配器已损坏：请重新下载或训练"
-        ))
-    })?;
-    Ok(ItemOutcome {
-        subject: subject.to_owned(),
-        id: item.id.clone(),
-        prompt: item.prompt.text.clone(),
-        choices: item.prompt.continuations.clone(),
-        loglikelihoods: lls.to_vec(),
-        pred: plan.label(pred),
-        gold: item.gold.map(|gold| plan.label(gold)).unwrap_or_default(),
-        correct: item.gold == Some(pred),
-        prompt_hash: item.hash.clone(),
-        detail: item.detail(),
-    })
-}
-
-/// Context tokens that have to be computed when each request reuses what it shares with the one before.
-fn prefill_tokens(requests: &[ScoreRequest]) -> u64 {
-    let mut before: &[u32] = &[];
-    let mut sum = 0;
-    for request in requests {
-        let shared = before.iter().zip(&request.context).take_while(|(a, b)| a == b).count();
-        sum += (request.context.len() - shared) as u64;
-        before = &request.context;
-    }
-    sum
 }
 
 fn interrupted() -> Error {
@@ -216,12 +191,5 @@ mod tests {
         assert_eq!(argmax(&[f64::NEG_INFINITY, f64::NEG_INFINITY]), Some(0));
         assert_eq!(argmax(&[-1.0, f64::NAN]), None);
         assert_eq!(argmax(&[]), None);
-    }
-
-    #[test]
-    fn a_shared_beginning_is_counted_once() {
-        let request = |ids: &[u32]| ScoreRequest { context: ids.to_vec(), continuations: vec![] };
-        let requests = [request(&[1, 2, 3, 4]), request(&[1, 2, 5]), request(&[1, 2, 5, 6])];
-        assert_eq!(prefill_tokens(&requests), 4 + 1 + 1);
     }
 }

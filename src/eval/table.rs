@@ -32,6 +32,8 @@ pub fn read(bytes: &[u8], format: TableFormat, place: &str) -> Result<Vec<Row>> 
     match format {
         TableFormat::Csv => csv(text, place),
         TableFormat::Jsonl => jsonl(text, place),
+        TableFormat::Json => json(text, place),
+        TableFormat::Txt => Ok(vec![Row::from_iter([("text".to_owned(), Value::String(text.to_owned()))])]),
     }
 }
 
@@ -126,6 +128,53 @@ fn jsonl(text: &str, place: &str) -> Result<Vec<Row>> {
         .collect()
 }
 
+fn json(text: &str, place: &str) -> Result<Vec<Row>> {
+    let wrong = |what: String| {
+        Error::new(Kind::InvalidInput, format!("{place}: {what}")).hint(tr!(
+            "the file must be one list of objects; for one object a line say format = \"jsonl\"",
+            "文件应是一个对象列表；若每行一个对象，请写 format = \"jsonl\""
+        ))
+    };
+    match serde_json::from_str(text).map_err(|e| wrong(tr!("not JSON: {e}", "不是 JSON：{e}")))? {
+        Value::Object(row) => Ok(vec![row]),
+        Value::Array(rows) => rows
+            .into_iter()
+            .enumerate()
+            .map(|(i, row)| match row {
+                Value::Object(row) => Ok(row),
+                _ => Err(wrong(tr!("entry {} is not an object", "第 {} 项不是对象", i + 1))),
+            })
+            .collect(),
+        _ => Err(wrong(tr!("neither a list nor an object", "既不是列表也不是对象"))),
+    }
+}
+
+/// Makes a row of each object in the list in column `name`. Its fields come over those of the row around it.
+///
+/// # Errors
+/// `InvalidInput` when the column holds something else.
+pub fn explode(rows: Vec<Row>, name: &str, place: &str) -> Result<Vec<Row>> {
+    let mut inner = Vec::new();
+    for (i, mut row) in rows.into_iter().enumerate() {
+        let Some(Value::Array(list)) = row.remove(name) else {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                tr!("{place}, row {}: `{name}` is not a list", "{place} 第 {} 行：`{name}` 不是列表", i + 1),
+            )
+            .hint(tr!("correct `explode` in the definition", "请改正定义中的 `explode`")));
+        };
+        for part in list {
+            let mut one = row.clone();
+            match part {
+                Value::Object(fields) => one.extend(fields),
+                other => _ = one.insert(name.to_owned(), other),
+            }
+            inner.push(one);
+        }
+    }
+    Ok(inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +236,20 @@ mod tests {
         assert!(error.message.contains("line 4"), "{}", error.message);
         let error = read(b"q,a\n\xd6\xd0,b\n", TableFormat::Csv, "t.csv").unwrap_err();
         assert!(error.message.contains("line 2"), "{}", error.message);
+    }
+
+    #[test]
+    fn lists_in_rows_become_rows() {
+        let text = r#"[{"t": 1, "id": "c", "qs": [{"id": "a"}, {"id": "b", "t": 2}]}, {"t": 3, "qs": []}]"#;
+        let rows = read(text.as_bytes(), TableFormat::Json, "t.json").unwrap();
+        let rows = explode(rows, "qs", "t.json").unwrap();
+        assert_eq!(serde_json::to_value(&rows).unwrap(), serde_json::json!([{"t": 1, "id": "a"}, {"t": 2, "id": "b"}]));
+        assert!(explode(rows, "qs", "t.json").unwrap_err().message.contains("row 1"));
+        for bad in ["3", "[1]", "[", "{}{}"] {
+            assert!(read(bad.as_bytes(), TableFormat::Json, "t.json").unwrap_err().hint.is_some(), "{bad}");
+        }
+        let rows = read("\u{feff}a\nb".as_bytes(), TableFormat::Txt, "t.txt").unwrap();
+        assert_eq!(rows[0]["text"], "a\nb");
     }
 
     #[test]

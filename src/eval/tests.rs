@@ -136,7 +136,7 @@ fn planned(definition: &str, request: &PlanRequest) -> Result<Plan> {
 #[test]
 fn every_definition_of_the_program_is_sound() {
     let all = built_in().unwrap();
-    assert_eq!(all.len(), 6);
+    assert_eq!(all.len(), 8);
     for definition in &all {
         assert!(!definition.source.is_empty() && !definition.licence.is_empty());
         for name in definition.presets.keys() {
@@ -144,9 +144,9 @@ fn every_definition_of_the_program_is_sound() {
         }
     }
     let members = |group: &str| all.iter().filter(|d| d.is_in(group)).map(|d| d.name.as_str()).collect::<Vec<_>>();
-    assert_eq!(members("finance"), ["finance-qa", "financeiq", "fineval"]);
-    assert_eq!(members("en"), ["finance-qa", "mmlu"]);
-    assert_eq!(members("all").len(), 6);
+    assert_eq!(members("finance"), ["finance-qa", "financeiq", "fineval", "tatqa"]);
+    assert_eq!(members("en"), ["finance-qa", "mmlu", "gsm8k", "tatqa"]);
+    assert_eq!(members("all").len(), 8);
 }
 
 #[test]

@@ -197,6 +197,20 @@ impl LanguageModel for Engine {
         on_token: &mut dyn FnMut(usize, u32),
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>> {
+        let mut never = |i: usize, id: u32| {
+            on_token(i, id);
+            false
+        };
+        self.generate_until(prompts, sampling, &mut never, cancel)
+    }
+
+    fn generate_until(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &Sampling,
+        enough: &mut dyn FnMut(usize, u32) -> bool,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Generation>> {
         let mut results = Vec::with_capacity(prompts.len());
         for (chunk, prompts) in prompts.chunks(SEQUENCES_AT_ONCE).enumerate() {
             let first = chunk * SEQUENCES_AT_ONCE;
@@ -211,10 +225,10 @@ impl LanguageModel for Engine {
                 }
                 let limit = self.decoder.config().max_positions;
                 live.retain_mut(|w| {
-                    let ended = self.end.contains(&w.next);
+                    let mut ended = self.end.contains(&w.next);
                     if !ended {
                         w.tokens.push(w.next);
-                        on_token(w.index, w.next);
+                        ended = enough(w.index, w.next);
                     }
                     let full = w.tokens.len() >= sampling.max_new_tokens || w.cache.len() + 1 >= limit;
                     if ended || full {
@@ -228,6 +242,10 @@ impl LanguageModel for Engine {
             results.extend(finished.into_iter().flatten());
         }
         Ok(results)
+    }
+
+    fn max_length(&self) -> Option<usize> {
+        Some(self.decoder.config().max_positions)
     }
 
     fn prefilled(&self) -> u64 {

@@ -73,6 +73,29 @@ pub trait LanguageModel {
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>>;
 
+    /// As [`LanguageModel::generate`], and `enough(i, id)`, which hears each token of prompt `i` as it is chosen, may end
+    /// that answer by saying so. A model that cannot be stopped half-way writes on; the caller cuts its text.
+    ///
+    /// # Errors
+    /// `Interrupted` when `cancel` is set.
+    fn generate_until(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &Sampling,
+        enough: &mut dyn FnMut(usize, u32) -> bool,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Generation>> {
+        let mut heard = |i: usize, id: u32| {
+            enough(i, id);
+        };
+        self.generate(prompts, sampling, &mut heard, cancel)
+    }
+
+    /// The most tokens that a sequence may have; `None` where it is not known.
+    fn max_length(&self) -> Option<usize> {
+        None
+    }
+
     /// Tokens that went through the model so far: what a speed is computed from. 0 where it is not known.
     fn prefilled(&self) -> u64 {
         0

@@ -13,6 +13,13 @@ pub trait Tokenize: Send + Sync {
     fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>>;
     /// One token's text, for display.
     fn decode_token(&self, id: u32) -> String;
+    /// Text of `ids` together, without special tokens.
+    ///
+    /// # Errors
+    /// Those of the tokenizer.
+    fn decode(&self, ids: &[u32]) -> Result<String> {
+        Ok(ids.iter().map(|id| self.decode_token(*id)).collect())
+    }
     /// The token that ends an answer.
     fn eos(&self) -> u32;
     /// Its text.
@@ -30,6 +37,10 @@ impl Tokenize for crate::model::Tokenizer {
 
     fn decode_token(&self, id: u32) -> String {
         self.decode_token(id)
+    }
+
+    fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.decode(ids)
     }
 
     fn eos(&self) -> u32 {

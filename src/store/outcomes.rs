@@ -11,13 +11,19 @@ impl Store {
     /// Keeps the outcomes of a batch, all or none. An item that the run already has is replaced.
     pub fn put_outcomes(&self, run: &str, task: &str, outcomes: &[ItemOutcome]) -> Result<()> {
         let json = |value: &[String]| serde_json::to_string(value).map_err(|e| Error::internal(e.to_string()));
-        let rows = outcomes.iter().map(|o| Ok((o, json(&o.choices)?, detail_json(o)?))).collect::<Result<Vec<_>>>()?;
+        let written = |o: &ItemOutcome| {
+            o.written.as_ref().map(serde_json::to_string).transpose().map_err(|e| Error::internal(e.to_string()))
+        };
+        let rows = outcomes
+            .iter()
+            .map(|o| Ok((o, json(&o.choices)?, detail_json(o)?, written(o)?)))
+            .collect::<Result<Vec<_>>>()?;
         self.wait(async {
             let mut transaction = self.pool.begin().await?;
-            for (o, choices, detail) in &rows {
+            for (o, choices, detail, written) in &rows {
                 sqlx::query(
                     "INSERT OR REPLACE INTO outcomes (run_id, task, subject, item, prompt, prompt_hash, choices, loglikelihoods,
-                     pred, gold, correct, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                     pred, gold, correct, detail, mode, written) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 )
                     .bind(run)
                     .bind(task)
@@ -31,6 +37,8 @@ impl Store {
                     .bind(&o.gold)
                     .bind(o.correct)
                     .bind(detail)
+                    .bind(o.mode.name())
+                    .bind(written)
                     .execute(&mut *transaction)
                     .await?;
             }
@@ -99,6 +107,8 @@ fn outcome(row: &SqliteRow) -> ItemOutcome {
         pred: text("pred"),
         gold: text("gold"),
         correct: row.get("correct"),
+        mode: serde_json::from_value(text("mode").into()).unwrap_or_default(),
+        written: row.get::<Option<String>, _>("written").and_then(|w| serde_json::from_str(&w).ok()),
         prompt_hash: text("prompt_hash"),
         detail: serde_json::from_str(&text("detail")).unwrap_or_default(),
     }
@@ -121,7 +131,7 @@ fn read_numbers(text: &str) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::ItemDetail;
+    use crate::eval::{ItemDetail, Mode, Ordered, Written};
     use crate::store::NewRun;
 
     #[test]
@@ -152,8 +162,14 @@ mod tests {
                 tokens: vec![2, 3],
                 ..ItemDetail::default()
             },
+            ..ItemOutcome::default()
         };
-        let two = ItemOutcome { id: "1".into(), correct: true, ..one.clone() };
+        let written = Written {
+            answer: "所以\n答案是A。".into(),
+            extracted: Ordered(vec![("z".into(), Some("A".into())), ("a".into(), None)]),
+            metrics: Ordered(vec![("f1".into(), 1.0 / 3.0)]),
+        };
+        let two = ItemOutcome { id: "1".into(), correct: true, mode: Mode::Cot, written: Some(written), ..one.clone() };
         store.put_outcomes(&run, "t", &[one.clone(), two.clone()]).unwrap();
         store.put_outcomes(&run, "t", std::slice::from_ref(&one)).unwrap();
         assert_eq!(store.outcomes(&run).unwrap(), [one, two]);

@@ -10,7 +10,7 @@ use crate::model::WeightForm;
 use crate::prompt::Template;
 use crate::train::{Length, TrainConfig};
 use crate::workbench::train::{HeldOut, TrainRequest, train};
-use crate::workbench::{ScoreRequest, Workbench, check_score, score, with_examinee};
+use crate::workbench::{How, ScoreRequest, Workbench, check_score, score, with_examinee};
 
 /// A [`Launcher`] over a home. Every job opens the home for itself: it may outlast the screen that asked for it.
 pub struct WorkbenchLauncher {
@@ -62,6 +62,7 @@ impl Launcher for WorkbenchLauncher {
                 subjects: Vec::new(),
                 limit: form.limit.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
                 template: String::new(),
+                how: How::default(),
             };
             if check_score(&bench, &request)?.chat {
                 request.template = Template::Chat.name().to_owned();

@@ -4,7 +4,7 @@
 //! a second demo is done in seconds, and one that was killed goes on at the stage where it stopped.
 
 use super::train::{HeldOut, TrainReport, TrainRequest};
-use super::{LoadedAdapter, LoadedModel, LocalContestant, ScoreRequest, Workbench};
+use super::{How, LoadedAdapter, LoadedModel, LocalContestant, ScoreRequest, Workbench};
 use super::{arena, compare_runs, data, leaderboard, models, score, train, with_examinee};
 use crate::arena::judge::ReferenceJudge;
 use crate::arena::ratings::Method;
@@ -253,6 +253,7 @@ fn scored(
         subjects: Vec::new(),
         limit: size.items,
         template: Template::Chat.name().to_owned(),
+        how: How::default(),
     };
     let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let adapter_hash = adapter.map(|a| a.hash.clone()).unwrap_or_default();

@@ -7,6 +7,7 @@ pub mod bench_infer;
 pub mod contamination;
 pub mod data;
 pub mod demo;
+pub mod evals;
 pub mod family;
 pub mod leaderboard;
 mod load;
@@ -27,8 +28,8 @@ pub use remote::{RemoteContestant, with_remote_examinee};
 pub use rescore::{RescoreNote, RescoreRequest, Rescored, rescore};
 pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{
-    Examinee, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, resumable, resume_score,
-    score, with_examinee,
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_probabilities,
+    resumable, resume_score, score, with_examinee,
 };
 
 use crate::config::Settings;

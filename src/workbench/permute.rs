@@ -3,7 +3,7 @@
 use super::Workbench;
 use super::score::{Examinee, asked, planned, same_examinee};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, ItemOutcome, Known, PermutationReport, Shuffle, permutation_report};
+use crate::eval::{self, Answer, Asks, ItemOutcome, Known, PermutationReport, Shuffle, permutation_report};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::RunStatus;
 use crate::tr;
@@ -45,6 +45,9 @@ pub fn permute(
     let mut shuffled = Vec::new();
     for round in 1..=rounds {
         let (_, plan) = planned(workbench, &request, who.chat, Some(Shuffle { seed, round }))?;
+        if !matches!(plan.asks, Asks::Choices) {
+            return Err(no_choices(&record.id));
+        }
         let asked: std::collections::HashSet<&str> =
             plan.subjects.iter().flat_map(|s| &s.items).map(|item| item.hash.as_str()).collect();
         // Orders of another seed are other prompts: they are asked anew and replaced.
@@ -53,7 +56,7 @@ pub fn permute(
             .shuffled_outcomes(&record.id, &plan.task, round)?
             .into_iter()
             .filter(|o| asked.contains(o.prompt_hash.as_str()))
-            .map(|o| ((o.subject, o.id), (o.prompt_hash, o.loglikelihoods)))
+            .map(|o| ((o.subject.clone(), o.id.clone()), (o.prompt_hash.clone(), Answer::kept(o))))
             .collect();
         let mut keep =
             |batch: &[ItemOutcome]| workbench.store.put_shuffled_outcomes(&record.id, &plan.task, round, batch);
@@ -62,10 +65,7 @@ pub fn permute(
             .map_err(|e| with_way_on(e, &record.id, rounds))?;
         shuffled.push(scored.outcomes);
     }
-    let report = permutation_report(&original, &shuffled, seed).ok_or_else(|| {
-        Error::new(Kind::Unsupported, tr!("no item of {} was answered by a choice", "{} 中没有选择题答案", record.id))
-            .hint(tr!("--permute is for multiple choice by log-likelihood", "--permute 用于按对数似然评分的选择题"))
-    })?;
+    let report = permutation_report(&original, &shuffled, seed).ok_or_else(|| no_choices(&record.id))?;
     let mut result = record.result.clone();
     if let (Some(object), Ok(value)) = (result.as_object_mut(), serde_json::to_value(&report)) {
         object.insert("permutations".to_owned(), value);
@@ -103,4 +103,9 @@ impl EventSink for Shifted<'_> {
             self.sink.emit(&JobEvent::Progress { done: self.before + done, total: self.total, note });
         }
     }
+}
+
+fn no_choices(run: &str) -> Error {
+    Error::new(Kind::Unsupported, tr!("no item of {run} was answered by a choice", "{run} 中没有选择题答案"))
+        .hint(tr!("--permute is for multiple choice by log-likelihood", "--permute 用于按对数似然评分的选择题"))
 }

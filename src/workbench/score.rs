@@ -2,7 +2,9 @@
 
 use super::{LoadedAdapter, LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, Benchmark, ChatRenderer, ItemOutcome, Known, PlanRequest, Report};
+use crate::eval::{
+    self, Answer, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, Mode, PlanRequest, Report,
+};
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::prompt::{Message, Renderer, Template, Tokenize};
@@ -29,6 +31,27 @@ pub struct ScoreRequest {
     pub split: Option<String>,
     /// Name of the template that makes a conversation of the prompt; empty for plain text.
     pub template: String,
+    /// How answers are found and few-shots chosen.
+    #[serde(flatten, default)]
+    pub how: How,
+}
+
+/// How answers are found and few-shots chosen; what is left out is as the benchmark's definition says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct How {
+    /// How an answer is found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// The split that few-shots come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fewshot_split: Option<String>,
+    /// Which of its rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fewshot_sampler: Option<FewshotSampler>,
+    /// Seed of a random sample.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fewshot_seed: Option<u64>,
 }
 
 /// Whose score it is.
@@ -150,7 +173,7 @@ pub fn resume_score(
         .store
         .outcomes(&run.id)?
         .into_iter()
-        .map(|o| ((o.subject, o.id), (o.prompt_hash, o.loglikelihoods)))
+        .map(|o| ((o.subject.clone(), o.id.clone()), (o.prompt_hash.clone(), Answer::kept(o))))
         .collect();
     let _lease = workbench.store.restart_run(&run.id)?;
     Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
@@ -220,12 +243,25 @@ pub fn finished_score(workbench: &Workbench, run: &RunRecord) -> Result<ScoreRep
 /// before a model is loaded. Gives the wording it will use.
 ///
 /// # Errors
-/// Those of [`eval::find`], [`Definition::preset`](eval::Definition::preset) and [`Benchmark::subjects`].
+/// Those of [`eval::find`], [`eval::asking`] and [`Benchmark::subjects`].
 pub fn check_score(workbench: &Workbench, request: &ScoreRequest) -> Result<eval::Preset> {
     let benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
     benchmark.subjects(&request.subjects)?;
     benchmark.definition.scored_split(request.split.as_deref())?;
-    benchmark.definition.preset(request.preset.as_deref())
+    if let Some(split) = &request.how.fewshot_split {
+        benchmark.definition.scored_split(Some(split))?;
+    }
+    Ok(eval::asking(&benchmark.definition, request.preset.as_deref(), request.how.mode)?.0)
+}
+
+/// Whether a request wants probabilities of a model, and not only text that it writes.
+///
+/// # Errors
+/// Those of [`check_score`].
+pub fn reads_probabilities(workbench: &Workbench, request: &ScoreRequest) -> Result<bool> {
+    let benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
+    let (_, asks) = eval::asking(&benchmark.definition, request.preset.as_deref(), request.how.mode)?;
+    Ok(!matches!(asks, eval::Asks::Written(_)))
 }
 
 /// The plan, and the request with the benchmark's lasting reference (an absolute path, not one that
@@ -245,6 +281,10 @@ pub(super) fn planned(
             subjects: request.subjects.clone(),
             limit: request.limit,
             split: request.split.clone(),
+            mode: request.how.mode,
+            fewshot_split: request.how.fewshot_split.clone(),
+            fewshot_sampler: request.how.fewshot_sampler,
+            fewshot_seed: request.how.fewshot_seed,
             shuffle,
         },
         chat,
