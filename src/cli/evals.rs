@@ -44,7 +44,7 @@ enum Verb {
         after_help = "Example:\n  linly-bench evals pull gsm8k --data-dir DIR\n\nEnvironment: HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE=1, HTTPS_PROXY"
     )]
     Pull {
-        /// Name of a benchmark, or a definition file (.toml) with [[download]]
+        /// Name of a benchmark, or a definition file (.toml) with a download table
         #[arg(value_name = "NAME")]
         name: String,
     },

@@ -114,7 +114,7 @@ impl From<Metric> for Rule {
 /// Runs the command.
 ///
 /// # Errors
-/// `NotFound` for an unknown run; those of [`workbench::compare_runs`] and of writing the report.
+/// `NotFound` for an unknown run; those of comparing and of writing the report.
 pub fn run(context: &Context, args: Args) -> Result<()> {
     match args.verb {
         Verb::List { kind } => list(context, kind.as_deref()),

@@ -2,7 +2,7 @@
 //!
 //! Such a model is asked in text; which tokens it makes of the text is the server's affair. Here a text is therefore
 //! a list of characters ([`PlainText`]), so that everything above works as it does with a local model, and the
-//! server's own tokens are met only where its answers are read ([`echo`](self::echo)).
+//! server's own tokens are met only where its answers are read ([`echo`]).
 
 mod address;
 mod client;
