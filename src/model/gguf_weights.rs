@@ -192,6 +192,14 @@ impl GgufRows {
     fn data(&self) -> &[u8] {
         self.file.bytes(self.place.clone())
     }
+
+    /// Where row `row` lies in the file. See `separate_halves`: row i of a head's first half lies at 2i, of its second
+    /// half at 2i + 1.
+    fn place_of(&self, row: usize) -> usize {
+        let Some(head) = self.head else { return row };
+        let (start, i, half) = (row / head * head, row % head, head / 2);
+        start + if i < half { 2 * i } else { 2 * (i - half) + 1 }
+    }
 }
 
 impl StoredRows for GgufRows {
@@ -201,15 +209,28 @@ impl StoredRows for GgufRows {
             None => {
                 convert(self.dtype, &bytes[rows.start * self.row..rows.end * self.row], out);
             }
-            // See `separate_halves`: row i of a head's first half lies at 2i, of its second half at 2i + 1.
-            Some(head) => {
+            Some(_) => {
                 for (row, out) in rows.zip(out.chunks_exact_mut(self.inputs)) {
-                    let (start, i, half) = (row / head * head, row % head, head / 2);
-                    let from = start + if i < half { 2 * i } else { 2 * (i - half) + 1 };
+                    let from = self.place_of(row);
                     convert(self.dtype, &bytes[from * self.row..(from + 1) * self.row], out);
                 }
             }
         }
+    }
+
+    fn dots(&self, first: usize, x: &[f32], out: &mut [f32]) -> bool {
+        let dot = match self.dtype {
+            GgmlDType::Q4_1 => quantised::dot_q4_1,
+            GgmlDType::Q8_0 => quantised::dot_q8_0,
+            _ => return false,
+        };
+        let bytes = self.data();
+        for (i, out) in out.iter_mut().enumerate() {
+            let from = self.place_of(first + i);
+            let Some(sum) = dot(&bytes[from * self.row..(from + 1) * self.row], x) else { return false };
+            *out = sum;
+        }
+        true
     }
 
     fn bytes(&self) -> usize {

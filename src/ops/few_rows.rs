@@ -34,6 +34,9 @@ pub fn few_rows(weight: &[f32], x: &[f32], y: &mut [f32], n: usize, inputs: usiz
 pub fn few_rows_stored(weight: &dyn StoredRows, outputs: usize, x: &[f32], y: &mut [f32], n: usize, inputs: usize) {
     let kernel = kernel();
     by_outputs(y, n, outputs, |first, out| {
+        if n == 1 && weight.dots(first, x, out) {
+            return;
+        }
         let at_once = (IN_CACHE / inputs).max(1);
         let mut rows = vec![0.0f32; at_once * inputs];
         for (i, out) in out.chunks_mut(at_once * n).enumerate() {

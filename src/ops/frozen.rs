@@ -48,6 +48,11 @@ pub trait StoredRows: Send + Sync {
     /// Writes rows `rows` as f32.
     fn read(&self, rows: Range<usize>, out: &mut [f32]);
 
+    /// `out[i] = ⟨row first + i, x⟩`, when that is faster than reading the rows; false when it is not, and `out` is as it was.
+    fn dots(&self, _first: usize, _x: &[f32], _out: &mut [f32]) -> bool {
+        false
+    }
+
     /// Bytes held for the whole weight.
     fn bytes(&self) -> usize;
 }

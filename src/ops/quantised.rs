@@ -81,10 +81,73 @@ pub fn q4_1(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
+/// ⟨row, x⟩ of a row of Q8_0 blocks, without its numbers ever being written to memory; `None` on processors where
+/// de-quantising first is as good.
+pub fn dot_q8_0(bytes: &[u8], x: &[f32]) -> Option<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512 {
+        // SAFETY: the processor has the instructions.
+        return Some(unsafe { x86::dot_q8_0(bytes, x) });
+    }
+    let _ = (bytes, x);
+    None
+}
+
+/// The same of Q4_1 blocks.
+pub fn dot_q4_1(bytes: &[u8], x: &[f32]) -> Option<f32> {
+    #[cfg(target_arch = "x86_64")]
+    if level() == Level::Avx512 {
+        // SAFETY: the processor has the instructions.
+        return Some(unsafe { x86::dot_q4_1(bytes, x) });
+    }
+    let _ = (bytes, x);
+    None
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::{BLOCK, half, sixteen};
     use std::arch::x86_64::*;
+
+    /// ⟨row, x⟩ of Q8_0 blocks.
+    #[target_feature(enable = "avx512f")]
+    pub fn dot_q8_0(bytes: &[u8], x: &[f32]) -> f32 {
+        let mut sums = [_mm512_setzero_ps(); 2];
+        for (block, x) in bytes.as_chunks::<34>().0.iter().zip(x.as_chunks::<BLOCK>().0) {
+            let d = _mm512_set1_ps(half(block));
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: 16 bytes of the block and 16 numbers of x are read.
+                unsafe {
+                    let q = _mm_loadu_si128(block.as_ptr().add(2 + 16 * i).cast());
+                    let q = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(q));
+                    let x = _mm512_loadu_ps(x.as_ptr().add(16 * i));
+                    *sum = _mm512_fmadd_ps(_mm512_mul_ps(q, d), x, *sum);
+                }
+            }
+        }
+        _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+    }
+
+    /// ⟨row, x⟩ of Q4_1 blocks.
+    #[target_feature(enable = "avx512f")]
+    pub fn dot_q4_1(bytes: &[u8], x: &[f32]) -> f32 {
+        let mut sums = [_mm512_setzero_ps(); 2];
+        for (block, x) in bytes.as_chunks::<20>().0.iter().zip(x.as_chunks::<BLOCK>().0) {
+            let (d, m) = (_mm512_set1_ps(half(block)), _mm512_set1_ps(half(&block[2..])));
+            // SAFETY: 16 bytes of the block and 32 numbers of x are read.
+            unsafe {
+                let both = _mm_loadu_si128(block.as_ptr().add(4).cast());
+                let low = _mm_and_si128(both, _mm_set1_epi8(15));
+                let high = _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15));
+                for (i, (half, sum)) in [low, high].into_iter().zip(&mut sums).enumerate() {
+                    let q = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(half));
+                    let x = _mm512_loadu_ps(x.as_ptr().add(16 * i));
+                    *sum = _mm512_fmadd_ps(_mm512_add_ps(_mm512_mul_ps(q, d), m), x, *sum);
+                }
+            }
+        }
+        _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1]))
+    }
 
     /// Of Q4_0's blocks.
     #[target_feature(enable = "avx512f")]
@@ -157,6 +220,28 @@ mod tests {
         ours(&bytes, &mut found);
         for (i, (a, b)) in expected.iter().zip(&found).enumerate() {
             assert_eq!(a.to_bits(), b.to_bits(), "number {i}: {a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_product_with_a_row_is_that_of_its_numbers() {
+        let x: Vec<f32> = (0..200 * BLOCK).map(|i| (i as f32 * 0.7).sin()).collect();
+        type Dot = fn(&[u8], &[f32]) -> Option<f32>;
+        let cases: [(usize, usize, fn(&[u8], &mut [f32]), Dot); 2] = [(34, 1, q8_0, dot_q8_0), (20, 2, q4_1, dot_q4_1)];
+        for (size, halves, dequantise, dot) in cases {
+            let bytes = blocks(size, halves);
+            // Block by block: the random factors differ by many orders of magnitude.
+            for (block, x) in bytes.chunks_exact(size).zip(x.chunks_exact(BLOCK)) {
+                let mut row = vec![0.0; BLOCK];
+                dequantise(block, &mut row);
+                let exact: f64 = row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+                let scale: f64 = row.iter().zip(x).map(|(w, x)| (f64::from(*w) * f64::from(*x)).abs()).sum();
+                let Some(found) = dot(block, x) else {
+                    eprintln!("skipped: this processor has no AVX-512");
+                    return;
+                };
+                assert!((f64::from(found) - exact).abs() <= 1e-6 * scale, "{found} {exact}");
+            }
         }
     }
 
