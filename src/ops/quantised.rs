@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn a_product_with_a_row_is_that_of_its_numbers() {
         let x: Vec<f32> = (0..200 * BLOCK).map(|i| (i as f32 * 0.7).sin()).collect();
-        type Dot = fn(&[u8], &[f32]) -> Option<f32>;
-        let cases: [(usize, usize, fn(&[u8], &mut [f32]), Dot); 2] = [(34, 1, q8_0, dot_q8_0), (20, 2, q4_1, dot_q4_1)];
+        type Case = (usize, usize, fn(&[u8], &mut [f32]), fn(&[u8], &[f32]) -> Option<f32>);
+        let cases: [Case; 2] = [(34, 1, q8_0, dot_q8_0), (20, 2, q4_1, dot_q4_1)];
         for (size, halves, dequantise, dot) in cases {
             let bytes = blocks(size, halves);
             // Block by block: the random factors differ by many orders of magnitude.
