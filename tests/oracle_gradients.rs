@@ -2,13 +2,13 @@
 //! PEFT (`tests/oracle/tiny_models.py` made the expected values, in float64).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod tiny;
+
 use linly_bench::batch::collate;
-use linly_bench::model::{Decoder, LoraGradients, Stretch, Tape, WeightForm, Workspace, adapter, open};
+use linly_bench::model::{Decoder, LoraGradients, Stretch, Tape, WeightForm, Workspace, adapter};
 use linly_bench::prompt::Rendered;
 use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
-
-const MODELS: [&str; 3] = ["llama", "qwen2", "qwen3"];
+use tiny::{MODELS, floats, oracle, oracle_rows, relative_error};
 
 struct Case {
     decoder: Decoder,
@@ -17,38 +17,11 @@ struct Case {
     rows: Vec<Rendered>,
 }
 
-fn oracle() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/tiny")
-}
-
 fn case(name: &str) -> Case {
-    let folder = oracle().join(name);
-    let files = open(&folder).unwrap();
-    let decoder = Decoder::load(&files.config, &*files.weights, WeightForm::F32).unwrap();
-    let adapter = adapter::load(&folder.join("adapter"), decoder.config()).unwrap();
-    let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(oracle().join("rows.json")).unwrap()).unwrap();
-    let rows = rows.as_array().unwrap().iter().map(|row| {
-        let ids: Vec<u32> = row["ids"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect();
-        let first = row["first_supervised"].as_u64().unwrap() as usize;
-        Rendered { mask: (0..ids.len()).map(|i| i >= first).collect(), ids, text: String::new() }
-    });
-    let expected = std::fs::read(folder.join("expected.safetensors")).unwrap();
-    Case { rows: rows.collect(), decoder, adapter, expected }
-}
-
-fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
-    let view = tensors.tensor(name).unwrap();
-    view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-}
-
-/// ‖a − b‖ / ‖b‖.
-fn relative_error(a: &[f32], b: &[f32]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let square = |x: f64| x * x;
-    let difference: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
-    let norm: f64 = b.iter().map(|b| square(f64::from(*b))).sum();
-    assert!(norm > 0.0, "the expected values are all zero: nothing would be tested");
-    (difference / norm).sqrt()
+    let decoder = tiny::decoder(name, WeightForm::F32);
+    let adapter = adapter::load(&oracle().join(name).join("adapter"), decoder.config()).unwrap();
+    let expected = std::fs::read(oracle().join(name).join("expected.safetensors")).unwrap();
+    Case { rows: oracle_rows(), decoder, adapter, expected }
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
 }
 
 by_processor! {
-    fn add_chunk(y: &mut [f32], x: &[f32]) {
+    /// `y += x` on the calling thread.
+    pub fn add_row(y: &mut [f32], x: &[f32]) {
         for (y, x) in y.iter_mut().zip(x) {
             *y += x;
         }
@@ -64,12 +65,12 @@ by_processor! {
 
 /// `y += x`.
 pub fn add_assign(y: &mut [f32], x: &[f32]) {
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| add_chunk(y, x));
+    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| add_row(y, x));
 }
 
 /// `y += bias` in every row.
 pub fn add_bias(y: &mut [f32], bias: &[f32]) {
-    y.par_chunks_mut(bias.len()).with_min_len(32).for_each(|row| add_chunk(row, bias));
+    y.par_chunks_mut(bias.len()).with_min_len(32).for_each(|row| add_row(row, bias));
 }
 
 by_processor! {

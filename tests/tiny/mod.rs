@@ -9,6 +9,7 @@ use linly_bench::train::{AdamW, Checkpoint, CheckpointFolder, Ending, Progress, 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -42,6 +43,23 @@ pub fn rows(count: usize, longest: usize, seed: u64) -> Vec<Rendered> {
         Rendered { ids, mask, text: String::new() }
     };
     (0..count).map(|_| row()).collect()
+}
+
+/// The rows whose losses and gradients the oracle's files hold.
+pub fn oracle_rows() -> Vec<Rendered> {
+    let rows: serde_json::Value = serde_json::from_slice(&std::fs::read(oracle().join("rows.json")).unwrap()).unwrap();
+    let row = |row: &serde_json::Value| {
+        let ids: Vec<u32> = row["ids"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect();
+        let first = row["first_supervised"].as_u64().unwrap() as usize;
+        Rendered { mask: (0..ids.len()).map(|i| i >= first).collect(), ids, text: String::new() }
+    };
+    rows.as_array().unwrap().iter().map(row).collect()
+}
+
+/// The numbers of a tensor of an oracle's file.
+pub fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+    let view = tensors.tensor(name).unwrap_or_else(|e| panic!("{name}: {e}"));
+    view.data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
 }
 
 /// ‖a − b‖ / ‖b‖.

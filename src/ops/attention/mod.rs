@@ -9,6 +9,7 @@ mod packed;
 mod softmax;
 mod strided;
 
+use super::elementwise::add_row;
 use super::frozen::Arithmetic;
 use super::packed::available;
 use rayon::prelude::*;
@@ -194,8 +195,8 @@ pub fn attention_backward(
                     dk[kv.clone()].copy_from_slice(&part.dk[i * hd..][..hd]);
                     dv[kv].copy_from_slice(&part.dv[i * hd..][..hd]);
                 } else {
-                    softmax::add(&mut dk[kv.clone()], &part.dk[i * hd..][..hd]);
-                    softmax::add(&mut dv[kv], &part.dv[i * hd..][..hd]);
+                    add_row(&mut dk[kv.clone()], &part.dk[i * hd..][..hd]);
+                    add_row(&mut dv[kv], &part.dv[i * hd..][..hd]);
                 }
             }
         },

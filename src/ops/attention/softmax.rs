@@ -57,15 +57,6 @@ by_processor! {
 }
 
 by_processor! {
-    /// `y += x`.
-    pub fn add(y: &mut [f32], x: &[f32]) {
-        for (y, x) in y.iter_mut().zip(x) {
-            *y += x;
-        }
-    }
-}
-
-by_processor! {
     /// ⟨a, b⟩.
     pub fn dot_product(a: &[f32], b: &[f32]) -> f32 {
         dot::<FUSED>(a, b)
