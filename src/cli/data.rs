@@ -199,8 +199,8 @@ fn print_import(context: &Context, report: &ImportReport) {
         ui.warn(&text::one_line(&format!("{}:{}: {}", reject.file, reject.line, reject.reason)));
     }
     let name = &report.dataset;
-    if let Some(more @ 1..) = report.rejects.len().checked_sub(REJECTS_SHOWN) {
-        ui.warn(&tr!("{more} more: linly-bench data show {name}", "另有 {more} 条：linly-bench data show {name}"));
+    if let Some(more @ 1..) = report.rejected.checked_sub(REJECTS_SHOWN as u64) {
+        ui.warn(&tr!("{more} more: linly-bench data rejects {name}", "另有 {more} 条：linly-bench data rejects {name}"));
     }
     if !report.fields_left_aside.is_empty() {
         let fields: Vec<String> =

@@ -1,5 +1,6 @@
 //! Reading rows of a version.
 
+use super::dataset_changes::no_row;
 use super::datasets::{self, DatasetRecord};
 use super::search::{Hits, Needle};
 use super::sqlite::{Connection, Row, Value};
@@ -129,6 +130,20 @@ impl Store {
             Ok(())
         })?;
         Ok(rows)
+    }
+
+    /// The row `number` of the version that `words` name.
+    ///
+    /// # Errors
+    /// Those of [`Store::dataset`]; `NotFound`.
+    pub fn row(&self, words: &str, number: u64) -> Result<StoredRow> {
+        let mut found = None;
+        let query = RowQuery { from: number, limit: Some(1), ..RowQuery::default() };
+        let record = self.each_row(words, &query, &mut |row| {
+            found = Some(row);
+            Ok(())
+        })?;
+        found.filter(|row| row.row == number).ok_or_else(|| no_row(&record, number))
     }
 
     /// Hands rows of the version that `words` name to `on`, in order; memory holds one at a time. Gives the version.
