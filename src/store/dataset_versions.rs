@@ -75,7 +75,8 @@ impl Tally {
         let of = hash.clone();
         let write = move |c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64| {
             let (dataset, number) = (Value::Int(dataset), Value::Int(number));
-            let counts = [Value::Int(row_end as i64), Value::Int(rows), Value::Int(val), Value::Int(zh), Value::Int(en)];
+            let counts =
+                [Value::Int(row_end as i64), Value::Int(rows), Value::Int(val), Value::Int(zh), Value::Int(en)];
             let now = now();
             let head = [dataset, number, Value::Text(&of), Value::Text(message), Value::Text(&now)];
             c.run(
@@ -159,10 +160,12 @@ impl Store {
         let like_hash = tag.len() >= 4 && tag.chars().all(|c| c.is_ascii_hexdigit());
         let like_number = tag.chars().all(|c| c.is_ascii_digit());
         if tag.starts_with('-') || tag == "latest" || like_hash || like_number || tag.len() > 100 || tag.contains(bad) {
-            return Err(Error::new(Kind::InvalidInput, tr!("`{tag}` cannot be a tag", "`{tag}` 不能作标签")).hint(tr!(
-                "use a word such as `cleaned`; a number or the digits of a hash would name another version",
-                "请用 `cleaned` 这样的词；数字或哈希样的字串会指向别的版本"
-            )));
+            return Err(Error::new(Kind::InvalidInput, tr!("`{tag}` cannot be a tag", "`{tag}` 不能作标签")).hint(
+                tr!(
+                    "use a word such as `cleaned`; a number or the digits of a hash would name another version",
+                    "请用 `cleaned` 这样的词；数字或哈希样的字串会指向别的版本"
+                ),
+            ));
         }
         self.change(|c| {
             let record = datasets::resolve(c, words)?;
@@ -180,7 +183,10 @@ impl Store {
         self.change(|c| {
             let record = datasets::version(c, datasets::resolve(c, name)?, tag)?;
             if !record.tags.iter().any(|t| t == tag) {
-                return Err(Error::new(Kind::NotFound, tr!("`{name}` has no tag `{tag}`", "`{name}` 没有标签 `{tag}`")));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    tr!("`{name}` has no tag `{tag}`", "`{name}` 没有标签 `{tag}`"),
+                ));
             }
             let values = [Value::Int(record.id), Value::Text(tag)];
             c.run("DELETE FROM dataset_tags WHERE dataset_id = ? AND tag = ?", &values)?;

@@ -88,9 +88,7 @@ impl Store {
         c.execute("BEGIN IMMEDIATE")?;
         let deleted = datasets::deleted(&c, name)?;
         let old = match deleted {
-            Some(id) => {
-                datasets::records(&c, "d.id = ? AND v.number = latest", &[Value::Int(id)])?.pop()
-            }
+            Some(id) => datasets::records(&c, "d.id = ? AND v.number = latest", &[Value::Int(id)])?.pop(),
             None => datasets::by_name(&c, name)?,
         };
         let (dataset, number) = match &old {
@@ -118,7 +116,20 @@ impl Store {
         let place = Place { source: source.into(), licence: licence.into(), message: message.into() };
         let (was_deleted, rows) = (deleted.is_some(), Vec::with_capacity(BATCH));
         let files = HashMap::new();
-        Ok(DatasetWriter { store: self, c, dataset, number, old, was_deleted, replaces, place, tally, next_row, rows, files })
+        Ok(DatasetWriter {
+            store: self,
+            c,
+            dataset,
+            number,
+            old,
+            was_deleted,
+            replaces,
+            place,
+            tally,
+            next_row,
+            rows,
+            files,
+        })
     }
 }
 
@@ -174,7 +185,8 @@ impl DatasetWriter<'_> {
             return Ok(rows);
         }
         let keys = [Value::Int(row_key::key(self.dataset, first)), Value::Int(row_key::key(self.dataset, end))];
-        let sql = "SELECT id, hash, val, lang, removed_in IS NULL FROM dataset_rows WHERE id >= ? AND id < ? ORDER BY id";
+        let sql =
+            "SELECT id, hash, val, lang, removed_in IS NULL FROM dataset_rows WHERE id >= ? AND id < ? ORDER BY id";
         self.c.each(sql, &keys, |row| {
             let content = (dataset_rows::hash_of(row, 1)?, dataset_rows::split_of(row, 2), row.text(3)?.to_owned());
             let now = (row.int(4) == 1).then_some(content);
@@ -216,11 +228,8 @@ impl DatasetWriter<'_> {
         if replaces {
             c.run(describe, &described)?;
             rejects::end(&c, dataset, number)?;
-            let rest = [
-                Value::Int(row_key::key(dataset, next_row)),
-                Value::Int(row_key::end(dataset)),
-                Value::Int(number),
-            ];
+            let rest =
+                [Value::Int(row_key::key(dataset, next_row)), Value::Int(row_key::end(dataset)), Value::Int(number)];
             c.run("UPDATE dataset_rows SET removed_in = ?3 WHERE id >= ?1 AND id < ?2 AND removed_in IS NULL", &rest)?;
         }
         let row_end = old.map_or(0, |old| old.row_end).max(next_row);

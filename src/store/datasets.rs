@@ -85,7 +85,8 @@ pub fn check_dataset_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-const RECORDS: &str = "SELECT d.id, d.name, d.source, d.licence, d.created_at, v.number, v.hash, v.rows, v.val, v.zh, v.en,
+const RECORDS: &str =
+    "SELECT d.id, d.name, d.source, d.licence, d.created_at, v.number, v.hash, v.rows, v.val, v.zh, v.en,
     v.rejected, v.row_end, v.created_at, (SELECT max(number) FROM dataset_versions WHERE dataset_id = d.id) AS latest,
     (SELECT group_concat(tag, ' ') FROM dataset_tags t WHERE t.dataset_id = d.id AND t.number = v.number)
     FROM datasets d JOIN dataset_versions v ON v.dataset_id = d.id";
@@ -170,7 +171,10 @@ pub(super) fn version(c: &Connection, newest: DatasetRecord, word: &str) -> Resu
             Kind::InvalidInput,
             tr!("several versions of `{name}` begin with {word}", "`{name}` 有多个版本以 {word} 开头"),
         )
-        .hint(tr!("give more of the hash: linly-bench data history {name}", "请多写几位：linly-bench data history {name}")));
+        .hint(tr!(
+            "give more of the hash: linly-bench data history {name}",
+            "请多写几位：linly-bench data history {name}"
+        )));
     }
     // Rows that came back have their earlier hash; the newest version with it is as good as any.
     found.pop().ok_or_else(|| {
@@ -186,10 +190,8 @@ fn not_there(c: &Connection, words: &str) -> Error {
     let name = words.rsplit_once('@').map_or(words, |(name, _)| name);
     let deleted = "SELECT id FROM datasets WHERE name IN (?, ?) AND deleted_at IS NOT NULL";
     if matches!(c.number(deleted, &[Value::Text(words), Value::Text(name)]), Ok(Some(_))) {
-        return Error::new(Kind::NotFound, tr!("the dataset `{name}` is deleted", "数据集 `{name}` 已删除")).hint(tr!(
-            "bring it back: linly-bench data restore {name}",
-            "可恢复：linly-bench data restore {name}"
-        ));
+        return Error::new(Kind::NotFound, tr!("the dataset `{name}` is deleted", "数据集 `{name}` 已删除"))
+            .hint(tr!("bring it back: linly-bench data restore {name}", "可恢复：linly-bench data restore {name}"));
     }
     let condition = format!("d.deleted_at IS NULL AND {NEWEST}");
     let names: Vec<String> = records(c, &condition, &[]).unwrap_or_default().into_iter().map(|d| d.name).collect();
@@ -284,11 +286,14 @@ pub(super) fn newest_only(c: &Connection, name: &str) -> Result<DatasetRecord> {
         return Ok(record);
     }
     let (name, number) = (&record.name, record.number);
-    Err(Error::new(Kind::InvalidInput, tr!("version {number} of `{name}` cannot be changed", "`{name}` 的版本 {number} 不能改动"))
-        .hint(tr!(
-            "make it the newest first: linly-bench data restore {name} {number}",
-            "请先恢复为最新版本：linly-bench data restore {name} {number}"
-        )))
+    Err(Error::new(
+        Kind::InvalidInput,
+        tr!("version {number} of `{name}` cannot be changed", "`{name}` 的版本 {number} 不能改动"),
+    )
+    .hint(tr!(
+        "make it the newest first: linly-bench data restore {name} {number}",
+        "请先恢复为最新版本：linly-bench data restore {name} {number}"
+    )))
 }
 
 /// The id of the deleted dataset `name`.

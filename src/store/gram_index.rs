@@ -161,7 +161,8 @@ impl SegmentBuilder {
         }
         let all = self.rows().div_ceil(GROUP) as usize;
         let list = |bucket: usize| &groups[ends[bucket] as usize..ends[bucket + 1] as usize];
-        let page = |first: usize| (first..first + PER_PAGE).fold(Vec::new(), |page, at| write_list(page, list(at), all));
+        let page =
+            |first: usize| (first..first + PER_PAGE).fold(Vec::new(), |page, at| write_list(page, list(at), all));
         let pages = (0..BUCKETS).step_by(PER_PAGE).map(page).collect();
         Segment { first_row: self.first_row, rows: self.rows(), pages }
     }
@@ -299,7 +300,9 @@ mod tests {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(3);
         let alphabet: Vec<char> = "abcXY 12,。债券基金利率é".chars().collect();
         let rows: Vec<String> = (0..5000)
-            .map(|_| (0..random.random_range(0..30)).map(|_| alphabet[random.random_range(0..alphabet.len())]).collect())
+            .map(|_| {
+                (0..random.random_range(0..30)).map(|_| alphabet[random.random_range(0..alphabet.len())]).collect()
+            })
             .collect();
         let mut builder = SegmentBuilder::new(7);
         for (row, text) in rows.iter().enumerate() {

@@ -121,44 +121,36 @@ fn error_of_code(path: &Path, code: i32, message: &str) -> Error {
     let place = path.display();
     // The primary code is the low byte of the extended one.
     match code & 0xff {
-            13 => Error::io(path, &std::io::ErrorKind::StorageFull.into()),
-            11 | 26 => {
-                Error::new(
-                    Kind::Corrupt,
-                    tr!("{place} is damaged or not a database", "{place} 已损坏，或不是数据库文件"),
-                )
+        13 => Error::io(path, &std::io::ErrorKind::StorageFull.into()),
+        11 | 26 => {
+            Error::new(Kind::Corrupt, tr!("{place} is damaged or not a database", "{place} 已损坏，或不是数据库文件"))
                 .hint(tr!(
                     "move it away and start anew, or choose another home with --home DIR",
                     "请把它移走后重新开始，或用 --home DIR 另选目录"
                 ))
-            }
-            14 => {
-                Error::new(Kind::Io, tr!("cannot open the database {place}", "无法打开数据库 {place}"))
-                    .hint(tr!("check that the folder exists and can be written", "请检查目录存在且可写"))
-            }
-            8 => {
-                Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读")).hint(
-                    tr!(
-                        "check the permissions, or choose another home with --home DIR",
-                        "请检查权限，或用 --home DIR 另选目录"
-                    ),
-                )
-            }
-            5 | 6 => {
-                Error::new(
-                    Kind::Io,
-                    tr!("the database {place} is held by another program", "数据库 {place} 被其他程序占用"),
-                )
-                .hint(tr!("wait for it to finish and try again", "请等它结束后再试"))
-            }
+        }
+        14 => Error::new(Kind::Io, tr!("cannot open the database {place}", "无法打开数据库 {place}"))
+            .hint(tr!("check that the folder exists and can be written", "请检查目录存在且可写")),
+        8 => Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读")).hint(tr!(
+            "check the permissions, or choose another home with --home DIR",
+            "请检查权限，或用 --home DIR 另选目录"
+        )),
+        5 | 6 => Error::new(
+            Kind::Io,
+            tr!("the database {place} is held by another program", "数据库 {place} 被其他程序占用"),
+        )
+        .hint(tr!("wait for it to finish and try again", "请等它结束后再试")),
         _ => Error::internal(tr!("database {place}: {message}", "数据库 {place}：{message}")),
     }
 }
 
 fn too_long(path: &Path) -> Error {
     let place = path.display();
-    Error::new(Kind::Unsupported, tr!("a text is too long for the database {place}", "文本过长，数据库 {place} 无法保存"))
-        .hint(tr!("a row may have up to 1 GB", "每行最多 1 GB"))
+    Error::new(
+        Kind::Unsupported,
+        tr!("a text is too long for the database {place}", "文本过长，数据库 {place} 无法保存"),
+    )
+    .hint(tr!("a row may have up to 1 GB", "每行最多 1 GB"))
 }
 
 fn damaged_text() -> Error {

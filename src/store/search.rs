@@ -50,10 +50,14 @@ impl Hits {
                 segments.push_back((row.int(0), row.int(1) as u64, row.int(2) as u64));
                 Ok(true)
             })?;
-            c.each("SELECT row FROM search_changed WHERE dataset_id = ? ORDER BY row", &[Value::Int(dataset)], |row| {
-                changed.push_back(row.int(0) as u64);
-                Ok(true)
-            })?;
+            c.each(
+                "SELECT row FROM search_changed WHERE dataset_id = ? ORDER BY row",
+                &[Value::Int(dataset)],
+                |row| {
+                    changed.push_back(row.int(0) as u64);
+                    Ok(true)
+                },
+            )?;
         }
         Ok(Hits { buckets, segments, changed, ready: VecDeque::new(), from, ended: false })
     }

@@ -62,12 +62,7 @@ impl Connection {
     }
 
     /// Runs one statement and hands its rows to `on` until that gives `false`.
-    pub fn each(
-        &self,
-        sql: &str,
-        values: &[Value<'_>],
-        mut on: impl FnMut(&Row<'_>) -> Result<bool>,
-    ) -> Result<()> {
+    pub fn each(&self, sql: &str, values: &[Value<'_>], mut on: impl FnMut(&Row<'_>) -> Result<bool>) -> Result<()> {
         // Taken out of the list while it is in use, so that `on` may use the same text again.
         let mut statement = self.statement(sql)?;
         let result = (|| {
@@ -253,10 +248,7 @@ mod tests {
             Ok(true)
         })
         .unwrap();
-        let expected = [
-            (Some(i64::MIN), "宝\0盆".to_owned(), vec![0, 255]),
-            (None, String::new(), Vec::new()),
-        ];
+        let expected = [(Some(i64::MIN), "宝\0盆".to_owned(), vec![0, 255]), (None, String::new(), Vec::new())];
         assert_eq!(rows, expected);
     }
 

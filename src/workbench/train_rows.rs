@@ -85,7 +85,16 @@ pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedM
     let (train_rows, val_rows) = (train.len(), val.len());
     let data = TrainData { train: train.concat(), val: val.concat() };
     let (dataset, dataset_version) = (record.name, record.version);
-    Ok(Prepared { data, train_rows, val_rows, dataset, dataset_version, template_hash: renderer.hash(), dropped, fitting })
+    Ok(Prepared {
+        data,
+        train_rows,
+        val_rows,
+        dataset,
+        dataset_version,
+        template_hash: renderer.hash(),
+        dropped,
+        fitting,
+    })
 }
 
 /// A dataset's name without a version's hash, for messages.

@@ -17,8 +17,7 @@ pub struct Edit {
 }
 
 /// Fields that can be set.
-pub const FIELDS: [&str; 8] =
-    ["instruction", "input", "output", "system", "history", "tool_turns", "lang", "split"];
+pub const FIELDS: [&str; 8] = ["instruction", "input", "output", "system", "history", "tool_turns", "lang", "split"];
 
 /// Reads `FIELD=VALUE`. A history is a JSON list of [question, answer]; every other value is taken as it stands.
 ///
@@ -41,8 +40,11 @@ fn check_field(field: &str) -> Result<()> {
     if FIELDS.contains(&field) {
         return Ok(());
     }
-    Err(Error::new(Kind::InvalidInput, tr!("a row has no field `{field}`", "数据行没有字段 `{field}`"))
-        .hint(tr!("fields: {}", "字段：{}", FIELDS.join(", "))))
+    Err(Error::new(Kind::InvalidInput, tr!("a row has no field `{field}`", "数据行没有字段 `{field}`")).hint(tr!(
+        "fields: {}",
+        "字段：{}",
+        FIELDS.join(", ")
+    )))
 }
 
 fn no_list(field: &str, why: &str) -> Error {
@@ -91,11 +93,8 @@ pub fn parse_rows(texts: &[String]) -> Result<Vec<u64>> {
         match (ends.0.trim().parse::<u64>(), ends.1.trim().parse::<u64>()) {
             (Ok(first), Ok(last)) if first <= last && last - first < 10_000_000 => rows.extend(first..=last),
             _ => {
-                return Err(Error::new(
-                    Kind::InvalidInput,
-                    tr!("`{part}` names no rows", "`{part}` 不是行号"),
-                )
-                .hint(tr!("for example --row 3 or --row 3,7,10-12", "例如 --row 3 或 --row 3,7,10-12")));
+                return Err(Error::new(Kind::InvalidInput, tr!("`{part}` names no rows", "`{part}` 不是行号"))
+                    .hint(tr!("for example --row 3 or --row 3,7,10-12", "例如 --row 3 或 --row 3,7,10-12")));
             }
         }
     }
@@ -190,7 +189,10 @@ fn edited(mut example: Example, edit: &Edit) -> Result<Example> {
                 Kind::InvalidInput,
                 tr!("row {row}: `{field}` is empty", "第 {row} 行：`{field}` 为空"),
             )
-            .hint(tr!("delete the row instead: data delete NAME --row {row}", "可删除该行：data delete NAME --row {row}")));
+            .hint(tr!(
+                "delete the row instead: data delete NAME --row {row}",
+                "可删除该行：data delete NAME --row {row}"
+            )));
         }
     }
     Ok(example)
@@ -232,7 +234,9 @@ mod tests {
         assert_eq!(set("output", "b".into()).unwrap().output, "b");
         assert_eq!(set("split", "val".into()).unwrap().split, Split::Val);
         assert_eq!(set("history", serde_json::json!([["q", "a"]])).unwrap().history.len(), 1);
-        for (field, value) in [("output", Value::from(" ")), ("output", Value::Null), ("lang", "fr".into()), ("split", "x".into())] {
+        for (field, value) in
+            [("output", Value::from(" ")), ("output", Value::Null), ("lang", "fr".into()), ("split", "x".into())]
+        {
             assert!(set(field, value).is_err(), "{field}");
         }
     }

@@ -80,7 +80,15 @@ impl FieldDiff {
 /// Words of a text: runs of ASCII letters and digits, runs of blanks, and every other character by itself, so that a
 /// Chinese text is compared by its characters.
 fn words(text: &str) -> Vec<&str> {
-    let kind = |c: char| if c.is_ascii_alphanumeric() { 1 } else if c.is_whitespace() { 2 } else { 0 };
+    let kind = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            1
+        } else if c.is_whitespace() {
+            2
+        } else {
+            0
+        }
+    };
     let mut words = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
