@@ -171,6 +171,7 @@ fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
         (vec![&good, "--name", "x", "--format", "parquet"], "alpaca"),
         (vec![&good, "--name", "x", "--format", "nonsense"], "alpaca"),
         (vec![&good, "--name", "a=b"], "name"),
+        (vec![&good, "--name", "a@1"], "name"),
         (vec![&good, "--name", ""], "name"),
         (vec![&bench.file("empty", ""), "--name", "x"], "empty"),
         (vec![&bench.file("none", "[]"), "--name", "x"], "empty"),

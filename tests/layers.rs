@@ -52,7 +52,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 ];
 
 /// Crate → the one module that may name it.
-const OWNERS: [(&str, &str); 4] = [("sqlx", "store"), ("ratatui", "tui"), ("clap", "cli"), ("indicatif", "cli")];
+const OWNERS: [(&str, &str); 5] =
+    [("sqlx", "store"), ("libsqlite3_sys", "store"), ("ratatui", "tui"), ("clap", "cli"), ("indicatif", "cli")];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

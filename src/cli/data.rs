@@ -3,6 +3,8 @@
 use super::Context;
 use super::columns::{Align, columns};
 use super::data_check::{self, CheckArgs};
+use super::data_stats::{self, RejectsArgs, StatsArgs};
+use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
 use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
 use crate::error::Result;
@@ -16,7 +18,7 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Import, look at, split and delete instruction data
+/// Import, look at, change and compare instruction data
 #[derive(Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -32,7 +34,11 @@ enum DataCommand {
     Import(ImportArgs),
     /// List the datasets
     #[command(after_help = "Example:\n  linly-bench data list --json")]
-    List,
+    List {
+        /// Those that were deleted and can be restored
+        #[arg(long)]
+        deleted: bool,
+    },
     /// Show rows of a dataset, and the records that were refused
     #[command(after_help = "Example:\n  linly-bench data show finance --search 基金 --limit 5")]
     Show(ShowArgs),
@@ -47,12 +53,41 @@ enum DataCommand {
     /// Look for items of benchmarks in a dataset
     #[command(after_help = "Example:\n  linly-bench data check finance --against ceval,mmlu --data-dir DIR")]
     Check(CheckArgs),
-    /// Delete a dataset
-    #[command(after_help = "Example:\n  linly-bench data delete finance")]
-    Delete {
+    /// Show how long the rows are and where they come from
+    #[command(after_help = "Example:\n  linly-bench data stats finance --model smollm2-135m")]
+    Stats(StatsArgs),
+    /// List the records that were refused, or write them to a file to be corrected
+    #[command(
+        after_help = "Example:\n  linly-bench data rejects finance -o bad.jsonl\n  linly-bench data import bad.jsonl --name finance --append"
+    )]
+    Rejects(RejectsArgs),
+    /// Change rows; the version before stays
+    #[command(
+        after_help = "Examples:\n  linly-bench data edit finance --row 3 --set output=\"a new answer\"\n  linly-bench data edit finance --from changes.jsonl"
+    )]
+    Edit(EditArgs),
+    /// List the versions of a dataset
+    #[command(after_help = "Example:\n  linly-bench data history finance")]
+    History {
         /// Dataset
         name: String,
     },
+    /// Show what differs between two versions
+    #[command(after_help = "Example:\n  linly-bench data diff finance 1 latest")]
+    Diff(DiffArgs),
+    /// Go back to a version, or bring back a deleted dataset or deleted rows
+    #[command(
+        after_help = "Examples:\n  linly-bench data restore finance 2\n  linly-bench data restore finance 2 --row 7\n  linly-bench data restore finance"
+    )]
+    Restore(RestoreArgs),
+    /// Give a version a name: NAME@TAG stands wherever a dataset does
+    #[command(after_help = "Example:\n  linly-bench data tag finance cleaned 3")]
+    Tag(TagArgs),
+    /// Delete a dataset or rows of it; both can be restored
+    #[command(
+        after_help = "Examples:\n  linly-bench data delete finance --row 3,7\n  linly-bench data delete finance\n  linly-bench data delete finance --purge"
+    )]
+    Delete(DeleteArgs),
 }
 
 #[derive(Args)]
@@ -135,17 +170,24 @@ pub fn rename_row_language(args: impl Iterator<Item = OsString>) -> Vec<OsString
 pub fn run(context: &Context, args: DataArgs) -> Result<()> {
     match args.command {
         DataCommand::Import(args) => import(context, args),
-        DataCommand::List => list(context),
+        DataCommand::List { deleted } => list(context, deleted),
         DataCommand::Show(args) => data_view::show(context, &args),
         DataCommand::Preview(args) => data_view::preview(context, &args),
         DataCommand::Split(args) => split(context, &args),
         DataCommand::Check(args) => data_check::run(context, &args),
-        DataCommand::Delete { name } => delete(context, &name),
+        DataCommand::Stats(args) => data_stats::stats(context, &args),
+        DataCommand::Rejects(args) => data_stats::rejects(context, &args),
+        DataCommand::Edit(args) => data_versions::edit(context, &args),
+        DataCommand::History { name } => data_versions::history(context, &name),
+        DataCommand::Diff(args) => data_versions::diff(context, &args),
+        DataCommand::Restore(args) => data_versions::restore(context, &args),
+        DataCommand::Tag(args) => data_versions::tag(context, &args),
+        DataCommand::Delete(args) => data_versions::delete(context, &args),
     }
 }
 
-/// Draws an import's progress.
-struct Bar(ProgressBar);
+/// Draws progress.
+pub(super) struct Bar(pub ProgressBar);
 
 impl EventSink for Bar {
     fn emit(&self, event: &JobEvent) {
@@ -199,8 +241,11 @@ fn print_import(context: &Context, report: &ImportReport) {
         ui.warn(&text::one_line(&format!("{}:{}: {}", reject.file, reject.line, reject.reason)));
     }
     let name = &report.dataset;
-    if let Some(more @ 1..) = report.rejects.len().checked_sub(REJECTS_SHOWN) {
-        ui.warn(&tr!("{more} more: linly-bench data show {name}", "另有 {more} 条：linly-bench data show {name}"));
+    if let Some(more @ 1..) = report.rejected.checked_sub(REJECTS_SHOWN as u64) {
+        ui.warn(&tr!(
+            "{more} more: linly-bench data rejects {name}",
+            "另有 {more} 条：linly-bench data rejects {name}"
+        ));
     }
     if !report.fields_left_aside.is_empty() {
         let fields: Vec<String> =
@@ -224,8 +269,9 @@ pub(super) fn short(version: &str) -> &str {
     version.get(..12).unwrap_or(version)
 }
 
-fn list(context: &Context) -> Result<()> {
-    let datasets = context.workbench()?.store.datasets()?;
+fn list(context: &Context, deleted: bool) -> Result<()> {
+    let store = context.workbench()?.store;
+    let datasets = if deleted { store.deleted_datasets() } else { store.datasets() }?;
     let ui = &context.ui;
     if ui.json {
         ui.json_line(&datasets);
@@ -276,19 +322,6 @@ fn split(context: &Context, args: &SplitArgs) -> Result<()> {
             "{name}: {train} rows to train on, {val} held out (seed {seed}, version {version})",
             "{name}：训练 {train} 行，留出 {val} 行（种子 {seed}，版本 {version}）"
         ));
-    }
-    Ok(())
-}
-
-fn delete(context: &Context, name: &str) -> Result<()> {
-    let bench = context.workbench()?;
-    let record = bench.store.dataset(name)?;
-    bench.store.delete_dataset(name)?;
-    if context.ui.json {
-        context.ui.json_line(&json!({"dataset": record.name, "version": record.version, "deleted": record.rows}));
-    } else {
-        let rows = record.rows;
-        context.ui.line(&tr!("{name}: deleted, {rows} rows", "{name}：已删除，共 {rows} 行"));
     }
     Ok(())
 }

@@ -4,9 +4,10 @@ use super::Context;
 use super::columns::{Align, columns};
 use super::data::{REJECTS_SHOWN, short};
 use crate::data::Split;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::prompt::{LossOn, Preview, PreviewToken, Renderer, Template};
 use crate::store::{DatasetRecord, RowQuery, StoredRow};
+use crate::workbench::data::REPORTED;
 use crate::workbench::models;
 use crate::{text, tr};
 use clap::Args;
@@ -23,6 +24,9 @@ pub struct ShowArgs {
     /// At most this many rows
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: u64,
+    /// Only rows with this number or a larger one: one more than the last shown gives the next page
+    #[arg(long, value_name = "ROW", default_value_t = 0)]
+    from: u64,
     /// Leave out this many rows first
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u64,
@@ -67,15 +71,22 @@ fn parse_split(word: &str) -> Result<Split, String> {
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     let bench = context.workbench()?;
     let record = bench.store.dataset(&args.name)?;
-    let query = RowQuery { split: args.split, search: &args.search, offset: args.offset, limit: Some(args.limit) };
+    let query = RowQuery {
+        split: args.split,
+        search: &args.search,
+        from: args.from,
+        offset: args.offset,
+        limit: Some(args.limit),
+    };
     let matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;
-    let rejects = bench.store.rejects(&args.name)?;
+    let rejects = bench.store.rejects(&args.name, REPORTED)?;
     let ui = &context.ui;
     if ui.json {
         let mut object = json!(record);
         if let Some(object) = object.as_object_mut() {
-            object.insert("matched".to_owned(), json!(matched));
+            object.insert("matched".to_owned(), json!(matched.rows));
+            object.insert("matched_exact".to_owned(), json!(matched.exact));
             object.insert("examples".to_owned(), json!(rows));
             object.insert("rejects".to_owned(), json!(rejects));
         }
@@ -87,12 +98,17 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         print_row(context, row, args.full);
     }
     let shown = rows.len();
+    let matched = if matched.exact { matched.rows.to_string() } else { format!("{}+", matched.rows) };
     ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
     for reject in rejects.iter().take(REJECTS_SHOWN) {
         ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
     }
-    if let Some(more @ 1..) = rejects.len().checked_sub(REJECTS_SHOWN) {
-        ui.note(&tr!("{more} more rejects: --json lists them all", "另有 {more} 条拒绝：--json 列出全部"));
+    if let Some(more @ 1..) = record.rejected.checked_sub(REJECTS_SHOWN as u64) {
+        let name = &args.name;
+        ui.note(&tr!(
+            "{more} more rejects: linly-bench data rejects {name}",
+            "另有 {more} 条拒绝：linly-bench data rejects {name}"
+        ));
     }
     Ok(())
 }
@@ -144,12 +160,7 @@ pub(super) fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
     let loss_on = LossOn::parse(&args.loss_on)?;
     let bench = context.workbench()?;
     let record = bench.store.dataset(&args.name)?;
-    let query = RowQuery { offset: args.row, limit: Some(1), ..RowQuery::default() };
-    let Some(row) = bench.store.rows(&args.name, &query)?.into_iter().next() else {
-        let last = record.rows.saturating_sub(1);
-        return Err(Error::new(Kind::NotFound, tr!("`{}` has no row {}", "`{}` 没有第 {} 行", args.name, args.row))
-            .hint(tr!("rows are numbered from 0 to {last}", "行号从 0 到 {last}")));
-    };
+    let row = bench.store.row(&args.name, args.row)?;
     let tokenizer = models::tokenizer(&bench, &args.model)?;
     let renderer = Renderer::new(template, &tokenizer)?.loss_on(loss_on);
     let preview = Preview::new(&renderer, &tokenizer, &row.example)?;

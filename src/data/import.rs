@@ -80,6 +80,17 @@ pub struct Reject {
     pub line: u64,
     /// Why, for people.
     pub reason: String,
+    /// The record as it stood in the file, at most [`RAW`] bytes of it. Not part of reports.
+    #[serde(skip)]
+    pub raw: String,
+}
+
+/// Bytes that are kept of a refused record: enough to correct nearly all of them, and a bound for a file of rubbish.
+pub const RAW: usize = 16 << 10;
+
+/// The beginning of a record's bytes as text; what is not UTF-8 becomes a mark.
+fn raw(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..RAW).unwrap_or(bytes)).into_owned()
 }
 
 /// What a file's next record is.
@@ -116,7 +127,7 @@ pub fn read(
         let (line, bytes) = match piece {
             Piece::Record { line, bytes } => (line, bytes),
             Piece::Broken { line, reason } => {
-                return on(Record::Reject(Reject { file: file.to_owned(), line, reason }));
+                return on(Record::Reject(Reject { file: file.to_owned(), line, reason, raw: String::new() }));
             }
         };
         let row =
@@ -142,7 +153,7 @@ pub fn read(
             .hint(tr!("leave out --format, or use --format sharegpt", "请去掉 --format，或使用 --format sharegpt"))),
             Err(refusal) => {
                 let line = line + refusal.line_offset;
-                on(Record::Reject(Reject { file: file.to_owned(), line, reason: refusal.reason }))
+                on(Record::Reject(Reject { file: file.to_owned(), line, reason: refusal.reason, raw: raw(bytes) }))
             }
         }
     })?;

@@ -14,7 +14,7 @@ mod split;
 
 pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use fields::FieldMap;
-pub use import::{Format, ImportOptions, Record, Reject, Row, read};
+pub use import::{Format, ImportOptions, RAW, Record, Reject, Row, read};
 pub use language::detect as detect_language;
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
 pub use split::{HoldOut, hold_out, hold_out_groups};

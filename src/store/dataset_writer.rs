@@ -1,13 +1,13 @@
 //! Writing a dataset: all of it or nothing.
 
-use super::datasets::{MARKS, mark};
-use super::{Store, now};
-use crate::data::{Reject, Row, RowHash, Version, hex};
+use super::dataset_versions::Tally;
+use super::datasets::{self, DatasetRecord};
+use super::sqlite::{Connection, Value};
+use super::{Store, dataset_changes, dataset_rows, now, rejects, row_key, search};
+use crate::data::{Reject, Row, RowHash, Split};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
-use sqlx::sqlite::Sqlite;
-use sqlx::{AssertSqlSafe, Row as _, Transaction};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What to do when the name is taken.
@@ -21,33 +21,57 @@ pub enum Existing {
     Replace,
 }
 
-/// Rows per `INSERT`: 12 values each, below SQLite's limit of 32,766. More gains nothing.
-const BATCH: usize = 128;
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The dataset's version now.
+    pub version: String,
+    /// Its number.
+    pub number: u64,
+    /// Whether the dataset had exactly these rows before, so that nothing was written.
+    pub unchanged: bool,
+}
 
-const COLUMNS: &str =
-    "dataset_id, row, split, lang, instruction, input, output, system, history, tool_turns, hash, file, line";
+/// Rows that are compared with the old ones at once.
+const BATCH: usize = 1024;
+
+/// The first revision of what a number held before.
+struct Old {
+    /// The newest record of the row.
+    key: i64,
+    /// Hash, split and language, unless the row is removed.
+    now: Option<(RowHash, Split, String)>,
+}
 
 /// Writes a dataset in one transaction: until [`DatasetWriter::finish`] nobody sees any of it, and
 /// dropping the writer (or killing the process) leaves the database as it was.
 pub struct DatasetWriter<'s> {
     store: &'s Store,
-    transaction: Option<Transaction<'static, Sqlite>>,
+    c: Connection,
     dataset: i64,
-    version: Version,
+    /// The version that is written.
+    number: i64,
+    /// The version before it.
+    old: Option<DatasetRecord>,
+    was_deleted: bool,
+    replaces: bool,
+    place: Place,
+    tally: Tally,
     next_row: u64,
     rows: Vec<Row>,
-    batch_sql: Arc<str>,
+    files: HashMap<Arc<str>, i64>,
 }
 
-/// The statement that inserts `rows` rows.
-fn insert(rows: usize) -> Arc<str> {
-    let values = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows];
-    Arc::from(format!("INSERT INTO examples ({COLUMNS}) VALUES {}", values.join(", ")))
+/// What is recorded with the rows.
+struct Place {
+    source: String,
+    licence: String,
+    message: String,
 }
 
 impl Store {
-    /// Begins to write the dataset `name`. With [`Existing::Append`] also gives the hashes of the
-    /// rows that are already there.
+    /// Begins to write the dataset `name`. With [`Existing::Append`], `on_old` hears the hashes of the rows that are
+    /// already there. The name of a deleted dataset is free; its history goes on.
     ///
     /// # Errors
     /// `InvalidInput` when the name is taken and `existing` is [`Existing::Refuse`].
@@ -56,163 +80,165 @@ impl Store {
         name: &str,
         source: &str,
         licence: &str,
+        message: &str,
         existing: Existing,
-    ) -> Result<(DatasetWriter<'_>, HashSet<RowHash>)> {
-        // IMMEDIATE: a reader that becomes a writer later can lose against another writer half-way.
-        let transaction = self.wait(self.pool.begin_with("BEGIN IMMEDIATE"))?;
-        let mut writer = DatasetWriter {
-            store: self,
-            transaction: Some(transaction),
-            dataset: 0,
-            version: Version::default(),
-            next_row: 0,
-            rows: Vec::with_capacity(BATCH),
-            batch_sql: insert(BATCH),
+        on_old: &mut dyn FnMut(&RowHash),
+    ) -> Result<DatasetWriter<'_>> {
+        let c = self.connection()?;
+        c.execute("BEGIN IMMEDIATE")?;
+        let deleted = datasets::deleted(&c, name)?;
+        let old = match deleted {
+            Some(id) => datasets::records(&c, "d.id = ? AND v.number = latest", &[Value::Int(id)])?.pop(),
+            None => datasets::by_name(&c, name)?,
         };
-        let seen = writer.begin(name, source, licence, existing)?;
-        Ok((writer, seen))
+        let (dataset, number) = match &old {
+            Some(_) if deleted.is_none() && existing == Existing::Refuse => return Err(name_taken(name)),
+            Some(record) => (record.id, record.latest as i64 + 1),
+            None => {
+                let created = now();
+                let values = [Value::Text(name), Value::Text(source), Value::Text(licence), Value::Text(&created)];
+                c.run("INSERT INTO datasets (name, source, licence, created_at) VALUES (?, ?, ?, ?)", &values)?;
+                (c.last_id(), 1)
+            }
+        };
+        let replaces = old.is_some() && (deleted.is_some() || existing == Existing::Replace);
+        let (mut tally, mut next_row) = (Tally::default(), 0);
+        if let Some(record) = old.as_ref().filter(|_| !replaces) {
+            let sql = "SELECT id, hash, val, lang FROM dataset_rows WHERE id >= ? AND id < ? AND removed_in IS NULL";
+            c.each(sql, &record.keys(), |row| {
+                let hash = dataset_rows::hash_of(row, 1)?;
+                on_old(&hash);
+                tally.add(&hash, dataset_rows::split_of(row, 2), row.text(3)?);
+                Ok(true)
+            })?;
+            next_row = record.row_end;
+        }
+        let place = Place { source: source.into(), licence: licence.into(), message: message.into() };
+        let (was_deleted, rows) = (deleted.is_some(), Vec::with_capacity(BATCH));
+        let files = HashMap::new();
+        Ok(DatasetWriter {
+            store: self,
+            c,
+            dataset,
+            number,
+            old,
+            was_deleted,
+            replaces,
+            place,
+            tally,
+            next_row,
+            rows,
+            files,
+        })
     }
 }
 
 impl DatasetWriter<'_> {
-    fn begin(&mut self, name: &str, source: &str, licence: &str, existing: Existing) -> Result<HashSet<RowHash>> {
-        let (store, mut seen) = (self.store, HashSet::new());
-        let transaction = self.transaction()?;
-        let old: Option<i64> = store.wait(async {
-            let row = sqlx::query("SELECT id FROM datasets WHERE name = ?")
-                .bind(name)
-                .fetch_optional(&mut **transaction)
-                .await?;
-            Ok(row.map(|row| row.get("id")))
-        })?;
-        match (old, existing) {
-            (Some(_), Existing::Refuse) => return Err(name_taken(name)),
-            (Some(id), Existing::Append) => {
-                let rows = store.wait(sqlx::query(MARKS).bind(id).fetch_all(&mut **transaction))?;
-                for row in &rows {
-                    let mark = mark(row)?;
-                    seen.insert(mark.hash);
-                    self.version.add(&mark.hash, mark.split, &mark.lang);
-                    self.next_row = mark.row + 1;
-                }
-                self.dataset = id;
-            }
-            (old, _) => {
-                let row = store.wait(async {
-                    if let Some(id) = old {
-                        sqlx::query("DELETE FROM datasets WHERE id = ?").bind(id).execute(&mut **transaction).await?;
-                    }
-                    sqlx::query(
-                        "INSERT INTO datasets (name, version, source, licence, created_at) VALUES (?, '', ?, ?, ?) RETURNING id",
-                    )
-                    .bind(name)
-                    .bind(source)
-                    .bind(licence)
-                    .bind(now())
-                    .fetch_one(&mut **transaction)
-                    .await
-                })?;
-                self.dataset = row.get("id");
-            }
-        }
-        Ok(seen)
-    }
-
-    fn transaction(&mut self) -> Result<&mut Transaction<'static, Sqlite>> {
-        self.transaction.as_mut().ok_or_else(|| Error::internal("the dataset is already written"))
-    }
-
     /// Adds a row at the end.
     pub fn row(&mut self, row: Row) -> Result<()> {
-        self.version.add(&row.hash, row.example.split, &row.example.lang);
+        self.tally.add(&row.hash, row.example.split, &row.example.lang);
         self.rows.push(row);
         if self.rows.len() == BATCH { self.flush() } else { Ok(()) }
     }
 
     /// Keeps a record that was refused.
     pub fn reject(&mut self, reject: &Reject) -> Result<()> {
-        let (store, dataset) = (self.store, self.dataset);
-        let transaction = self.transaction()?;
-        store.wait(
-            sqlx::query("INSERT INTO rejects (dataset_id, file, line, reason) VALUES (?, ?, ?, ?)")
-                .bind(dataset)
-                .bind(&reject.file)
-                .bind(reject.line as i64)
-                .bind(&reject.reason)
-                .execute(&mut **transaction),
-        )?;
-        Ok(())
+        rejects::insert(&self.c, self.dataset, self.number, reject)
     }
 
     fn flush(&mut self) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let sql = if rows.len() == BATCH { Arc::clone(&self.batch_sql) } else { insert(rows.len()) };
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        let count = rows.len() as u64;
-        for (row, at) in rows.into_iter().zip(self.next_row..) {
-            let history = match row.example.history.as_slice() {
-                [] => "[]".to_owned(),
-                turns => serde_json::to_string(turns).map_err(|e| Error::internal(e.to_string()))?,
+        let end = self.next_row + rows.len() as u64;
+        row_key::check_row(end)?;
+        let old = self.old_rows(self.next_row, end)?;
+        for (row, number) in rows.iter().zip(self.next_row..) {
+            let key = match old.get(&number) {
+                None => row_key::key(self.dataset, number),
+                Some(Old { now: Some((hash, split, lang)), .. })
+                    if *hash == row.hash && *split == row.example.split && *lang == row.example.lang =>
+                {
+                    continue;
+                }
+                Some(Old { key, now }) => {
+                    if now.is_some() {
+                        dataset_changes::end(&self.c, *key, self.number)?;
+                    }
+                    search::changed(&self.c, self.dataset, number)?;
+                    row_key::next_revision(*key)?
+                }
             };
-            let tool_turns = match row.example.tool_turns.as_slice() {
-                [] => "[]".to_owned(),
-                turns => serde_json::to_string(turns).map_err(|e| Error::internal(e.to_string()))?,
-            };
-            query = query
-                .bind(self.dataset)
-                .bind(at as i64)
-                .bind(row.example.split.as_str())
-                .bind(row.example.lang)
-                .bind(row.example.instruction)
-                .bind(row.example.input)
-                .bind(row.example.output)
-                .bind(row.example.system)
-                .bind(history)
-                .bind(tool_turns)
-                .bind(hex(&row.hash))
-                .bind(row.file.to_string())
-                .bind(row.line as i64);
+            let file = self.file(&row.file)?;
+            let origin = (file, row.line as i64);
+            dataset_changes::insert(&self.c, key, self.number, &row.example, &row.hash, origin)?;
         }
-        let store = self.store;
-        let transaction = self.transaction()?;
-        store.wait(query.execute(&mut **transaction))?;
-        self.next_row += count;
+        self.next_row = end;
+        // Its place is used again: a batch of a thousand rows is not a small allocation.
+        self.rows = rows;
+        self.rows.clear();
         Ok(())
     }
 
-    /// Makes everything visible and gives the dataset's version.
+    /// What stood at the numbers from `first` to before `end`.
+    fn old_rows(&self, first: u64, end: u64) -> Result<HashMap<u64, Old>> {
+        let mut rows = HashMap::new();
+        if !self.replaces || self.old.as_ref().is_none_or(|old| first >= old.row_end) {
+            return Ok(rows);
+        }
+        let keys = [Value::Int(row_key::key(self.dataset, first)), Value::Int(row_key::key(self.dataset, end))];
+        let sql =
+            "SELECT id, hash, val, lang, removed_in IS NULL FROM dataset_rows WHERE id >= ? AND id < ? ORDER BY id";
+        self.c.each(sql, &keys, |row| {
+            let content = (dataset_rows::hash_of(row, 1)?, dataset_rows::split_of(row, 2), row.text(3)?.to_owned());
+            let now = (row.int(4) == 1).then_some(content);
+            rows.insert(row_key::row_of(row.int(0)), Old { key: row.int(0), now });
+            Ok(true)
+        })?;
+        Ok(rows)
+    }
+
+    fn file(&mut self, name: &Arc<str>) -> Result<i64> {
+        if let Some(id) = self.files.get(name) {
+            return Ok(*id);
+        }
+        let values = [Value::Int(self.dataset), Value::Text(name)];
+        self.c.run("INSERT OR IGNORE INTO dataset_files (dataset_id, name) VALUES (?, ?)", &values)?;
+        let id = self.c.number("SELECT id FROM dataset_files WHERE dataset_id = ? AND name = ?", &values)?;
+        let id = id.ok_or_else(|| Error::internal("a file's name was not kept"))?;
+        self.files.insert(Arc::clone(name), id);
+        Ok(id)
+    }
+
+    /// Makes everything visible.
     ///
     /// # Errors
     /// `NoSpace` when the disk is full: then nothing was written.
-    pub fn finish(mut self) -> Result<String> {
+    pub fn finish(mut self) -> Result<Written> {
         self.flush()?;
-        let version = std::mem::take(&mut self.version).finish();
-        let (store, dataset) = (self.store, self.dataset);
-        let Some(mut transaction) = self.transaction.take() else {
-            return Err(Error::internal("the dataset is already written"));
-        };
-        store.wait(async {
-            sqlx::query("UPDATE datasets SET version = ? WHERE id = ?")
-                .bind(&version)
-                .bind(dataset)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await
-        })?;
-        Ok(version)
-    }
-}
-
-impl Drop for DatasetWriter<'_> {
-    fn drop(&mut self) {
-        if let Some(transaction) = self.transaction.take() {
-            // On the store's runtime: the connection goes back to its pool there. A failure leaves
-            // the rollback to SQLite, which does it when the file is opened next.
-            let _ = self.store.wait(transaction.rollback());
+        let DatasetWriter { store, c, dataset, number, old, was_deleted, replaces, place, tally, next_row, .. } = self;
+        let (version, write) = tally.finish();
+        let described = [Value::Text(&place.source), Value::Text(&place.licence), Value::Int(dataset)];
+        let describe = "UPDATE datasets SET source = ?, licence = ?, deleted_at = NULL WHERE id = ?";
+        if let Some(old) = old.as_ref().filter(|old| old.version == version) {
+            drop(c);
+            if replaces {
+                store.change(|c| c.run(describe, &described))?;
+            }
+            return Ok(Written { version, number: old.number, unchanged: !was_deleted });
         }
+        if replaces {
+            c.run(describe, &described)?;
+            rejects::end(&c, dataset, number)?;
+            let rest =
+                [Value::Int(row_key::key(dataset, next_row)), Value::Int(row_key::end(dataset)), Value::Int(number)];
+            c.run("UPDATE dataset_rows SET removed_in = ?3 WHERE id >= ?1 AND id < ?2 AND removed_in IS NULL", &rest)?;
+        }
+        let row_end = old.map_or(0, |old| old.row_end).max(next_row);
+        write(&c, dataset, number, &place.message, row_end)?;
+        search::refresh(&c, dataset, row_end)?;
+        c.execute("COMMIT")?;
+        // A large import leaves a log as large as itself. Readers may be at work in it: then it shrinks later.
+        let _ = c.execute("PRAGMA wal_checkpoint(TRUNCATE)");
+        Ok(Written { version, number: number as u64, unchanged: false })
     }
 }
 

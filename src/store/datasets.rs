@@ -1,14 +1,12 @@
-//! Datasets: their rows, and the records that were refused when they were imported.
+//! Datasets and the words that name one: `NAME`, or `NAME@` and a version's number, tag or beginning of its hash.
 
-use super::Store;
-use crate::data::{Example, Reject, RowHash, Split, Version, parse_hash};
+use super::sqlite::{Connection, Row, Value};
+use super::{Store, row_key};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row as _};
 
-/// A dataset as `data list` shows it.
+/// A version of a dataset, as `data list` shows the newest of each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DatasetRecord {
     /// Its name.
@@ -16,6 +14,8 @@ pub struct DatasetRecord {
     pub name: String,
     /// Hash over its rows, their splits and languages.
     pub version: String,
+    /// Number of the version, from 1.
+    pub number: u64,
     /// All rows.
     pub rows: u64,
     /// Rows that are trained on.
@@ -28,280 +28,305 @@ pub struct DatasetRecord {
     pub en: u64,
     /// Records that were refused.
     pub rejected: u64,
+    /// Names that were given to the version.
+    pub tags: Vec<String>,
     /// Where the data comes from.
     pub source: String,
     /// Its licence.
     pub licence: String,
-    /// When it was imported, RFC 3339 UTC.
+    /// When the dataset was first imported, RFC 3339 UTC.
     pub created_at: String,
+    /// When this version was made, RFC 3339 UTC.
+    pub changed_at: String,
+    /// The dataset's key.
+    #[serde(skip)]
+    pub(super) id: i64,
+    /// One more than the largest row number so far.
+    #[serde(skip)]
+    pub(super) row_end: u64,
+    /// Number of the newest version.
+    #[serde(skip)]
+    pub(super) latest: u64,
 }
 
-/// A row as the database holds it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StoredRow {
-    /// Its number in the dataset, from 0.
-    pub row: u64,
-    /// The row itself.
-    #[serde(flatten)]
-    pub example: Example,
-    /// The file it came from.
-    pub file: String,
-    /// Its line there, from 1.
-    pub line: u64,
-    /// Hash of its texts.
-    pub hash: String,
+impl DatasetRecord {
+    /// The words that name exactly this version, whatever becomes of the dataset.
+    pub fn exact_name(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// Whether this is the newest version.
+    pub fn is_latest(&self) -> bool {
+        self.number == self.latest
+    }
+
+    /// The keys of its rows' records: the first possible one and one more than the last.
+    pub(super) fn keys(&self) -> [Value<'static>; 2] {
+        [Value::Int(row_key::key(self.id, 0)), Value::Int(row_key::end(self.id))]
+    }
 }
 
-/// Which rows are asked for.
-#[derive(Clone, Debug, Default)]
-pub struct RowQuery<'q> {
-    /// Only this split.
-    pub split: Option<Split>,
-    /// Only rows with this text in one of their fields; case counts for letters outside ASCII only.
-    pub search: &'q str,
-    /// Leave out this many.
-    pub offset: u64,
-    /// At most this many.
-    pub limit: Option<u64>,
+/// A dataset's name must survive the command line, `mix --from A=0.7,B:0.3`, `NAME@VERSION` and a listing.
+///
+/// # Errors
+/// `InvalidInput`.
+pub fn check_dataset_name(name: &str) -> Result<()> {
+    let bad = |c: char| c.is_control() || c.is_whitespace() || "=,:/\\@".contains(c);
+    if name.is_empty() || name.starts_with('-') || name.chars().count() > 100 || name.contains(bad) {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("`{name}` cannot be a dataset's name", "`{name}` 不能作数据集名"),
+        )
+        .hint(tr!(
+            "use letters, digits, `-`, `_` and `.`; no blanks and none of = , : / \\ @",
+            "请用文字、数字、`-`、`_`、`.`；不能有空白或 = , : / \\ @"
+        )));
+    }
+    Ok(())
 }
 
-const MATCHES: &str = "dataset_id = ?1 AND (?2 IS NULL OR split = ?2) AND (?3 = ''
-    OR instr(lower(instruction), lower(?3)) OR instr(lower(input), lower(?3)) OR instr(lower(output), lower(?3))
-    OR instr(lower(system), lower(?3)) OR instr(lower(history), lower(?3)))";
+const RECORDS: &str =
+    "SELECT d.id, d.name, d.source, d.licence, d.created_at, v.number, v.hash, v.rows, v.val, v.zh, v.en,
+    v.rejected, v.row_end, v.created_at, (SELECT max(number) FROM dataset_versions WHERE dataset_id = d.id) AS latest,
+    (SELECT group_concat(tag, ' ') FROM dataset_tags t WHERE t.dataset_id = d.id AND t.number = v.number)
+    FROM datasets d JOIN dataset_versions v ON v.dataset_id = d.id";
 
-const RECORDS: &str = "SELECT d.*, count(e.row) AS rows, coalesce(sum(e.split = 'train'), 0) AS train,
-    coalesce(sum(e.lang = 'zh'), 0) AS zh, coalesce(sum(e.lang = 'en'), 0) AS en,
-    (SELECT count(*) FROM rejects r WHERE r.dataset_id = d.id) AS rejected
-    FROM datasets d LEFT JOIN examples e ON e.dataset_id = d.id WHERE ?1 IS NULL OR d.name = ?1 GROUP BY d.id ORDER BY d.name";
-
-pub(super) const MARKS: &str = "SELECT row, hash, split, lang FROM examples WHERE dataset_id = ? ORDER BY row";
-
-/// What a row adds to its dataset's version.
-pub(super) struct Mark {
-    pub row: u64,
-    pub hash: RowHash,
-    pub split: Split,
-    pub lang: String,
+/// Tags have no blanks, so one separates them.
+pub(super) fn tags(list: &str) -> Vec<String> {
+    list.split_whitespace().map(str::to_owned).collect()
 }
 
-pub(super) fn mark(row: &SqliteRow) -> Result<Mark> {
-    let number = row.get::<i64, _>("row");
-    let hash = parse_hash(row.get("hash")).ok_or_else(|| damaged(number, "hash"))?;
-    Ok(Mark { row: number as u64, hash, split: split_of(row), lang: row.get("lang") })
+fn record(row: &Row<'_>) -> Result<DatasetRecord> {
+    let text = |column| row.text(column).map(str::to_owned);
+    let count = |column| row.int(column) as u64;
+    Ok(DatasetRecord {
+        id: row.int(0),
+        name: text(1)?,
+        source: text(2)?,
+        licence: text(3)?,
+        created_at: text(4)?,
+        number: count(5),
+        version: text(6)?,
+        rows: count(7),
+        train: count(7) - count(8),
+        val: count(8),
+        zh: count(9),
+        en: count(10),
+        rejected: count(11),
+        row_end: count(12),
+        changed_at: text(13)?,
+        latest: count(14),
+        tags: tags(row.text(15)?),
+    })
 }
 
-fn split_of(row: &SqliteRow) -> Split {
-    if row.get::<&str, _>("split") == "val" { Split::Val } else { Split::Train }
+pub(super) fn records(c: &Connection, condition: &str, values: &[Value<'_>]) -> Result<Vec<DatasetRecord>> {
+    let mut found = Vec::new();
+    c.each(&format!("{RECORDS} WHERE {condition} ORDER BY d.name, v.number"), values, |row| {
+        found.push(record(row)?);
+        Ok(true)
+    })?;
+    Ok(found)
 }
 
-fn damaged(row: i64, column: &str) -> Error {
-    Error::new(Kind::Corrupt, tr!("row {row}: its {column} cannot be read", "第 {row} 行的 {column} 无法读取"))
-        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
+const NEWEST: &str = "v.number = latest";
+
+/// The newest version of the dataset called exactly `name`, unless it is deleted.
+pub(super) fn by_name(c: &Connection, name: &str) -> Result<Option<DatasetRecord>> {
+    let condition = format!("d.name = ? AND d.deleted_at IS NULL AND {NEWEST}");
+    Ok(records(c, &condition, &[Value::Text(name)])?.pop())
+}
+
+/// The version that `words` name.
+pub(super) fn resolve(c: &Connection, words: &str) -> Result<DatasetRecord> {
+    if let Some(record) = by_name(c, words)? {
+        return Ok(record);
+    }
+    if let Some((name, word)) = words.rsplit_once('@')
+        && let Some(newest) = by_name(c, name)?
+    {
+        return version(c, newest, word);
+    }
+    Err(not_there(c, words))
+}
+
+/// The version of a dataset that `word` names: its tag, its number, `latest`, or the beginning of its hash.
+pub(super) fn version(c: &Connection, newest: DatasetRecord, word: &str) -> Result<DatasetRecord> {
+    let (id, word) = (Value::Int(newest.id), word.trim());
+    let tagged = "SELECT number FROM dataset_tags WHERE dataset_id = ? AND tag = ?";
+    let number = match (c.number(tagged, &[id, Value::Text(word)])?, word.parse::<i64>()) {
+        (Some(number), _) | (None, Ok(number)) => number,
+        _ if word == "latest" => return Ok(newest),
+        _ => 0,
+    };
+    let mut found = records(c, "d.id = ? AND v.number = ?", &[id, Value::Int(number)])?;
+    // Four digits of a hash; a number of as many digits may be one too.
+    if found.is_empty() && word.len() >= 4 && word.chars().all(|c| c.is_ascii_hexdigit()) {
+        let prefix = word.to_ascii_lowercase();
+        found = records(c, "d.id = ? AND substr(v.hash, 1, length(?2)) = ?2", &[id, Value::Text(&prefix)])?;
+    }
+    let name = &newest.name;
+    if found.windows(2).any(|pair| pair[0].version != pair[1].version) {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("several versions of `{name}` begin with {word}", "`{name}` 有多个版本以 {word} 开头"),
+        )
+        .hint(tr!(
+            "give more of the hash: linly-bench data history {name}",
+            "请多写几位：linly-bench data history {name}"
+        )));
+    }
+    // Rows that came back have their earlier hash; the newest version with it is as good as any.
+    found.pop().ok_or_else(|| {
+        let latest = newest.latest;
+        Error::new(Kind::NotFound, tr!("`{name}` has no version `{word}`", "`{name}` 没有版本 `{word}`")).hint(tr!(
+            "versions are numbered from 1 to {latest}; their hashes and tags: linly-bench data history {name}",
+            "版本号从 1 到 {latest}；哈希与标签见：linly-bench data history {name}"
+        ))
+    })
+}
+
+fn not_there(c: &Connection, words: &str) -> Error {
+    let name = words.rsplit_once('@').map_or(words, |(name, _)| name);
+    let deleted = "SELECT id FROM datasets WHERE name IN (?, ?) AND deleted_at IS NOT NULL";
+    if matches!(c.number(deleted, &[Value::Text(words), Value::Text(name)]), Ok(Some(_))) {
+        return Error::new(Kind::NotFound, tr!("the dataset `{name}` is deleted", "数据集 `{name}` 已删除"))
+            .hint(tr!("bring it back: linly-bench data restore {name}", "可恢复：linly-bench data restore {name}"));
+    }
+    let condition = format!("d.deleted_at IS NULL AND {NEWEST}");
+    let names: Vec<String> = records(c, &condition, &[]).unwrap_or_default().into_iter().map(|d| d.name).collect();
+    let hint = if names.is_empty() {
+        tr!(
+            "import one: linly-bench data import FILE --name {name}",
+            "请先导入：linly-bench data import FILE --name {name}"
+        )
+    } else {
+        tr!("there are: {}", "现有：{}", names.join(", "))
+    };
+    Error::new(Kind::NotFound, tr!("no dataset `{name}`", "没有数据集 `{name}`")).hint(hint)
 }
 
 impl Store {
-    /// All datasets by name.
+    /// The newest version of every dataset, by name.
     pub fn datasets(&self) -> Result<Vec<DatasetRecord>> {
-        let rows = self.wait(sqlx::query(RECORDS).bind(None::<&str>).fetch_all(&self.pool))?;
-        Ok(rows.iter().map(dataset_record).collect())
+        records(&self.connection()?, &format!("d.deleted_at IS NULL AND {NEWEST}"), &[])
     }
 
-    /// The dataset called `name`, if there is one.
+    /// The datasets that were deleted and can be restored.
+    pub fn deleted_datasets(&self) -> Result<Vec<DatasetRecord>> {
+        records(&self.connection()?, &format!("d.deleted_at IS NOT NULL AND {NEWEST}"), &[])
+    }
+
+    /// The newest version of the dataset called exactly `name`, if there is one.
     pub fn find_dataset(&self, name: &str) -> Result<Option<DatasetRecord>> {
-        let row = self.wait(sqlx::query(RECORDS).bind(name).fetch_optional(&self.pool))?;
-        Ok(row.as_ref().map(dataset_record))
+        by_name(&self.connection()?, name)
     }
 
-    /// The dataset called `name`.
+    /// The version that `words` name: `NAME` (its newest), `NAME@3`, `NAME@tag` or `NAME@` and the beginning of its hash.
     ///
     /// # Errors
-    /// `NotFound`, with the names that exist.
-    pub fn dataset(&self, name: &str) -> Result<DatasetRecord> {
-        match self.find_dataset(name)? {
-            Some(record) => Ok(record),
-            None => Err(self.no_dataset(name)),
-        }
+    /// `NotFound`, with the names that exist; `InvalidInput` when several hashes begin so.
+    pub fn dataset(&self, words: &str) -> Result<DatasetRecord> {
+        resolve(&self.connection()?, words)
     }
 
-    fn no_dataset(&self, name: &str) -> Error {
-        let names: Vec<String> = self.datasets().unwrap_or_default().into_iter().map(|d| d.name).collect();
-        let hint = if names.is_empty() {
-            tr!(
-                "import one: linly-bench data import FILE --name {name}",
-                "请先导入：linly-bench data import FILE --name {name}"
-            )
-        } else {
-            tr!("there are: {}", "现有：{}", names.join(", "))
-        };
-        Error::new(Kind::NotFound, tr!("no dataset `{name}`", "没有数据集 `{name}`")).hint(hint)
-    }
-
-    fn dataset_id(&self, name: &str) -> Result<i64> {
-        let row =
-            self.wait(sqlx::query("SELECT id FROM datasets WHERE name = ?").bind(name).fetch_optional(&self.pool))?;
-        row.map(|row| row.get("id")).ok_or_else(|| self.no_dataset(name))
-    }
-
-    /// Rows of the dataset `name`, in the order of import.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub fn rows(&self, name: &str, query: &RowQuery<'_>) -> Result<Vec<StoredRow>> {
-        let id = self.dataset_id(name)?;
-        let sql = format!("SELECT * FROM examples WHERE {MATCHES} ORDER BY row LIMIT ?4 OFFSET ?5");
-        let rows = self.wait(
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(id)
-                .bind(query.split.map(Split::as_str))
-                .bind(query.search)
-                .bind(query.limit.map_or(-1, |n| i64::try_from(n).unwrap_or(i64::MAX)))
-                .bind(i64::try_from(query.offset).unwrap_or(i64::MAX))
-                .fetch_all(&self.pool),
-        )?;
-        rows.iter().map(stored_row).collect()
-    }
-
-    /// How many rows of the dataset `name` match, whatever the limit.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub fn count_rows(&self, name: &str, query: &RowQuery<'_>) -> Result<u64> {
-        let id = self.dataset_id(name)?;
-        let sql = format!("SELECT count(*) AS n FROM examples WHERE {MATCHES}");
-        let row = self.wait(
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(id)
-                .bind(query.split.map(Split::as_str))
-                .bind(query.search)
-                .fetch_one(&self.pool),
-        )?;
-        Ok(row.get::<i64, _>("n") as u64)
-    }
-
-    /// The records that were refused when the dataset `name` was imported.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub fn rejects(&self, name: &str) -> Result<Vec<Reject>> {
-        let id = self.dataset_id(name)?;
-        let rows = self.wait(
-            sqlx::query("SELECT file, line, reason FROM rejects WHERE dataset_id = ? ORDER BY rowid")
-                .bind(id)
-                .fetch_all(&self.pool),
-        )?;
-        let reject = |row: &SqliteRow| Reject {
-            file: row.get("file"),
-            line: row.get::<i64, _>("line") as u64,
-            reason: row.get("reason"),
-        };
-        Ok(rows.iter().map(reject).collect())
-    }
-
-    /// Forgets the dataset `name`, its rows and its rejects.
+    /// Hides the dataset `name`; [`Store::undelete_dataset`] brings it back.
     ///
     /// # Errors
     /// `NotFound`.
     pub fn delete_dataset(&self, name: &str) -> Result<()> {
-        let id = self.dataset_id(name)?;
-        self.wait(sqlx::query("DELETE FROM datasets WHERE id = ?").bind(id).execute(&self.pool))?;
-        Ok(())
+        self.change(|c| {
+            let newest = newest_only(c, name)?;
+            let values = [Value::Text(&super::now()), Value::Int(newest.id)];
+            c.run("UPDATE datasets SET deleted_at = ? WHERE id = ?", &values)
+        })
     }
 
-    /// The hash of each row of the dataset `name`, in order.
+    /// Brings a deleted dataset back; `false` when it is not deleted.
     ///
     /// # Errors
     /// `NotFound`.
-    pub fn row_hashes(&self, name: &str) -> Result<Vec<RowHash>> {
-        let id = self.dataset_id(name)?;
-        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
-        rows.iter().map(|row| Ok(mark(row)?.hash)).collect()
+    pub fn undelete_dataset(&self, name: &str) -> Result<bool> {
+        self.change(|c| {
+            if by_name(c, name)?.is_some() {
+                return Ok(false);
+            }
+            let id = deleted(c, name)?.ok_or_else(|| not_there(c, name))?;
+            c.run("UPDATE datasets SET deleted_at = NULL WHERE id = ?", &[Value::Int(id)])?;
+            Ok(true)
+        })
     }
 
-    /// Gives each row of the dataset `name` its split, and the dataset its new version.
+    /// Removes every version of the dataset `name`, deleted or not, and gives the disk its space back.
     ///
     /// # Errors
-    /// `NotFound`; `Mismatch` when the dataset does not have that many rows.
-    pub fn set_splits(&self, name: &str, splits: &[Split]) -> Result<String> {
-        let id = self.dataset_id(name)?;
-        let rows = self.wait(sqlx::query(MARKS).bind(id).fetch_all(&self.pool))?;
-        if rows.len() != splits.len() {
-            return Err(Error::new(
-                Kind::Mismatch,
-                tr!("the dataset `{name}` changed meanwhile", "数据集 `{name}` 在此期间有变动"),
-            )
-            .hint(tr!("try again", "请重试")));
-        }
-        let mut version = Version::default();
-        let mut held = Vec::new();
-        for (row, split) in rows.iter().zip(splits) {
-            let mark = mark(row)?;
-            version.add(&mark.hash, *split, &mark.lang);
-            if *split == Split::Val {
-                held.push(mark.row);
+    /// `NotFound`; `InvalidInput` when a training rests on one of its versions and `force` is not set.
+    pub fn purge_dataset(&self, name: &str, force: bool) -> Result<()> {
+        self.change(|c| {
+            let id = match by_name(c, name)? {
+                Some(record) => Some(record.id),
+                None => deleted(c, name)?,
+            };
+            let id = id.ok_or_else(|| not_there(c, name))?;
+            if !force {
+                refuse_while_used(c, id, name)?;
             }
-        }
-        let version = version.finish();
-        let held = serde_json::to_string(&held).map_err(|e| Error::internal(e.to_string()))?;
-        self.wait(async {
-            let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-            // Only rows that change sides are written: a row holds its texts, so writing it costs.
-            sqlx::query(
-                "UPDATE examples SET split = iif(split = 'val', 'train', 'val') WHERE dataset_id = ?1
-                 AND (split = 'val') <> (row IN (SELECT value FROM json_each(?2)))",
-            )
-            .bind(id)
-            .bind(held)
-            .execute(&mut *transaction)
-            .await?;
-            sqlx::query("UPDATE datasets SET version = ? WHERE id = ?")
-                .bind(&version)
-                .bind(id)
-                .execute(&mut *transaction)
-                .await?;
-            transaction.commit().await
+            erase(c, id)
         })?;
-        Ok(version)
+        // Without room for a copy of the file its space is used again later, by what is written next.
+        let _ = self.connection()?.execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
+        Ok(())
     }
 }
 
-fn dataset_record(row: &SqliteRow) -> DatasetRecord {
-    let count = |column: &str| row.get::<i64, _>(column) as u64;
-    let (rows, train) = (count("rows"), count("train"));
-    DatasetRecord {
-        name: row.get("name"),
-        version: row.get("version"),
-        rows,
-        train,
-        val: rows - train,
-        zh: count("zh"),
-        en: count("en"),
-        rejected: count("rejected"),
-        source: row.get("source"),
-        licence: row.get("licence"),
-        created_at: row.get("created_at"),
+/// The newest version of `name`; words that name another version are refused, because only the newest is changed.
+pub(super) fn newest_only(c: &Connection, name: &str) -> Result<DatasetRecord> {
+    let record = resolve(c, name)?;
+    if record.is_latest() {
+        return Ok(record);
     }
+    let (name, number) = (&record.name, record.number);
+    Err(Error::new(
+        Kind::InvalidInput,
+        tr!("version {number} of `{name}` cannot be changed", "`{name}` 的版本 {number} 不能改动"),
+    )
+    .hint(tr!(
+        "make it the newest first: linly-bench data restore {name} {number}",
+        "请先恢复为最新版本：linly-bench data restore {name} {number}"
+    )))
 }
 
-fn stored_row(row: &SqliteRow) -> Result<StoredRow> {
-    let number: i64 = row.get("row");
-    let history: String = row.get("history");
-    let history = serde_json::from_str(&history).map_err(|_| damaged(number, "history"))?;
-    let tool_turns: String = row.get("tool_turns");
-    let tool_turns = serde_json::from_str(&tool_turns).map_err(|_| damaged(number, "tool_turns"))?;
-    Ok(StoredRow {
-        row: number as u64,
-        example: Example {
-            instruction: row.get("instruction"),
-            input: row.get("input"),
-            output: row.get("output"),
-            system: row.get("system"),
-            history,
-            tool_turns,
-            lang: row.get("lang"),
-            split: split_of(row),
-        },
-        file: row.get("file"),
-        line: row.get::<i64, _>("line") as u64,
-        hash: row.get("hash"),
-    })
+/// The id of the deleted dataset `name`.
+pub(super) fn deleted(c: &Connection, name: &str) -> Result<Option<i64>> {
+    c.number("SELECT id FROM datasets WHERE name = ? AND deleted_at IS NOT NULL", &[Value::Text(name)])
+}
+
+fn refuse_while_used(c: &Connection, id: i64, name: &str) -> Result<()> {
+    let mut runs = Vec::new();
+    let used = "SELECT id FROM runs WHERE kind = 'train' AND dataset_version IN (SELECT hash FROM dataset_versions WHERE dataset_id = ?)
+        AND (dataset = ?2 OR dataset LIKE replace(?2, '_', '\\_') || '@%' ESCAPE '\\') ORDER BY started_at DESC";
+    c.each(used, &[Value::Int(id), Value::Text(name)], |row| {
+        runs.push(row.text(0)?.to_owned());
+        Ok(true)
+    })?;
+    if runs.is_empty() {
+        return Ok(());
+    }
+    let (count, first) = (runs.len(), runs.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", "));
+    Err(Error::new(
+        Kind::InvalidInput,
+        tr!("{count} trainings rest on rows of `{name}` ({first})", "{count} 次训练用到 `{name}` 的数据（{first}）"),
+    )
+    .hint(tr!(
+        "without them nobody can tell what was learnt; --force removes them all the same, and without --purge the dataset is only hidden",
+        "删除后将无法得知学了什么；--force 仍会删除；不加 --purge 则只是隐藏"
+    )))
+}
+
+/// Removes a dataset with all that belongs to it.
+fn erase(c: &Connection, id: i64) -> Result<()> {
+    let keys = [Value::Int(row_key::key(id, 0)), Value::Int(row_key::end(id))];
+    c.run("DELETE FROM dataset_rows WHERE id >= ? AND id < ?", &keys)?;
+    super::search::forget(c, id)?;
+    c.run("DELETE FROM datasets WHERE id = ?", &[Value::Int(id)])
 }

@@ -4,26 +4,41 @@
 //! run on a small runtime that the store owns, so nothing outside this folder is asynchronous.
 
 mod arena;
+mod dataset_changes;
+mod dataset_rows;
+mod dataset_versions;
 mod dataset_writer;
 mod datasets;
 mod files;
+mod gram_index;
 mod outcomes;
+mod rejects;
+mod row_key;
 mod runs;
+mod search;
+mod sqlite;
 
 pub use arena::ArenaRecord;
-pub use dataset_writer::{DatasetWriter, Existing, name_taken};
-pub use datasets::{DatasetRecord, RowQuery, StoredRow};
+pub use dataset_changes::RowChange;
+pub use dataset_rows::{Matched, RowQuery, StoredRow};
+pub use dataset_versions::{DiffRow, RowDiff, VersionRecord};
+pub use dataset_writer::{DatasetWriter, Existing, Written, name_taken};
+pub use datasets::{DatasetRecord, check_dataset_name};
 pub use files::FileStamp;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;
+use sqlite::Connection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// Bytes of a page in a new file: rows of the usual size fill it well, and it takes a quarter of the steps that 4 KiB take.
+const PAGE_SIZE: u32 = 16_384;
 
 /// An open database. Cheap to share by reference between threads.
 pub struct Store {
@@ -51,6 +66,7 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
+            .page_size(PAGE_SIZE)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(Duration::from_secs(30))
@@ -71,6 +87,21 @@ impl Store {
     fn wait<T>(&self, future: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T> {
         self.runtime.block_on(future).map_err(|e| database_error(&self.path, e))
     }
+
+    /// A connection for what moves many rows.
+    fn connection(&self) -> Result<Connection> {
+        Connection::open(&self.path)
+    }
+
+    /// Runs `change` in a transaction: all of it happens, or nothing.
+    fn change<T>(&self, change: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        let connection = self.connection()?;
+        // IMMEDIATE: a reader that becomes a writer later can lose against another writer half-way.
+        connection.execute("BEGIN IMMEDIATE")?;
+        let done = change(&connection)?;
+        connection.execute("COMMIT")?;
+        Ok(done)
+    }
 }
 
 /// Now, as the database writes it: RFC 3339, UTC, milliseconds.
@@ -81,45 +112,50 @@ pub fn now() -> String {
 }
 
 fn database_error(path: &Path, error: sqlx::Error) -> Error {
-    if let sqlx::Error::Database(inner) = &error {
-        // SQLite's primary result code is the low byte of the extended one.
-        let code = inner.code().and_then(|c| c.parse::<u32>().ok()).unwrap_or(0) & 0xff;
-        let place = path.display();
-        match code {
-            13 => return Error::io(path, &std::io::ErrorKind::StorageFull.into()),
-            11 | 26 => {
-                return Error::new(
-                    Kind::Corrupt,
-                    tr!("{place} is damaged or not a database", "{place} 已损坏，或不是数据库文件"),
-                )
+    let code = error.as_database_error().and_then(|e| e.code()?.parse().ok()).unwrap_or(0);
+    error_of_code(path, code, &error.to_string())
+}
+
+/// The error behind a result code of SQLite and its `message`.
+fn error_of_code(path: &Path, code: i32, message: &str) -> Error {
+    let place = path.display();
+    // The primary code is the low byte of the extended one.
+    match code & 0xff {
+        13 => Error::io(path, &std::io::ErrorKind::StorageFull.into()),
+        11 | 26 => {
+            Error::new(Kind::Corrupt, tr!("{place} is damaged or not a database", "{place} 已损坏，或不是数据库文件"))
                 .hint(tr!(
                     "move it away and start anew, or choose another home with --home DIR",
                     "请把它移走后重新开始，或用 --home DIR 另选目录"
-                ));
-            }
-            14 => {
-                return Error::new(Kind::Io, tr!("cannot open the database {place}", "无法打开数据库 {place}"))
-                    .hint(tr!("check that the folder exists and can be written", "请检查目录存在且可写"));
-            }
-            8 => {
-                return Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读")).hint(
-                    tr!(
-                        "check the permissions, or choose another home with --home DIR",
-                        "请检查权限，或用 --home DIR 另选目录"
-                    ),
-                );
-            }
-            5 | 6 => {
-                return Error::new(
-                    Kind::Io,
-                    tr!("the database {place} is held by another program", "数据库 {place} 被其他程序占用"),
-                )
-                .hint(tr!("wait for it to finish and try again", "请等它结束后再试"));
-            }
-            _ => {}
+                ))
         }
+        14 => Error::new(Kind::Io, tr!("cannot open the database {place}", "无法打开数据库 {place}"))
+            .hint(tr!("check that the folder exists and can be written", "请检查目录存在且可写")),
+        8 => Error::new(Kind::Io, tr!("the database {place} is read-only", "数据库 {place} 只读")).hint(tr!(
+            "check the permissions, or choose another home with --home DIR",
+            "请检查权限，或用 --home DIR 另选目录"
+        )),
+        5 | 6 => Error::new(
+            Kind::Io,
+            tr!("the database {place} is held by another program", "数据库 {place} 被其他程序占用"),
+        )
+        .hint(tr!("wait for it to finish and try again", "请等它结束后再试")),
+        _ => Error::internal(tr!("database {place}: {message}", "数据库 {place}：{message}")),
     }
-    Error::internal(tr!("database {}: {error}", "数据库 {}：{error}", path.display()))
+}
+
+fn too_long(path: &Path) -> Error {
+    let place = path.display();
+    Error::new(
+        Kind::Unsupported,
+        tr!("a text is too long for the database {place}", "文本过长，数据库 {place} 无法保存"),
+    )
+    .hint(tr!("a row may have up to 1 GB", "每行最多 1 GB"))
+}
+
+fn damaged_text() -> Error {
+    Error::new(Kind::Corrupt, tr!("a text in the database is not UTF-8", "数据库中有文本不是 UTF-8"))
+        .hint(tr!("import the dataset again with --replace", "请用 --replace 重新导入该数据集"))
 }
 
 fn migration_error(path: &Path, error: sqlx::migrate::MigrateError) -> Error {

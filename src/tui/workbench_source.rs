@@ -40,8 +40,8 @@ impl Source for WorkbenchSource {
     }
 
     fn rows(&mut self, dataset: &str, search: &str, offset: u64, limit: u64) -> Result<RowPage> {
-        let query = RowQuery { split: None, search, offset, limit: Some(limit) };
-        let total = self.workbench.store.count_rows(dataset, &query)?;
+        let query = RowQuery { search, offset, limit: Some(limit), ..RowQuery::default() };
+        let total = self.workbench.store.count_rows(dataset, &query)?.rows;
         let rows = self.workbench.store.rows(dataset, &query)?;
         Ok(RowPage { total, rows: rows.into_iter().map(row_view).collect() })
     }

@@ -109,7 +109,7 @@ pub fn train(
         model: request.model.clone(),
         model_hash: model.hash.clone(),
         adapter: request.adapter.clone(),
-        dataset: request.dataset.clone(),
+        dataset: prepared.dataset.clone(),
         dataset_version: prepared.dataset_version.clone(),
         template: request.template.clone(),
         config: serde_json::to_value(request).map_err(|e| Error::internal(e.to_string()))?,
@@ -140,8 +140,10 @@ pub fn resume(
         )
         .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
     }
-    let request: TrainRequest =
+    let mut request: TrainRequest =
         serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
+    // The rows that the run began with, whatever became of the dataset since.
+    request.dataset = format!("{}@{}", record.dataset, record.dataset_version);
     let model = load(&request.model, request.form)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
@@ -320,7 +322,7 @@ fn origin(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared, run:
         template_hash: prepared.template_hash.clone(),
         base_hash: model.hash.clone(),
         tokenizer_hash: model.tokenizer.hash().to_owned(),
-        dataset: request.dataset.clone(),
+        dataset: prepared.dataset.clone(),
         dataset_version: prepared.dataset_version.clone(),
         run: run.to_owned(),
         code_version: store::code_version(),
@@ -350,7 +352,7 @@ fn publish(
         base: request.model.clone(),
         base_hash: model.hash.clone(),
         template: request.template.clone(),
-        dataset: request.dataset.clone(),
+        dataset: prepared.dataset.clone(),
         dataset_version: prepared.dataset_version.clone(),
         run_id: run.to_owned(),
         created_at: store::now(),

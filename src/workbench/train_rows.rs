@@ -45,7 +45,9 @@ pub(super) struct Prepared {
     /// Dataset rows behind `data.train` and `data.val`; a split row gives several of these.
     pub train_rows: usize,
     pub val_rows: usize,
-    /// The dataset's version when its rows were read: it may be changed or deleted while the training runs.
+    /// The dataset's name, without the version that was asked for.
+    pub dataset: String,
+    /// The version whose rows were read.
     pub dataset_version: String,
     pub template_hash: String,
     pub dropped: Vec<DroppedRow>,
@@ -60,16 +62,18 @@ pub(super) struct Prepared {
 pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
     let config = &request.config;
     config.lora.check_patterns(model.decoder.config().num_layers)?;
-    let dataset_version = bench.store.dataset(&request.dataset)?.version;
+    let record = bench.store.dataset(&request.dataset)?;
+    // From here on this version, whatever is done to the dataset meanwhile.
+    let exact = record.exact_name();
     let template: Template = request.template.parse()?;
     let renderer = Renderer::new(template, &*model.tokenizer)?.loss_on(config.loss_on);
     let mut reader = Reader { request, renderer: &renderer, dropped: Vec::new(), fitting: Fitting::default() };
     let mut rows = |dataset: &str, split: Option<Split>| -> Result<Vec<Vec<Rendered>>> {
-        reader.fitted(dataset, bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?)
+        reader.fitted(plain_name(dataset), bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?)
     };
-    let mut train = rows(&request.dataset, Some(Split::Train))?;
+    let mut train = rows(&exact, Some(Split::Train))?;
     let mut val = match &request.held_out {
-        HeldOut::Own => rows(&request.dataset, Some(Split::Val))?,
+        HeldOut::Own => rows(&exact, Some(Split::Val))?,
         HeldOut::Dataset(name) => rows(name, None)?,
         HeldOut::Share(share) => hold_out(&mut train, *share, config.seed)?,
     };
@@ -80,7 +84,22 @@ pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedM
     dropped.sort_unstable();
     let (train_rows, val_rows) = (train.len(), val.len());
     let data = TrainData { train: train.concat(), val: val.concat() };
-    Ok(Prepared { data, train_rows, val_rows, dataset_version, template_hash: renderer.hash(), dropped, fitting })
+    let (dataset, dataset_version) = (record.name, record.version);
+    Ok(Prepared {
+        data,
+        train_rows,
+        val_rows,
+        dataset,
+        dataset_version,
+        template_hash: renderer.hash(),
+        dropped,
+        fitting,
+    })
+}
+
+/// A dataset's name without a version's hash, for messages.
+fn plain_name(words: &str) -> &str {
+    words.rsplit_once('@').map_or(words, |(name, _)| name)
 }
 
 struct Reader<'a> {

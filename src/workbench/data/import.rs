@@ -1,13 +1,14 @@
-//! Datasets: import, list, rows, split, delete.
+//! Import: files become a version of a dataset.
 
-use super::Workbench;
-use crate::data::{self, HoldOut, ImportOptions, Record, Reject, Row, RowHash, Version};
+use super::super::Workbench;
+use super::duplicates::Seen;
+use crate::data::{self, ImportOptions, Record, Reject, Row, Version};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
-use crate::store::{DatasetRecord, DatasetWriter, Existing, name_taken};
+use crate::store::{DatasetWriter, Existing, Written, check_dataset_name, name_taken};
 use crate::tr;
 use serde::Serialize;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -66,13 +67,15 @@ pub struct ImportReport {
     pub dataset: String,
     /// Its version now.
     pub version: String,
+    /// Number of that version.
+    pub number: u64,
     /// Rows read, less duplicates.
     pub imported: u64,
     /// Records that were refused.
     pub rejected: u64,
     /// Rows left out because the same texts were there already.
     pub duplicates: u64,
-    /// The refused records, in order.
+    /// The first [`REPORTED`] refused records, in order; the dataset keeps all.
     pub rejects: Vec<Reject>,
     /// Rows read per second, writing included.
     pub rows_per_second: f64,
@@ -81,6 +84,9 @@ pub struct ImportReport {
     /// Fields that rows do not have, and how often each occurred.
     pub fields_left_aside: BTreeMap<String, u64>,
 }
+
+/// Refused records that a report holds: more of them would only fill memory.
+pub const REPORTED: usize = 10_000;
 
 /// Records that the reading thread hands over at once.
 const BATCH: usize = 512;
@@ -98,45 +104,55 @@ pub fn import(
     events: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<ImportReport> {
-    check_name(&request.name)?;
     let started = Instant::now();
     let old = bench.store.find_dataset(&request.name)?;
-    // Against a name that is taken, the rows are first only compared: nothing is locked or written.
-    let (target, seen) = if old.is_some() && request.existing == Existing::Refuse {
-        (Target::Compare(Version::default()), HashSet::new())
-    } else {
-        let (writer, seen) =
-            bench.store.write_dataset(&request.name, &request.source, &request.licence, request.existing)?;
-        (Target::Write(writer), seen)
-    };
-    let mut intake = Intake { target, seen, imported: 0, duplicates: 0, rejects: Vec::new(), strict: request.strict };
-    let fields_left_aside = run(request, &mut intake, events, cancel)?;
-    let Intake { target, imported, duplicates, rejects, .. } = intake;
-    if imported + duplicates == 0 {
-        return Err(nothing_usable(&rejects));
+    if old.is_none() {
+        check_dataset_name(&request.name)?;
     }
-    let old_version = old.map(|d| d.version).unwrap_or_default();
-    let version = match target {
-        Target::Compare(version) => {
-            let version = version.finish();
-            if version != old_version {
-                return Err(name_taken(&request.name));
+    let mut seen = Seen::default();
+    // Against a name that is taken, the rows are first only compared: nothing is locked or written.
+    let target = if old.is_some() && request.existing == Existing::Refuse {
+        Target::Compare(Version::default())
+    } else {
+        let (name, source, licence) = (&request.name, &request.source, &request.licence);
+        let message = message(request);
+        let mut known = |hash: &_| _ = seen.insert(hash);
+        Target::Write(bench.store.write_dataset(name, source, licence, &message, request.existing, &mut known)?)
+    };
+    let counts = Counts::default();
+    let mut intake = Intake { target, seen, counts, rejects: Vec::new(), strict: request.strict };
+    let fields_left_aside = run(request, &mut intake, events, cancel)?;
+    let Intake { target, counts, rejects, .. } = intake;
+    let Counts { imported, rejected, duplicates } = counts;
+    if imported + duplicates == 0 {
+        return Err(nothing_usable(&rejects, rejected));
+    }
+    let same = |version, number| Written { version, number, unchanged: true };
+    let written = match (target, old) {
+        (Target::Compare(version), _) => {
+            let (version, name) = (version.finish(), &request.name);
+            // An earlier version with these rows counts as well: they are there, and what was done to them stays.
+            let known = bench.store.history(name)?.into_iter().any(|v| v.version == version);
+            let newest = bench.store.dataset(name)?;
+            if !known {
+                return Err(name_taken(name));
             }
-            version
+            same(newest.version, newest.number)
         }
         // Nothing new to append: the rejects must not be kept a second time either.
-        Target::Write(writer) if imported == 0 => {
+        (Target::Write(writer), Some(old)) if imported == 0 => {
             drop(writer);
-            old_version.clone()
+            same(old.version, old.number)
         }
-        Target::Write(writer) => writer.finish()?,
+        (Target::Write(writer), _) => writer.finish()?,
     };
     Ok(ImportReport {
         dataset: request.name.clone(),
-        unchanged: version == old_version,
-        version,
+        unchanged: written.unchanged,
+        version: written.version,
+        number: written.number,
         imported,
-        rejected: rejects.len() as u64,
+        rejected,
         duplicates,
         rejects,
         rows_per_second: (imported + duplicates) as f64 / started.elapsed().as_secs_f64().max(1e-9),
@@ -144,26 +160,28 @@ pub fn import(
     })
 }
 
-/// A name must survive the command line, `mix --from A=0.7,B:0.3` and a listing.
-fn check_name(name: &str) -> Result<()> {
-    let bad = |c: char| c.is_control() || c.is_whitespace() || "=,:/\\".contains(c);
-    if name.is_empty() || name.starts_with('-') || name.chars().count() > 100 || name.contains(bad) {
-        return Err(Error::new(
-            Kind::InvalidInput,
-            tr!("`{name}` cannot be a dataset's name", "`{name}` 不能作数据集名"),
-        )
-        .hint(tr!(
-            "use letters, digits, `-`, `_` and `.`; no blanks and none of = , : / \\",
-            "请用文字、数字、`-`、`_`、`.`；不能有空白或 = , : / \\"
-        )));
+/// What the history says of an import: the names of its files.
+fn message(request: &ImportRequest) -> String {
+    let name = |input: &Input| match input {
+        Input::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+        Input::Embedded { name, .. } => (*name).to_owned(),
+    };
+    let mut names: Vec<String> = request.inputs.iter().take(4).map(name).collect();
+    if request.inputs.len() > names.len() {
+        names.push("…".to_owned());
     }
-    Ok(())
+    let names = names.join(", ");
+    match request.existing {
+        Existing::Append => tr!("append {names}", "追加 {names}"),
+        Existing::Replace => tr!("replace by {names}", "替换为 {names}"),
+        Existing::Refuse => tr!("import {names}", "导入 {names}"),
+    }
 }
 
-fn nothing_usable(rejects: &[Reject]) -> Error {
+fn nothing_usable(rejects: &[Reject], rejected: u64) -> Error {
     let places: Vec<String> = rejects.iter().take(3).map(|r| format!("{}:{}: {}", r.file, r.line, r.reason)).collect();
     let first = if places.is_empty() { tr!("the input is empty", "输入为空") } else { places.join("; ") };
-    Error::new(Kind::InvalidInput, tr!("no usable row ({} refused): {first}", "没有可用的数据（拒绝 {} 条）：{first}", rejects.len())).hint(tr!(
+    Error::new(Kind::InvalidInput, tr!("no usable row ({} refused): {first}", "没有可用的数据（拒绝 {} 条）：{first}", rejected)).hint(tr!(
         "expected a JSON array or JSON lines with the fields instruction and output (--map FIELD=COLUMN renames fields), or with conversations or messages",
         "需要 JSON 数组或 JSON Lines，含字段 instruction 与 output（--map 字段=列 可改名），或 conversations、messages"
     ))
@@ -175,12 +193,19 @@ enum Target<'s> {
     Write(DatasetWriter<'s>),
 }
 
+/// Every record of the files is one of these.
+#[derive(Default)]
+struct Counts {
+    imported: u64,
+    rejected: u64,
+    duplicates: u64,
+}
+
 /// Takes records in order and drops duplicates.
 struct Intake<'s> {
     target: Target<'s>,
-    seen: HashSet<RowHash>,
-    imported: u64,
-    duplicates: u64,
+    seen: Seen,
+    counts: Counts,
     rejects: Vec<Reject>,
     strict: bool,
 }
@@ -201,18 +226,21 @@ impl Intake<'_> {
                 if let Target::Write(writer) = &mut self.target {
                     writer.reject(&reject)?;
                 }
-                self.rejects.push(reject);
+                self.counts.rejected += 1;
+                if self.rejects.len() < REPORTED {
+                    self.rejects.push(Reject { raw: String::new(), ..reject });
+                }
                 Ok(())
             }
         }
     }
 
     fn row(&mut self, row: Row) -> Result<()> {
-        if !self.seen.insert(row.hash) {
-            self.duplicates += 1;
+        if !self.seen.insert(&row.hash) {
+            self.counts.duplicates += 1;
             return Ok(());
         }
-        self.imported += 1;
+        self.counts.imported += 1;
         match &mut self.target {
             Target::Compare(version) => {
                 version.add(&row.hash, row.example.split, &row.example.lang);
@@ -317,14 +345,4 @@ impl Read for Counted<'_> {
         self.done.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
     }
-}
-
-/// Holds rows of the dataset `name` out for validation and gives its new record.
-///
-/// # Errors
-/// `NotFound`; `InvalidInput` when nothing would be left to train on.
-pub fn split(bench: &Workbench, name: &str, val: HoldOut, seed: u64) -> Result<DatasetRecord> {
-    let splits = data::hold_out(&bench.store.row_hashes(name)?, val, seed)?;
-    bench.store.set_splits(name, &splits)?;
-    bench.store.dataset(name)
 }

@@ -1,0 +1,280 @@
+//! The history of a dataset: its versions, their names, and what lies between two of them.
+
+use super::dataset_rows::{self, COLUMNS, StoredRow};
+use super::datasets::{self, DatasetRecord};
+use super::sqlite::{Connection, Value};
+use super::{Store, now, row_key};
+use crate::data::{RowHash, Split, Version};
+use crate::error::{Error, Kind, Result};
+use crate::tr;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// A version as `data history` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct VersionRecord {
+    /// Its number, from 1.
+    pub number: u64,
+    /// Hash over its rows, their splits and languages.
+    pub version: String,
+    /// What made it.
+    pub message: String,
+    /// When, RFC 3339 UTC.
+    pub created_at: String,
+    /// All rows.
+    pub rows: u64,
+    /// Rows that are trained on.
+    pub train: u64,
+    /// Rows that are held out.
+    pub val: u64,
+    /// Chinese rows.
+    pub zh: u64,
+    /// English rows.
+    pub en: u64,
+    /// Records that were refused.
+    pub rejected: u64,
+    /// Names that were given to it.
+    pub tags: Vec<String>,
+}
+
+/// What a version adds up to.
+#[derive(Default)]
+pub(super) struct Tally {
+    version: Version,
+    rows: i64,
+    val: i64,
+    zh: i64,
+    en: i64,
+}
+
+impl Tally {
+    /// Takes the next row.
+    pub fn add(&mut self, hash: &RowHash, split: Split, lang: &str) {
+        self.version.add(hash, split, lang);
+        self.rows += 1;
+        self.val += i64::from(split == Split::Val);
+        self.zh += i64::from(lang == "zh");
+        self.en += i64::from(lang == "en");
+    }
+
+    /// Takes the rows that are in the newest state of the dataset.
+    pub fn of_newest(c: &Connection, record: &DatasetRecord) -> Result<Tally> {
+        let mut tally = Tally::default();
+        let sql = "SELECT id, hash, val, lang FROM dataset_rows WHERE id >= ? AND id < ? AND removed_in IS NULL";
+        c.each(sql, &record.keys(), |row| {
+            tally.add(&dataset_rows::hash_of(row, 1)?, dataset_rows::split_of(row, 2), row.text(3)?);
+            Ok(true)
+        })?;
+        Ok(tally)
+    }
+
+    /// Its hash, and the record of it as the version `number`.
+    pub fn finish(self) -> (String, impl FnOnce(&Connection, i64, i64, &str, u64) -> Result<()>) {
+        let Tally { version, rows, val, zh, en } = self;
+        let hash = version.finish();
+        let of = hash.clone();
+        let write = move |c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64| {
+            let (dataset, number) = (Value::Int(dataset), Value::Int(number));
+            let counts =
+                [Value::Int(row_end as i64), Value::Int(rows), Value::Int(val), Value::Int(zh), Value::Int(en)];
+            let now = now();
+            let head = [dataset, number, Value::Text(&of), Value::Text(message), Value::Text(&now)];
+            c.run(
+                "INSERT INTO dataset_versions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, count(*) FROM rejects
+                 WHERE dataset_id = ?1 AND removed_in IS NULL",
+                &[&head[..], &counts].concat(),
+            )
+        };
+        (hash, write)
+    }
+}
+
+/// How one row differs between two versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowDiff {
+    /// Only in the second.
+    Added(StoredRow),
+    /// Only in the first.
+    Removed(StoredRow),
+    /// In both, with another text, split or language.
+    Changed(StoredRow, StoredRow),
+}
+
+/// What differs between two versions, before any text is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DiffRow {
+    /// Keys of the records in the first and the second version.
+    keys: (Option<i64>, Option<i64>),
+}
+
+impl DiffRow {
+    /// Whether the row is only in the second version.
+    pub fn is_added(&self) -> bool {
+        self.keys.0.is_none()
+    }
+
+    /// Whether the row is only in the first version.
+    pub fn is_removed(&self) -> bool {
+        self.keys.1.is_none()
+    }
+}
+
+impl Store {
+    /// All versions of the dataset `name`, the oldest first.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn history(&self, name: &str) -> Result<Vec<VersionRecord>> {
+        let c = self.connection()?;
+        let id = datasets::resolve(&c, name)?.id;
+        let mut versions = Vec::new();
+        let sql = "SELECT number, hash, message, created_at, rows, val, zh, en, rejected,
+            (SELECT group_concat(tag, ' ') FROM dataset_tags t WHERE t.dataset_id = v.dataset_id AND t.number = v.number)
+            FROM dataset_versions v WHERE dataset_id = ? ORDER BY number";
+        c.each(sql, &[Value::Int(id)], |row| {
+            let count = |column| row.int(column) as u64;
+            versions.push(VersionRecord {
+                number: count(0),
+                version: row.text(1)?.to_owned(),
+                message: row.text(2)?.to_owned(),
+                created_at: row.text(3)?.to_owned(),
+                rows: count(4),
+                train: count(4) - count(5),
+                val: count(5),
+                zh: count(6),
+                en: count(7),
+                rejected: count(8),
+                tags: datasets::tags(row.text(9)?),
+            });
+            Ok(true)
+        })?;
+        Ok(versions)
+    }
+
+    /// Gives the version that `words` name the name `tag`; a version that had it before loses it.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` for a tag that could be taken for a number or a hash.
+    pub fn tag_dataset(&self, words: &str, tag: &str) -> Result<DatasetRecord> {
+        let bad = |c: char| c.is_control() || c.is_whitespace() || "=,:/\\@".contains(c);
+        let like_hash = tag.len() >= 4 && tag.chars().all(|c| c.is_ascii_hexdigit());
+        let like_number = tag.chars().all(|c| c.is_ascii_digit());
+        if tag.starts_with('-') || tag == "latest" || like_hash || like_number || tag.len() > 100 || tag.contains(bad) {
+            return Err(Error::new(Kind::InvalidInput, tr!("`{tag}` cannot be a tag", "`{tag}` 不能作标签")).hint(
+                tr!(
+                    "use a word such as `cleaned`; a number or the digits of a hash would name another version",
+                    "请用 `cleaned` 这样的词；数字或哈希样的字串会指向别的版本"
+                ),
+            ));
+        }
+        self.change(|c| {
+            let record = datasets::resolve(c, words)?;
+            let values = [Value::Int(record.id), Value::Text(tag), Value::Int(record.number as i64)];
+            c.run("INSERT OR REPLACE INTO dataset_tags VALUES (?, ?, ?)", &values)?;
+            datasets::resolve(c, &format!("{}@{tag}", record.name))
+        })
+    }
+
+    /// Takes the name `tag` from whichever version of the dataset `name` has it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn untag_dataset(&self, name: &str, tag: &str) -> Result<DatasetRecord> {
+        self.change(|c| {
+            let record = datasets::version(c, datasets::resolve(c, name)?, tag)?;
+            if !record.tags.iter().any(|t| t == tag) {
+                return Err(Error::new(
+                    Kind::NotFound,
+                    tr!("`{name}` has no tag `{tag}`", "`{name}` 没有标签 `{tag}`"),
+                ));
+            }
+            let values = [Value::Int(record.id), Value::Text(tag)];
+            c.run("DELETE FROM dataset_tags WHERE dataset_id = ? AND tag = ?", &values)?;
+            Ok(record)
+        })
+    }
+
+    /// The rows that differ between two versions of one dataset, by row number, and how many rows only moved. Texts are
+    /// read by [`Store::diff_texts`].
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidInput` for versions of two datasets.
+    pub fn diff(&self, from: &str, to: &str) -> Result<(DatasetRecord, DatasetRecord, Vec<DiffRow>, u64)> {
+        let c = self.connection()?;
+        let (a, b) = (datasets::resolve(&c, from)?, datasets::resolve(&c, to)?);
+        if a.id != b.id {
+            return Err(Error::new(
+                Kind::InvalidInput,
+                tr!("`{from}` and `{to}` are different datasets", "`{from}` 与 `{to}` 不是同一数据集"),
+            ));
+        }
+        let [first, end] = a.keys();
+        let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");
+        let (in_a, in_b) = (alive("?3"), alive("?4"));
+        let sql = format!("SELECT id, hash, {in_a} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}");
+        let values = [first, end, Value::Int(a.number as i64), Value::Int(b.number as i64)];
+        let mut rows: BTreeMap<u64, [Option<(i64, RowHash)>; 2]> = BTreeMap::new();
+        c.each(&sql, &values, |row| {
+            let side = usize::from(row.int(2) == 0);
+            let record = (row.int(0), dataset_rows::hash_of(row, 1)?);
+            if let Some(place) = rows.entry(row_key::row_of(record.0)).or_default().get_mut(side) {
+                *place = Some(record);
+            }
+            Ok(true)
+        })?;
+        let moved = take_moved(&mut rows);
+        let key = |record: Option<(i64, RowHash)>| record.map(|(key, _)| key);
+        let differing = rows.into_values().filter(|pair| *pair != [None, None]);
+        Ok((a, b, differing.map(|[a, b]| DiffRow { keys: (key(a), key(b)) }).collect(), moved))
+    }
+
+    /// The texts of rows that differ.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn diff_texts(&self, of: &DatasetRecord, rows: &[DiffRow]) -> Result<Vec<RowDiff>> {
+        let c = self.connection()?;
+        let files = dataset_rows::files(&c, of.id)?;
+        let sql = format!("SELECT {COLUMNS} FROM dataset_rows WHERE id = ?");
+        let read = |key: i64| {
+            let mut found = None;
+            c.each(&sql, &[Value::Int(key)], |row| {
+                found = Some(dataset_rows::stored_row(row, &files)?);
+                Ok(false)
+            })?;
+            found.ok_or_else(|| Error::internal("a row vanished"))
+        };
+        rows.iter()
+            .map(|row| match row.keys {
+                (Some(a), Some(b)) => Ok(RowDiff::Changed(read(a)?, read(b)?)),
+                (Some(a), None) => Ok(RowDiff::Removed(read(a)?)),
+                (None, Some(b)) => Ok(RowDiff::Added(read(b)?)),
+                (None, None) => Err(Error::internal("a difference without rows")),
+            })
+            .collect()
+    }
+}
+
+/// Takes out the rows whose texts stand at another number in the other version, and counts them.
+fn take_moved(rows: &mut BTreeMap<u64, [Option<(i64, RowHash)>; 2]>) -> u64 {
+    let mut places: HashMap<RowHash, Vec<u64>> = HashMap::new();
+    let stays = |pair: &[Option<(i64, RowHash)>; 2]| matches!(pair, [Some((_, a)), Some((_, b))] if a == b);
+    for (row, pair) in rows.iter().rev().filter(|(_, pair)| !stays(pair)) {
+        if let Some((_, hash)) = pair[1] {
+            places.entry(hash).or_default().push(*row);
+        }
+    }
+    let gone: Vec<(u64, u64)> = rows
+        .iter()
+        .filter(|(_, pair)| !stays(pair))
+        .filter_map(|(row, pair)| Some((*row, places.get_mut(&pair[0]?.1)?.pop()?)))
+        .collect();
+    for (from, to) in &gone {
+        for (row, side) in [(from, 0), (to, 1)] {
+            if let Some(pair) = rows.get_mut(row) {
+                pair[side] = None;
+            }
+        }
+    }
+    gone.len() as u64
+}
