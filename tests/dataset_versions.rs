@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::config::Settings;
+use linly_bench::workbench::data::SplitRequest;
 use linly_bench::data::{Example, HoldOut, ImportOptions, Split, Version};
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{CancelToken, EventSink, JobEvent};
@@ -160,7 +161,7 @@ fn step(bench: &Workbench, model: &mut Model, file: &Path) -> Rows {
         5 => {
             let seed = model.random.random();
             if rows.len() > 1 {
-                data::split(bench, "x", HoldOut::Share(0.3), seed).unwrap();
+                data::split(bench, "x", &plain_split(0.3, seed)).unwrap();
                 let held: HashSet<u64> =
                     stored(bench, "x").iter().filter(|(_, e)| e.split == Split::Val).map(|(r, _)| *r).collect();
                 assert_eq!(held.len(), ((rows.len() as f64 * 0.3).round() as usize).max(1));
@@ -239,6 +240,10 @@ fn search_finds_what_is_there(bench: &Workbench, words: &str, rows: &Rows, queri
         let half: Vec<u64> = half.iter().map(|r| r.row).collect();
         assert_eq!(half, expected.iter().skip(offset as usize).take(3).copied().collect::<Vec<_>>());
     }
+}
+
+fn plain_split(share: f64, seed: u64) -> SplitRequest {
+    SplitRequest { val: HoldOut::Share(share), seed, stratify: None, together: None, near: None }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use super::Context;
 use super::columns::{Align, columns};
 use super::data_check::{self, CheckArgs};
+use super::data_mix::{self, MixArgs};
+use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
 use super::data_stats::{self, RejectsArgs, StatsArgs};
 use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
@@ -10,7 +12,7 @@ use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::store::{DatasetRecord, Existing};
-use crate::workbench::data::{self, ImportReport, ImportRequest, Input};
+use crate::workbench::data::{self, ImportReport, ImportRequest, Input, SplitBy, SplitRequest};
 use crate::{text, tr};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
@@ -50,6 +52,27 @@ enum DataCommand {
     /// Hold rows out for validation
     #[command(after_help = "Example:\n  linly-bench data split finance --val 0.1 --seed 2023")]
     Split(SplitArgs),
+    /// Look for what is wrong with rows: empty and cut answers, personal data, promises of returns, …
+    #[command(
+        after_help = "Examples:\n  linly-bench data quality finance\n  linly-bench data quality finance --near -o quality.html"
+    )]
+    Quality(QualityArgs),
+    /// Leave out rows by rules, as a new version
+    #[command(
+        after_help = "Examples:\n  linly-bench data filter finance --drop empty,repetition,id_card --min-answer 5 --save clean.toml\n  linly-bench data filter more --filter clean.toml"
+    )]
+    Filter(FilterArgs),
+    /// Leave out rows that are nearly the same as an earlier one, as a new version
+    #[command(after_help = "Example:\n  linly-bench data dedup finance --near 0.8 --dry-run")]
+    Dedup(DedupArgs),
+    /// Hide personal data in all texts, as a new version
+    #[command(after_help = "Example:\n  linly-bench data mask finance")]
+    Mask(MaskArgs),
+    /// Make a dataset of others by their shares
+    #[command(
+        after_help = "Examples:\n  linly-bench data mix both --from finance=0.7,general=0.3\n  linly-bench data mix course --from en,zh --curriculum \"en:0.9->0.3\" --plan"
+    )]
+    Mix(MixArgs),
     /// Look for items of benchmarks in a dataset
     #[command(after_help = "Example:\n  linly-bench data check finance --against ceval,mmlu --data-dir DIR")]
     Check(CheckArgs),
@@ -138,6 +161,33 @@ struct SplitArgs {
     /// Share (0.1) or number (200) of rows to hold out
     #[arg(long, value_name = "V")]
     val: String,
+    /// Take the same share of each language or each file
+    #[arg(long, value_enum, value_name = "BY")]
+    stratify: Option<By>,
+    /// Keep rows of one file, or with one question, on one side
+    #[arg(long, value_enum, value_name = "BY")]
+    together: Option<By>,
+    /// Keep rows that are nearly the same on one side: Jaccard index of runs of three words or characters
+    #[arg(long, value_name = "J", value_parser = data_check::parse_share, num_args = 0..=1, default_missing_value = "0.7")]
+    near: Option<f64>,
+}
+
+/// What rows have in common.
+#[derive(Clone, Copy, ValueEnum)]
+enum By {
+    Lang,
+    File,
+    Question,
+}
+
+impl From<By> for SplitBy {
+    fn from(by: By) -> SplitBy {
+        match by {
+            By::Lang => SplitBy::Lang,
+            By::File => SplitBy::File,
+            By::Question => SplitBy::Question,
+        }
+    }
 }
 
 const ROW_LANG: &str = "row-lang";
@@ -175,6 +225,11 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
         DataCommand::Preview(args) => data_view::preview(context, &args),
         DataCommand::Split(args) => split(context, &args),
         DataCommand::Check(args) => data_check::run(context, &args),
+        DataCommand::Quality(args) => data_quality::quality(context, &args),
+        DataCommand::Filter(args) => data_quality::filter(context, &args),
+        DataCommand::Dedup(args) => data_quality::dedup(context, &args),
+        DataCommand::Mask(args) => data_quality::mask(context, &args),
+        DataCommand::Mix(args) => data_mix::run(context, args),
         DataCommand::Stats(args) => data_stats::stats(context, &args),
         DataCommand::Rejects(args) => data_stats::rejects(context, &args),
         DataCommand::Edit(args) => data_versions::edit(context, &args),
@@ -312,7 +367,14 @@ fn list(context: &Context, deleted: bool) -> Result<()> {
 
 fn split(context: &Context, args: &SplitArgs) -> Result<()> {
     let seed = context.settings().seed;
-    let record = data::split(&context.workbench()?, &args.name, HoldOut::parse(&args.val)?, seed)?;
+    let how = SplitRequest {
+        val: HoldOut::parse(&args.val)?,
+        seed,
+        stratify: args.stratify.map(Into::into),
+        together: args.together.map(Into::into),
+        near: args.near,
+    };
+    let record = data::split(&context.workbench()?, &args.name, &how)?;
     let DatasetRecord { name, version, train, val, .. } = &record;
     if context.ui.json {
         context.ui.json_line(&json!({"dataset": name, "version": version, "train": train, "val": val, "seed": seed}));

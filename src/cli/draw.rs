@@ -15,9 +15,30 @@ pub fn sparkline(values: &[f64], width: usize) -> String {
     means.iter().map(|m| LEVELS[if span > 0.0 { ((m - low) / span * 7.0).round() as usize } else { 0 }]).collect()
 }
 
+/// Parts of a whole as one bar of `width` marks, each part with its own mark (they are used again when there are more parts).
+pub fn stacked_bar(parts: &[usize], marks: &[char], width: usize) -> String {
+    let total: usize = parts.iter().sum();
+    let mut bar = String::new();
+    let mut before = 0;
+    for (part, mark) in parts.iter().zip(marks.iter().cycle()) {
+        let end = before + part;
+        let columns = |rows: usize| if total == 0 { 0 } else { (rows * width + total / 2) / total };
+        bar.extend(std::iter::repeat_n(*mark, columns(end) - columns(before)));
+        before = end;
+    }
+    bar
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_parts_of_a_bar_fill_it() {
+        assert_eq!(stacked_bar(&[3, 1], &['#', '.'], 8), "######..");
+        assert_eq!(stacked_bar(&[1, 1, 1], &['#', '.'], 10).chars().count(), 10);
+        assert_eq!(stacked_bar(&[0, 0], &['#', '.'], 10), "");
+    }
 
     #[test]
     fn a_falling_curve_falls_and_a_flat_one_stays_low() {

@@ -6,6 +6,8 @@ mod columns;
 mod compare;
 mod data;
 mod data_check;
+mod data_mix;
+mod data_quality;
 mod data_stats;
 mod data_versions;
 mod data_view;

@@ -87,6 +87,9 @@ pub(super) struct Flags {
     /// Rows of similar length in one micro-batch: on or off [default: off]
     #[arg(long, value_name = "on|off")]
     bucket: Option<String>,
+    /// shuffled anew in every epoch, or as in the dataset (file), for a curriculum made by `data mix` [default: shuffled]
+    #[arg(long, value_name = "shuffled|file")]
+    order: Option<String>,
     /// Held-out rows: a dataset, or a share such as 0.1 [default: the dataset's own val rows]
     #[arg(long, value_name = "NAME|SHARE")]
     val: Option<String>,
@@ -167,6 +170,7 @@ impl Flags {
             loss_on: self.loss_on.or(file.loss_on),
             packing: self.packing.or(file.packing),
             bucket: self.bucket.or(file.bucket),
+            order: self.order.or(file.order),
             val: self.val.or(file.val),
             val_limit: self.val_limit.or(file.val_limit),
             eval_every: self.eval_every.or(file.eval_every),
@@ -250,6 +254,7 @@ impl Flags {
                     max_len: self.max_len.unwrap_or(default.shape.max_len),
                     packing: self.packing.map_or(Ok(default.shape.packing), |p| on_or_off("--packing", &p))?,
                     bucket: self.bucket.map_or(Ok(default.shape.bucket), |b| on_or_off("--bucket", &b))?,
+                    in_order: self.order.map_or(Ok(default.shape.in_order), |order| in_order(&order))?,
                 },
                 loss_on: self.loss_on.map_or(Ok(default.loss_on), |l| LossOn::parse(&l))?,
                 overlong: self.overlong.map_or(Ok(default.overlong), |o| Overlong::parse(&o))?,
@@ -265,6 +270,18 @@ impl Flags {
                 seed: context.settings().seed,
             },
         })
+    }
+}
+
+fn in_order(text: &str) -> Result<bool> {
+    match text {
+        "shuffled" => Ok(false),
+        "file" => Ok(true),
+        other => {
+            let other = other.escape_default();
+            Err(Error::new(Kind::Usage, tr!("unknown --order `{other}`", "未知的 --order `{other}`"))
+                .hint(tr!("use shuffled or file", "可用 shuffled 或 file")))
+        }
     }
 }
 

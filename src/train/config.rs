@@ -72,7 +72,7 @@ impl Default for TrainConfig {
             schedule: Schedule::Cosine,
             warmup: 0.1,
             length: Length::Epochs(1.0),
-            shape: Shape { batch_size: 4, max_len: 512, packing: false, bucket: false },
+            shape: Shape { batch_size: 4, max_len: 512, packing: false, bucket: false, in_order: false },
             loss_on: LossOn::All,
             overlong: Overlong::Drop,
             accum: 1,
@@ -144,6 +144,9 @@ impl TrainConfig {
                     "off（已用 --packing on 时；两者是填充批次的两种方式）"
                 ),
             );
+        }
+        if self.shape.in_order && self.shape.bucket {
+            return bad("--bucket", &tr!("off with --order file", "off（已用 --order file 时）"));
         }
         if self.shape.max_len < 2 {
             return bad("--max-len", "≥ 2");

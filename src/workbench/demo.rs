@@ -312,7 +312,7 @@ fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
             schedule: Schedule::Cosine,
             warmup: 0.1,
             length: Length::Steps(size.steps),
-            shape: Shape { batch_size: 8, max_len: 512, packing: false, bucket: false },
+            shape: Shape { batch_size: 8, max_len: 512, packing: false, bucket: false, in_order: false },
             accum: 1,
             weight_decay: 0.0,
             clip: 1.0,

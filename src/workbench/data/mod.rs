@@ -1,34 +1,136 @@
 //! Datasets: import, split, edit, the way between versions, and figures of what is in them.
 
+mod clean;
 mod duplicates;
 mod edit;
 mod import;
+mod mix;
+mod quality;
+mod quality_report;
 mod stats;
 mod word_diff;
 
+pub use clean::{Cleaned, Filter, filter_rows, mask_rows, read_words};
 pub use edit::{Edit, FIELDS, edit_rows, editable, parse_edits, parse_rows, parse_set, remove_rows};
 pub use import::{ImportReport, ImportRequest, Input, REPORTED, import};
+pub use mix::{MixReport, MixRequest, MixedSource, mix};
+pub use quality::{
+    NearReport, NearRows, QualityReport, QualityRequest, RowFinding, RuleReport, field_name, quality, rule_title,
+};
+pub use quality_report::{QualityForm, render_quality};
 pub use stats::{Histogram, Longest, PartStats, Stats, stats};
 pub use word_diff::{Change, FieldDiff, VersionDiff, diff, word_diff};
 
 use super::Workbench;
-use crate::data::{self, HoldOut};
+use crate::data::{self, HoldOut, Split};
 use crate::error::Result;
-use crate::store::DatasetRecord;
+use crate::store::{DatasetRecord, RowQuery, StoredRow};
 use crate::tr;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Holds rows of the dataset `name` out for validation and gives its new record.
 ///
 /// # Errors
 /// `NotFound`; `InvalidInput` when nothing would be left to train on.
-pub fn split(bench: &Workbench, name: &str, val: HoldOut, seed: u64) -> Result<DatasetRecord> {
-    let splits = data::hold_out(&bench.store.row_hashes(name)?, val, seed)?;
-    let held = match val {
+pub fn split(bench: &Workbench, name: &str, how: &SplitRequest) -> Result<DatasetRecord> {
+    let splits = if how.near.is_none() && how.together.is_none() && how.stratify.is_none() {
+        data::hold_out(&bench.store.row_hashes(name)?, how.val, how.seed)?
+    } else {
+        grouped(bench, name, how)?
+    };
+    let held = match how.val {
         HoldOut::Share(share) => share.to_string(),
         HoldOut::Rows(rows) => rows.to_string(),
     };
-    bench.store.set_splits(name, &splits, &tr!("split: {held} held out, seed {seed}", "划分：留出 {held}，种子 {seed}"))
+    let mut message = tr!("split: {held} held out, seed {}", "划分：留出 {held}，种子 {}", how.seed);
+    if let Some(by) = how.stratify {
+        message += &tr!(", by {}", "，按 {} 分层", by.name());
+    }
+    if let Some(by) = how.together {
+        message += &tr!(", each {} on one side", "，同一 {} 在同一侧", by.name());
+    }
+    if let Some(near) = how.near {
+        message += &tr!(", near duplicates ({near}) on one side", "，近似重复（{near}）在同一侧");
+    }
+    bench.store.set_splits(name, &splits, &message)
+}
+
+/// How rows are held out.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitRequest {
+    /// How many.
+    pub val: HoldOut,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// Each of these gives its own share.
+    pub stratify: Option<SplitBy>,
+    /// Rows that have this in common stay together.
+    pub together: Option<SplitBy>,
+    /// Rows that are nearly the same (by this Jaccard index) stay together.
+    pub near: Option<f64>,
+}
+
+/// What rows have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SplitBy {
+    /// Their language.
+    Lang,
+    /// The file that they came from.
+    File,
+    /// What is asked, whatever the answer.
+    Question,
+}
+
+impl SplitBy {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            SplitBy::Lang => "lang",
+            SplitBy::File => "file",
+            SplitBy::Question => "question",
+        }
+    }
+
+    fn of(self, row: &StoredRow) -> String {
+        match self {
+            SplitBy::Lang => row.example.lang.clone(),
+            SplitBy::File => row.file.clone(),
+            SplitBy::Question => format!("{}\n{}", row.example.instruction, row.example.input),
+        }
+    }
+}
+
+/// The splits of rows of which some belong together.
+fn grouped(bench: &Workbench, name: &str, how: &SplitRequest) -> Result<Vec<Split>> {
+    let (mut hashes, mut strata, mut places) = (Vec::new(), Vec::new(), HashMap::new());
+    let (mut stratum_of, mut group_of) = (HashMap::new(), HashMap::new());
+    let mut groups: Vec<usize> = Vec::new();
+    let mut near = how.near.map(quality::NearRowsFinder::new);
+    bench.store.each_row(name, &RowQuery::default(), &mut |row| {
+        let at = hashes.len();
+        hashes.push(row.example.hash());
+        let next = stratum_of.len();
+        strata.push(how.stratify.map_or(0, |by| *stratum_of.entry(by.of(&row)).or_insert(next)));
+        groups.push(how.together.map_or(at, |by| *group_of.entry(by.of(&row)).or_insert(at)));
+        places.insert(row.row, at);
+        // A row joins the group of the row that it is like, with all that are in its own.
+        let like = near.as_mut().and_then(|near| near.add(&row)).and_then(|pair| places.get(&pair.first).copied());
+        if let Some(like) = like {
+            let (a, b) = (root(&groups, like), root(&groups, at));
+            groups[a.max(b)] = a.min(b);
+        }
+        Ok(())
+    })?;
+    let roots: Vec<usize> = (0..groups.len()).map(|at| root(&groups, at)).collect();
+    data::hold_out_groups(&hashes, &roots, &strata, how.val, how.seed)
+}
+
+/// The first row of the group of `at`: each row points to an earlier one of its group, or to itself.
+fn root(groups: &[usize], mut at: usize) -> usize {
+    while let Some(&next) = groups.get(at).filter(|next| **next != at) {
+        at = next;
+    }
+    at
 }
 
 /// What `data restore` did.

@@ -1,0 +1,155 @@
+//! `linly-bench data mix`: a dataset made of others by their shares.
+
+use super::Context;
+use super::columns::{Align, columns};
+use super::data::{Bar, short};
+use super::draw::stacked_bar;
+use crate::error::{Error, Kind, Result};
+use crate::text::{one_line, truncate};
+use crate::tr;
+use crate::workbench::data::{self, MixReport, MixRequest};
+use clap::Args;
+
+/// Arguments of `data mix`
+#[derive(Args)]
+pub struct MixArgs {
+    /// Name of the new dataset
+    name: String,
+    /// Datasets and their shares: A=0.7,B=0.3; without shares by their sizes
+    #[arg(long, value_name = "A=SHARE,…", value_delimiter = ',', required = true, value_parser = parse_source)]
+    from: Vec<(String, Option<f64>)>,
+    /// Shares that move while it is learnt: A:0.9->0.3; the others divide what is left
+    #[arg(long, value_name = "A:FROM->TO,…", value_delimiter = ',', value_parser = parse_curriculum)]
+    curriculum: Vec<(String, f64, f64)>,
+    /// Flattens shares by size: rows^(1/T); 1 are the sizes themselves, large values equal shares
+    #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = parse_temperature)]
+    temperature: f64,
+    /// What shares are of
+    #[arg(long, value_name = "UNIT", default_value = "rows", value_parser = ["rows", "characters"])]
+    by: String,
+    /// Rows to train on [default: as many as there are before one would come twice]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    rows: Option<u64>,
+    /// Give the rows to a dataset that exists, as its next version
+    #[arg(long)]
+    replace: bool,
+    /// Show the plan and write nothing
+    #[arg(long)]
+    plan: bool,
+}
+
+fn parse_source(text: &str) -> Result<(String, Option<f64>), String> {
+    let Some((name, share)) = text.rsplit_once('=') else { return Ok((text.to_owned(), None)) };
+    let share: f64 = share.trim().parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).ok_or_else(wrong_share)?;
+    Ok((name.trim().to_owned(), Some(share)))
+}
+
+fn parse_curriculum(text: &str) -> Result<(String, f64, f64), String> {
+    let parts = text.rsplit_once(':').and_then(|(name, shares)| Some((name, shares.split_once("->")?)));
+    let number = |text: &str| text.trim().parse().ok().filter(|s: &f64| (0.0..=1.0).contains(s));
+    match parts.map(|(name, (from, to))| (name.trim().to_owned(), number(from), number(to))) {
+        Some((name, Some(from), Some(to))) => Ok((name, from, to)),
+        _ => Err(tr!("write it as NAME:0.9->0.3, with shares from 0 to 1", "请写成 名称:0.9->0.3，比例在 0 到 1 之间")),
+    }
+}
+
+fn parse_temperature(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|t: &f64| t.is_finite() && *t > 0.0);
+    value.ok_or_else(|| tr!("a temperature is a number above 0", "温度应为大于 0 的数"))
+}
+
+fn wrong_share() -> String {
+    tr!("a share is a number from 0 up, as in A=0.7", "比例应为非负数，例如 A=0.7")
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Those of [`data::mix`].
+pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
+    let mut names: Vec<&String> = args.from.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(Error::new(Kind::Usage, tr!("a dataset stands in --from twice", "--from 中有重复的数据集"))
+            .hint(tr!("name each once, with its whole share", "每个数据集只写一次，并写出总比例")));
+    }
+    let request = MixRequest {
+        name: args.name,
+        from: args.from,
+        curriculum: args.curriculum,
+        temperature: args.temperature,
+        by_length: args.by == "characters",
+        rows: args.rows.map(|n| n as usize),
+        seed: context.settings().seed,
+        replace: args.replace,
+        plan_only: args.plan,
+    };
+    let bench = context.workbench()?;
+    let bar = Bar(context.ui.bar(0, false));
+    let report = data::mix(&bench, &request, &bar, &context.cancel_on_signals()?);
+    bar.0.finish_and_clear();
+    let report = report?;
+    if context.ui.json {
+        context.ui.json_line(&report);
+    } else {
+        render(&report).iter().for_each(|line| context.ui.line(line));
+        if report.curriculum && !args.plan {
+            let name = one_line(&report.dataset);
+            context.ui.note(&tr!(
+                "learn it in this order: linly-bench train --data {name} --order file …",
+                "按此顺序训练：linly-bench train --data {name} --order file …"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How the sources are drawn in the picture.
+const MARKS: [char; 8] = ['█', '░', '▓', '▒', '#', '+', 'o', '.'];
+
+fn render(report: &MixReport) -> Vec<String> {
+    let name = one_line(&report.dataset);
+    let mut lines = vec![if report.version.is_empty() {
+        tr!("plan of {name}: {} rows, {} held out", "{name} 的计划：{} 行，留出 {} 行", report.rows, report.val)
+    } else {
+        let version = short(&report.version);
+        tr!("{name}: {} rows, {} held out (version {version})", "{name}：{} 行，留出 {} 行（版本 {version}）", report.rows, report.val)
+    }];
+    lines.push(String::new());
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let table: Vec<Vec<String>> = report
+        .sources
+        .iter()
+        .enumerate()
+        .map(|(i, s)| {
+            let mark = MARKS[i % MARKS.len()];
+            vec![
+                format!("{mark} {}", truncate(&one_line(&s.dataset), 28)),
+                s.available.to_string(),
+                s.drawn.to_string(),
+                format!("{:.2}", s.epochs),
+                percent(s.start),
+                percent(s.end),
+            ]
+        })
+        .collect();
+    let header = [
+        (tr!("dataset", "数据集"), Align::Left),
+        (tr!("rows", "行数"), Align::Right),
+        (tr!("taken", "取用"), Align::Right),
+        (tr!("times", "遍数"), Align::Right),
+        (tr!("first", "起始"), Align::Right),
+        (tr!("last", "结束"), Align::Right),
+    ];
+    lines.extend(columns(&header, &table, 80));
+    lines.push(String::new());
+    let last = report.stretches.len();
+    // Shares that stay the same need one line, not twenty.
+    let shown: Vec<usize> = if report.curriculum { (0..last).collect() } else { (0..last.min(1)).collect() };
+    for i in shown {
+        let Some(stretch) = report.stretches.get(i) else { continue };
+        let from = if report.curriculum { stretch.from.to_string() } else { String::new() };
+        lines.push(format!("{} {}", crate::text::pad_left(&from, 9), stacked_bar(&stretch.rows, &MARKS, 60)));
+    }
+    lines
+}
