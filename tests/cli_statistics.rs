@@ -186,6 +186,7 @@ fn who<'a>(model: &'a Model, adapter: &str) -> Examinee<'a> {
         model_hash: "tiny-hash".into(),
         adapter: adapter.into(),
         adapter_hash: if adapter.is_empty() { String::new() } else { format!("{adapter}-hash") },
+        ..Provenance::default()
     };
     Examinee { provenance, model, tokenizer: &Characters, chat: None }
 }

@@ -1,6 +1,6 @@
 //! Scoring: every prompt of a plan through a language model.
 
-use super::answer::{Answer, Counted, Written, ask, outcome};
+use super::answer::{Counted, KeptAnswer, Written, ask, outcome};
 use super::asking::{Asks, Mode};
 use super::detail::ItemDetail;
 use super::plan::{Plan, PlannedItem};
@@ -44,9 +44,13 @@ pub struct ItemOutcome {
     /// [`Asks::stamp`] of [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
-    /// What re-scoring and pairing need.
-    #[serde(skip)]
+    /// What re-scoring and pairing need. Of it only what the model did not read is a word for others: `truncated`.
+    #[serde(rename = "truncated", serialize_with = "write_truncated", skip_serializing_if = "ItemDetail::is_whole")]
     pub detail: ItemDetail,
+}
+
+fn write_truncated<S: serde::Serializer>(detail: &ItemDetail, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    detail.truncated.serialize(serializer)
 }
 
 /// What a run gave.
@@ -62,10 +66,12 @@ pub struct Scored {
     pub prefill_tokens: u64,
     /// Tokens of their contexts.
     pub context_tokens: u64,
+    /// Items whose prompt lost its left end; `None` where nobody knows how much the model takes.
+    pub truncated: Option<usize>,
 }
 
 /// Answers from before an interruption, by subject and item, each with its prompt's hash.
-pub type Known = HashMap<(String, String), (String, Answer)>;
+pub type Known = HashMap<(String, String), (String, KeptAnswer)>;
 
 /// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not asked again.
 ///
@@ -96,7 +102,7 @@ pub fn run(
             sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
         };
         let mut fresh = Vec::new();
-        let mut found: Vec<Option<Answer>> = Vec::with_capacity(part.items.len());
+        let mut found: Vec<Option<KeptAnswer>> = Vec::with_capacity(part.items.len());
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
             if before.is_some_and(|(hash, _)| *hash != item.hash) {
@@ -133,21 +139,28 @@ pub fn run(
             for (outcome, tokens) in outcomes.iter_mut().zip(counted.answers) {
                 outcome.detail.tokens = tokens;
             }
-            keep(&outcomes)?;
-            for (i, answer) in batch.iter().zip(answers) {
+            let truncated = counted.truncated.into_iter().chain(std::iter::repeat(0));
+            for ((i, answer), (outcome, truncated)) in batch.iter().zip(answers).zip(outcomes.iter_mut().zip(truncated)) {
+                outcome.detail.truncated = truncated;
                 if let Some(slot) = found.get_mut(*i) {
-                    *slot = Some(answer);
+                    *slot = Some(KeptAnswer { answer, truncated });
                 }
             }
+            keep(&outcomes)?;
             finished += items.len();
             scored.fresh += items.len();
             progress(finished);
         }
         for (item, answer) in part.items.iter().zip(&found) {
-            let answer = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
-            scored.outcomes.push(outcome(plan, handle, item, answer)?);
+            let kept = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
+            let mut outcome = outcome(plan, handle, item, &kept.answer)?;
+            outcome.detail.truncated = kept.truncated;
+            scored.outcomes.push(outcome);
         }
     }
+    // A text that is read in windows loses nothing.
+    let known = model.max_length().is_some() || matches!(plan.asks, Asks::Rolling(_));
+    scored.truncated = known.then(|| scored.outcomes.iter().filter(|o| !o.detail.is_whole()).count());
     Ok(scored)
 }
 

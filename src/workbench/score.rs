@@ -12,6 +12,8 @@ use crate::remote::is_address;
 use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// What is scored, and how the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,9 @@ pub struct Provenance {
     pub adapter: String,
     /// Hash of the adapter's weights.
     pub adapter_hash: String,
+    /// What else it takes to ask it again, as flags of `run`: where a path leads to, how a server is treated. It decides
+    /// nothing about the answers.
+    pub flags: BTreeMap<String, String>,
 }
 
 /// A finished score and its run.
@@ -117,11 +122,28 @@ pub fn with_examinee<T>(
             model_hash: model.hash.clone(),
             adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
             adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+            flags: lasting_paths(model, adapter),
         },
         model: &engine,
         tokenizer: &*model.tokenizer,
         chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
     })
+}
+
+/// Where a model and an adapter that were named by relative paths lie: such a name means nothing in another folder.
+fn lasting_paths(model: &LoadedModel, adapter: Option<&LoadedAdapter>) -> BTreeMap<String, String> {
+    let named = [
+        ("--model", Some((&model.name, &model.path))),
+        ("--adapter", adapter.map(|adapter| (&adapter.name, &adapter.dir))),
+    ];
+    let each = |(flag, named): (&str, Option<(&String, &std::path::PathBuf)>)| {
+        let (name, found) = named?;
+        // A name of the catalogue or the database leads somewhere else than a path of the same letters.
+        let is_path = found.starts_with(name) && !Path::new(name).is_absolute();
+        let lasting = std::path::absolute(name).ok().filter(|_| is_path)?;
+        Some((flag.to_owned(), lasting.to_string_lossy().into_owned()))
+    };
+    named.into_iter().filter_map(each).collect()
 }
 
 /// Scores a model on a benchmark as a new run.
@@ -137,8 +159,11 @@ pub fn score(
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
     let (request, plan) = planned(workbench, request, who.chat, None)?;
-    let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
+    let mut config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let provenance = &who.provenance;
+    if let Some(object) = config.as_object_mut().filter(|_| !provenance.flags.is_empty()) {
+        object.insert("flags".to_owned(), serde_json::json!(provenance.flags));
+    }
     let (run, _lease) = workbench.store.start_run(&NewRun {
         kind: "eval",
         model: provenance.model.clone(),
