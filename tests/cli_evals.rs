@@ -189,7 +189,9 @@ fn without_a_network_the_way_out_is_told_and_nothing_is_left() {
     // Where no place can be reached, the addresses and the place of what they give are told.
     let offline = [("HF_ENDPOINT", closed.as_str())];
     let stderr = bench.fails(1, &["pull", "fineval", "--data-dir", &data], &offline);
-    for part in ["/datasets/SUFE-AIFLM-Lab/FinEval/resolve/main/FinEval.zip", "dev/{subject}_dev.csv", "data/fineval holds"] {
+    for part in
+        ["/datasets/SUFE-AIFLM-Lab/FinEval/resolve/main/FinEval.zip", "dev/{subject}_dev.csv", "data/fineval holds"]
+    {
         assert!(stderr.contains(part), "{part}: {stderr}");
     }
     // A definition that names no place says where to get the data and where it belongs.
@@ -225,11 +227,12 @@ fn subjects(name: &str) -> Vec<String> {
 #[test]
 fn the_benchmarks_in_archives_are_fetched_from_a_hub_and_can_be_asked() {
     let bench = Bench::new();
-    let each = |name: &str, path: &dyn Fn(&str, &str) -> String, splits: [&str; 2], text: &str| -> Vec<(String, String)> {
-        let subjects = subjects(name);
-        let all = subjects.iter().flat_map(|s| splits.map(|split| (path(split, s), text.to_owned())));
-        all.collect()
-    };
+    let each =
+        |name: &str, path: &dyn Fn(&str, &str) -> String, splits: [&str; 2], text: &str| -> Vec<(String, String)> {
+            let subjects = subjects(name);
+            let all = subjects.iter().flat_map(|s| splits.map(|split| (path(split, s), text.to_owned())));
+            all.collect()
+        };
     let cmmlu = ",Question,A,B,C,D,Answer\n0,一加一,一,二,三,四,B\n";
     let mut in_cmmlu = each("cmmlu", &|split, s| format!("{split}/{s}.csv"), ["dev", "test"], cmmlu);
     in_cmmlu.push(("__MACOSX/dev/._agronomy.csv".into(), "junk".into()));

@@ -43,7 +43,12 @@ impl Tokenize for Characters {
 struct Told(fn(&str) -> String);
 
 impl LanguageModel for Told {
-    fn loglikelihoods(&self, requests: &[Request], done: &mut dyn FnMut(usize), _: &CancelToken) -> Result<Vec<Vec<f64>>> {
+    fn loglikelihoods(
+        &self,
+        requests: &[Request],
+        done: &mut dyn FnMut(usize),
+        _: &CancelToken,
+    ) -> Result<Vec<Vec<f64>>> {
         done(requests.len());
         Ok(requests.iter().map(|r| r.continuations.iter().map(|c| -(c.len() as f64)).collect()).collect())
     }
@@ -144,7 +149,8 @@ fn sums(bench: &Bench, rules: &str) -> String {
     bench.write("sums.toml", &format!("{definition}{rules}{presets}"))
 }
 
-const STRICT: &str = "[[filter_list]]\nname = 'strict'\nfilter = [{ function = 'regex', regex_pattern = '#### ([0-9]+)' }]\n";
+const STRICT: &str =
+    "[[filter_list]]\nname = 'strict'\nfilter = [{ function = 'regex', regex_pattern = '#### ([0-9]+)' }]\n";
 
 /// `1+1` and `2+2` right and marked, `3+3` right without the mark, `4+4` wrong, `5+5` nothing.
 fn told(prompt: &str) -> String {
@@ -203,7 +209,13 @@ fn documents_show_what_was_written_and_what_was_taken_from_it() {
     assert_eq!(cell(1, "confidence"), "", "what is written has no probability");
 
     let markdown = bench.report(&[&run.run], "r.md");
-    for present in ["| exact_match,strict | 40.00% |", "unanswered: 2 of 5", "Written answers (5 of 5)", "(unanswered)", "A child 99.50"] {
+    for present in [
+        "| exact_match,strict | 40.00% |",
+        "unanswered: 2 of 5",
+        "Written answers (5 of 5)",
+        "(unanswered)",
+        "A child 99.50",
+    ] {
         assert!(markdown.contains(present), "{present}\n{markdown}");
     }
     let harness: Value = serde_json::from_str(&bench.report(&[&run.run], "r.json")).unwrap();
@@ -211,7 +223,10 @@ fn documents_show_what_was_written_and_what_was_taken_from_it() {
     assert!(harness["results"]["sums"].get("acc,none").is_none());
     assert_eq!((&harness["linly_bench"]["unanswered"], &harness["linly_bench"]["truncated"]), (&2.into(), &5.into()));
     let shown = bench.text(&["runs", "show", &run.run]);
-    assert!(shown.contains("unanswered: 2 of 5") && shown.contains("lost their left") && shown.contains("A child 99.50"), "{shown}");
+    assert!(
+        shown.contains("unanswered: 2 of 5") && shown.contains("lost their left") && shown.contains("A child 99.50"),
+        "{shown}"
+    );
     let shown = bench.text(&["runs", "show", &run.run, "--lang", "zh"]);
     assert!(shown.contains("未作答") && shown.contains("左端被截断"), "{shown}");
 }
@@ -325,7 +340,20 @@ fn words(command: &str) -> Vec<String> {
 
 /// Numbers that a score has, whoever computed it and when.
 fn numbers(score: &Value) -> Value {
-    let keys = ["task", "preset", "shots", "n", "acc", "acc_stderr", "acc_macro", "subjects", "prompt_hash", "permutations", "mode", "template"];
+    let keys = [
+        "task",
+        "preset",
+        "shots",
+        "n",
+        "acc",
+        "acc_stderr",
+        "acc_macro",
+        "subjects",
+        "prompt_hash",
+        "permutations",
+        "mode",
+        "template",
+    ];
     keys.iter().map(|key| ((*key).to_owned(), score[*key].clone())).collect::<serde_json::Map<_, _>>().into()
 }
 
@@ -336,13 +364,26 @@ fn the_command_of_a_report_makes_the_same_numbers() {
     let model = server.model();
     let definition = sums(&bench, STRICT);
     for args in [
-        &["finance-qa", "--limit", "3", "--shots", "1", "--concurrency", "2", "--retries", "1", "--timeout", "33"] as &[&str],
+        &["finance-qa", "--limit", "3", "--shots", "1", "--concurrency", "2", "--retries", "1", "--timeout", "33"]
+            as &[&str],
         &["finance-qa", "--limit", "2", "--permute", "2", "--seed", "7", "--rate-limit", "600000"],
-        &["finance-qa", "--subjects", "zh,en", "--limit", "2", "--split", "dev", "--fewshot-split", "test", "--shots", "2"],
+        &[
+            "finance-qa",
+            "--subjects",
+            "zh,en",
+            "--limit",
+            "2",
+            "--split",
+            "dev",
+            "--fewshot-split",
+            "test",
+            "--shots",
+            "2",
+        ],
         &["finance-qa", "--limit", "2", "--shots", "2", "--fewshot-sampler", "random", "--fewshot-seed", "5"],
         &["finance-qa", "--limit", "2", "--preset", "cloze"],
         &["finance-qa", "--limit", "2", "--preset", "chat", "--template", "none"],
-        &["finance-qa", "--limit", "2", "--template", "chatml"],
+        &["finance-qa", "--limit", "2", "--template", "alpaca"],
         &["finance-qa", "--limit", "1", "--mode", "generate", "--subjects", "zh"],
         &["finance-qa", "--limit", "1", "--mode", "cot", "--subjects", "zh", "--preset", "lm-eval"],
         &[definition.as_str(), "--limit", "2"],

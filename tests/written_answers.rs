@@ -359,15 +359,15 @@ fn a_long_prompt_loses_its_left_end_and_leaves_room_for_the_answer() {
 #[test]
 fn prompts_of_choices_that_do_not_fit_are_counted_and_stay_counted() {
     let bench = choices();
-    // `一\nA. 甲\nB. 乙\n答案：` has 14 characters and ` A` two, of which the last is only predicted.
-    for (length, cut) in [(15, 0), (14, 3), (9, 3)] {
+    // `一\nA. 甲\nB. 乙\n答案：` has 15 characters and ` A` two, of which the last is only predicted.
+    for (length, cut) in [(16, 0), (15, 3), (9, 3)] {
         let model = Scripted { length: Some(length), ..Scripted::new(|_: &str| String::new()) };
         let report = bench.score(&bench.request(), &model).unwrap();
         assert_eq!(report.report.truncated, Some(cut), "{length}");
         let lost: Vec<usize> = report.outcomes.iter().map(|o| o.detail.truncated).collect();
-        assert_eq!(lost, vec![15 - length; 3]);
+        assert_eq!(lost, vec![16 - length; 3]);
         let stored = bench.workbench.store.outcomes(&report.run).unwrap();
-        assert!(stored.iter().all(|o| o.detail.truncated == 15 - length));
+        assert!(stored.iter().all(|o| o.detail.truncated == 16 - length));
     }
     // Answers from before an interruption keep their mark.
     let rows: Vec<String> = (0..40).map(|i| format!(r#"{{"q": "{}+1", "a": "2"}}"#, i % 6 + 1)).collect();

@@ -155,9 +155,26 @@ fn facts(about: &AboutBenchmark) -> Vec<String> {
     }
     for reference in &about.reference {
         lines.push(String::new());
-        let head = tr!("published ({}), {}:", "已发表（{}），{}：", reference.how(), reference.source);
-        lines.extend(hanging("", &head));
-        lines.extend(hanging("  ", &reference.figures()));
+        lines.extend(hanging("", &tr!("published ({}):", "已发表（{}）：", reference.how())));
+        lines.push(format!("  {}", one_line(&reference.source)));
+        lines.extend(packed(&reference.ranked()));
+    }
+    lines
+}
+
+/// Models with their figures, as many a line as fit; no model is parted from its figure.
+fn packed(ranked: &[(&str, f64)]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (i, (model, score)) in ranked.iter().enumerate() {
+        let comma = if i + 1 < ranked.len() { "," } else { "" };
+        let item = format!("{} {score:.2}{comma}", one_line(model));
+        match lines.last_mut().filter(|line| width(line) + 1 + width(&item) <= 80) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(&item);
+            }
+            None => lines.push(format!("  {item}")),
+        }
     }
     lines
 }

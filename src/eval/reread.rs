@@ -86,11 +86,8 @@ fn by_pattern(plan: &Plan, reading: Reading, pattern: &str) -> Result<Reading> {
     Ok(match reading {
         Reading::Label(_) => Reading::Label(Letters::only(&plan.preset.labels, pattern).map_err(wrong)?),
         Reading::Text { metrics, .. } => {
-            let step = Step::Regex {
-                regex_pattern: Patterns::One(pattern.to_owned()),
-                group_select: 0,
-                fallback: None,
-            };
+            let step =
+                Step::Regex { regex_pattern: Patterns::One(pattern.to_owned()), group_select: 0, fallback: None };
             let filter = Filter { name: PATTERN.to_owned(), filter: vec![step] };
             Reading::Text { filters: vec![Extractor::new(&filter).map_err(wrong)?], metrics }
         }

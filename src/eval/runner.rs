@@ -140,7 +140,8 @@ pub fn run(
                 outcome.detail.tokens = tokens;
             }
             let truncated = counted.truncated.into_iter().chain(std::iter::repeat(0));
-            for ((i, answer), (outcome, truncated)) in batch.iter().zip(answers).zip(outcomes.iter_mut().zip(truncated)) {
+            for ((i, answer), (outcome, truncated)) in batch.iter().zip(answers).zip(outcomes.iter_mut().zip(truncated))
+            {
                 outcome.detail.truncated = truncated;
                 if let Some(slot) = found.get_mut(*i) {
                     *slot = Some(KeptAnswer { answer, truncated });

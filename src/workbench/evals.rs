@@ -39,8 +39,7 @@ pub struct ListedBenchmark {
 /// # Errors
 /// Those of [`eval::built_in`].
 pub fn list(bench: &Workbench) -> Result<Vec<ListedBenchmark>> {
-    let each =
-        |definition: Definition| listed(&eval::find(&definition.name, bench.settings.data_dir.as_deref())?);
+    let each = |definition: Definition| listed(&eval::find(&definition.name, bench.settings.data_dir.as_deref())?);
     eval::built_in()?.into_iter().map(each).collect()
 }
 

@@ -57,8 +57,14 @@ pub fn pull(
     std::fs::create_dir_all(&target).map_err(|e| Error::io(&target, &e))?;
     let staging =
         tempfile::Builder::new().prefix(".pull-").tempdir_in(data_dir).map_err(|e| Error::io(data_dir, &e))?;
-    let mut pulled =
-        PulledData { benchmark: definition.name.clone(), path: target.clone(), files: 0, bytes: 0, present: 0, missing: Vec::new() };
+    let mut pulled = PulledData {
+        benchmark: definition.name.clone(),
+        path: target.clone(),
+        files: 0,
+        bytes: 0,
+        present: 0,
+        missing: Vec::new(),
+    };
     let mut fetch = || -> Result<()> {
         for source in &definition.download {
             for path in source.paths(definition) {
@@ -185,7 +191,7 @@ fn from_zip(file: File, out: &mut Unpacked<'_>) -> Result<()> {
     for i in 0..zip.len() {
         let mut entry = zip.by_index(i).map_err(|e| corrupt(&e.to_string()))?;
         if entry.is_file() {
-            let name = entry.name().to_owned();
+            let name = entry.name().map_err(|e| corrupt(&e.to_string()))?.into_owned();
             out.take(&name, &mut entry)?;
         }
     }
@@ -229,9 +235,10 @@ impl Unpacked<'_> {
             std::io::Write::write_all(&mut out, format!("{header}\n").as_bytes()).map_err(|e| Error::io(&to, &e))?;
         }
         let copied = std::io::copy(&mut content.take(self.left + 1), &mut out).map_err(|e| corrupt(&e.to_string()))?;
-        self.left = self.left.checked_sub(copied).ok_or_else(|| {
-            corrupt(&tr!("it is larger than {LARGEST} bytes", "解压后超过 {LARGEST} 字节"))
-        })?;
+        self.left = self
+            .left
+            .checked_sub(copied)
+            .ok_or_else(|| corrupt(&tr!("it is larger than {LARGEST} bytes", "解压后超过 {LARGEST} 字节")))?;
         self.arrived.push((to, PathBuf::from(here)));
         Ok(())
     }
@@ -268,7 +275,7 @@ fn failed(definition: &Definition, sources: &Sources, target: &Path, error: Erro
     if error.kind != Kind::Network {
         return error;
     }
-    let name = &definition.name;
+    let Definition { name, source: home, .. } = definition;
     let reasons = &error.message;
     let mut by_hand = Vec::new();
     for source in &definition.download {
@@ -278,7 +285,7 @@ fn failed(definition: &Definition, sources: &Sources, target: &Path, error: Erro
     }
     let (by_hand, files, target) = (by_hand.join("\n    "), layout(definition), target.display());
     Error::new(Kind::Network, tr!("{name} could not be fetched:\n  {reasons}", "无法下载 {name}：\n  {reasons}")).hint(tr!(
-        "check the network and the proxy variables (HF_ENDPOINT names a mirror of the hub); or fetch it in another way:\n    {by_hand}\n  so that {target} holds {files} ({{subject}} stands for every subject), and name the folder around it with --data-dir DIR",
-        "请检查网络与代理变量（HF_ENDPOINT 可指定镜像站）；也可另行下载：\n    {by_hand}\n  使 {target} 中有 {files}（{{subject}} 代表每个科目），并用 --data-dir DIR 指出其上级目录"
+        "check the network and the proxy variables (HF_ENDPOINT names a mirror of the hub); or fetch it in another way ({home}):\n    {by_hand}\n  so that {target} holds {files} ({{subject}} stands for every subject), and name the folder around it with --data-dir DIR",
+        "请检查网络与代理变量（HF_ENDPOINT 可指定镜像站）；也可另行下载（{home}）：\n    {by_hand}\n  使 {target} 中有 {files}（{{subject}} 代表每个科目），并用 --data-dir DIR 指出其上级目录"
     ))
 }

@@ -38,7 +38,7 @@ fn results(document: &Document, report: &Report) -> Value {
         let names = entry.keys().filter(|name| name.contains(',') && !name.contains("_stderr,"));
         let sizes: Map<String, Value> = names.map(|name| (name.clone(), json!(report.n))).collect();
         entry.insert("sample_len".into(), json!(report.n));
-        entry.insert("sample_count".into(), sizes);
+        entry.insert("sample_count".into(), Value::Object(sizes));
         results.insert(group.to_owned(), Value::Object(entry));
         versions.insert(group.to_owned(), json!(group_version));
         shots.insert(group.to_owned(), json!(report.shots));

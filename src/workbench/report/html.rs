@@ -75,7 +75,11 @@ fn score(out: &mut String, document: &Document, report: &Report) {
     if report.acc.is_finite() {
         let header = [tr!("average", "平均"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
         let rows = averages(report).into_iter();
-        table(out, &header, rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]));
+        table(
+            out,
+            &header,
+            rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]),
+        );
     }
     let (header, rows) = metrics(report);
     if !rows.is_empty() {

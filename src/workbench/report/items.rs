@@ -117,7 +117,12 @@ fn choices(out: &mut String, o: &ItemOutcome) {
 /// What was written, what each filter took out of it, and how that was judged.
 pub(super) fn written(out: &mut String, o: &ItemOutcome) {
     let Some(written) = &o.written else { return };
-    let _ = write!(out, "<p class=\"soft\">{}</p><pre>{}</pre>", escaped(&tr!("written", "书写内容")), escaped(&written.answer));
+    let _ = write!(
+        out,
+        "<p class=\"soft\">{}</p><pre>{}</pre>",
+        escaped(&tr!("written", "书写内容")),
+        escaped(&written.answer)
+    );
     let extracted = written.extracted.0.iter().map(|(filter, found)| {
         let name = match filter.as_str() {
             "" => tr!("extracted", "提取结果"),

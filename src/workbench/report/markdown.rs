@@ -38,7 +38,11 @@ fn scores(out: &mut String, document: &Document, report: &Report) {
     let _ = write!(out, "\n## {} ({}, {}-shot)\n\n", report.task, report.preset, report.shots);
     if report.acc.is_finite() {
         let rows = averages(report).into_iter();
-        table(out, &header, rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]));
+        table(
+            out,
+            &header,
+            rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]),
+        );
         out.push('\n');
     }
     for remark in remarks(document) {
