@@ -416,14 +416,22 @@ fn a_path_in_the_command_leads_there_from_everywhere() {
     std::fs::create_dir(bench.home.path().join("here")).unwrap();
     let inside = bench.home.path().join("here/model.gguf");
     std::fs::hard_link(&gguf, &inside).or_else(|_| std::fs::copy(&gguf, &inside).map(|_| ())).unwrap();
-    let first = bench.json(&["run", "finance-qa", "--limit", "1", "--subjects", "en", "--model", "here/model.gguf"]);
-    assert_eq!((&first["model"], &first["truncated"]), (&"here/model.gguf".into(), &0.into()));
-    let shown = bench.json(&["runs", "show", first["run"].as_str().unwrap()]);
-    let words = words(shown["command"].as_str().unwrap());
-    let model = words.iter().position(|w| w == "--model").map(|i| words[i + 1].as_str()).unwrap();
-    assert!(Path::new(model).is_absolute() && Path::new(model).is_file(), "{model}");
-    let again: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-    assert_eq!(numbers(&first), numbers(&bench.json(&again)));
+    let few = ["run", "finance-qa", "--limit", "1", "--subjects", "en", "--model", "here/model.gguf"];
+    for form in [&[] as &[&str], &["--quantize", "keep"]] {
+        let first = bench.json(&[&few, form].concat());
+        assert_eq!((&first["model"], &first["truncated"]), (&"here/model.gguf".into(), &0.into()));
+        let shown = bench.json(&["runs", "show", first["run"].as_str().unwrap()]);
+        let words = words(shown["command"].as_str().unwrap());
+        let model = words.iter().position(|w| w == "--model").map(|i| words[i + 1].as_str()).unwrap();
+        assert!(Path::new(model).is_absolute() && Path::new(model).is_file(), "{model}");
+        assert!(form.iter().all(|word| words.iter().any(|w| w == word)), "{words:?}");
+        // In the same home nothing is computed again, and asked anew it is the same.
+        let again: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+        let second = bench.json(&again);
+        assert_eq!((numbers(&first), &second["reused"]), (numbers(&second), &second["n"]));
+        let anew = bench.json(&[again.as_slice(), &["--fresh"]].concat());
+        assert_eq!((numbers(&first), &anew["reused"]), (numbers(&anew), &0.into()));
+    }
 }
 
 fn html_text(text: &str) -> String {

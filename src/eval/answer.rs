@@ -7,7 +7,7 @@ use super::report::Ordered;
 use super::rolling;
 use super::runner::{ItemOutcome, argmax};
 use crate::error::{Error, Kind, Result};
-use crate::infer::{LanguageModel, Sampling, ScoreRequest};
+use crate::infer::{LanguageModel, Sampling};
 use crate::job::CancelToken;
 use crate::prompt::Tokenize;
 use crate::tr;
@@ -24,23 +24,12 @@ pub enum Answer {
 
 impl Answer {
     /// The answer that was kept with an outcome.
-    pub fn kept(outcome: ItemOutcome) -> KeptAnswer {
-        let truncated = outcome.detail.truncated;
-        let answer = match outcome.written {
+    pub fn kept(outcome: ItemOutcome) -> Answer {
+        match outcome.written {
             Some(written) => Answer::Text(written.answer),
             None => Answer::Loglikelihoods(outcome.loglikelihoods),
-        };
-        KeptAnswer { answer, truncated }
+        }
     }
-}
-
-/// An answer, and what only the asking knew of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KeptAnswer {
-    /// The answer.
-    pub answer: Answer,
-    /// See [`ItemDetail::truncated`](super::ItemDetail::truncated).
-    pub truncated: usize,
 }
 
 /// What a model wrote, and what was made of it.
@@ -84,7 +73,7 @@ pub fn ask(
         Asks::Choices => {
             let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
             counted.context = requests.iter().map(|r| r.context.len() as u64).sum();
-            counted.prefill = prefill_tokens(&requests);
+            counted.prefill = prefill_tokens(requests.iter().map(|r| r.context.as_slice()));
             let limit = model.max_length().unwrap_or(usize::MAX - 1);
             counted.truncated = requests.iter().map(|r| r.overhang(limit)).collect();
             counted.answers = requests.iter().map(|r| r.continuations.iter().map(Vec::len).collect()).collect();
@@ -104,7 +93,7 @@ pub fn ask(
                 }
             }
             counted.context = prompts.iter().map(|ids| ids.len() as u64).sum();
-            counted.prefill = counted.context;
+            counted.prefill = prefill_tokens(prompts.iter().map(Vec::as_slice));
             let texts = write(writing, &prompts, model, tokenizer, cancel)?;
             Ok(texts.into_iter().map(Answer::Text).collect())
         }
@@ -244,14 +233,14 @@ fn unusable(subject: &str, item: &PlannedItem, lls: &[f64]) -> Error {
     ))
 }
 
-/// Context tokens that have to be computed when each request reuses what it shares with the one before.
-fn prefill_tokens(requests: &[ScoreRequest]) -> u64 {
+/// Context tokens that have to be computed when each context reuses what it shares with the one before.
+fn prefill_tokens<'a>(contexts: impl Iterator<Item = &'a [u32]>) -> u64 {
     let mut before: &[u32] = &[];
     let mut sum = 0;
-    for request in requests {
-        let shared = before.iter().zip(&request.context).take_while(|(a, b)| a == b).count();
-        sum += (request.context.len() - shared) as u64;
-        before = &request.context;
+    for context in contexts {
+        let shared = before.iter().zip(context).take_while(|(a, b)| a == b).count();
+        sum += (context.len() - shared) as u64;
+        before = context;
     }
     sum
 }
@@ -262,9 +251,8 @@ mod tests {
 
     #[test]
     fn a_shared_beginning_is_counted_once() {
-        let request = |ids: &[u32]| ScoreRequest { context: ids.to_vec(), continuations: vec![] };
-        let requests = [request(&[1, 2, 3, 4]), request(&[1, 2, 5]), request(&[1, 2, 5, 6])];
-        assert_eq!(prefill_tokens(&requests), 4 + 1 + 1);
+        let contexts: [&[u32]; 3] = [&[1, 2, 3, 4], &[1, 2, 5], &[1, 2, 5, 6]];
+        assert_eq!(prefill_tokens(contexts.into_iter()), 4 + 1 + 1);
     }
 
     #[test]

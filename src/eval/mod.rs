@@ -32,7 +32,7 @@ mod tatqa;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, KeptAnswer, Written};
+pub use answer::{Answer, Written};
 pub use asking::{Asks, GenerationKwargs, Mode, Output, Reading, Writing, WrittenWording, asking};
 pub use benchmark::{Benchmark, GROUPS, built_in, find, resolve};
 pub use calibration::{BINS, Calibration, ReliabilityBin, calibration, gold_position, softmax};
@@ -53,7 +53,7 @@ pub use report::{CategoryScore, Ordered, Report, SubjectScore, report};
 pub use reread::{Reread, reread};
 pub use rescore::{Rescoring, Rule, rescore};
 pub use rolling::{text_perplexity, windows};
-pub use runner::{ItemOutcome, Known, Scored, argmax, run};
+pub use runner::{ItemOutcome, Known, KnownAnswer, Scored, argmax, run};
 pub use several::{GroupScore, PresetSpread, group_score, preset_spread};
 pub use shots::FewshotSampler;
 pub use summary::{MetricScore, Summary};

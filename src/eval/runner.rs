@@ -1,6 +1,6 @@
 //! Scoring: every prompt of a plan through a language model.
 
-use super::answer::{Counted, KeptAnswer, Written, ask, outcome};
+use super::answer::{Answer, Counted, Written, ask, outcome};
 use super::asking::{Asks, Mode};
 use super::detail::ItemDetail;
 use super::plan::{Plan, PlannedItem};
@@ -60,6 +60,8 @@ pub struct Scored {
     pub outcomes: Vec<ItemOutcome>,
     /// Items scored now, not taken from before.
     pub fresh: usize,
+    /// Items answered in an earlier run.
+    pub reused: usize,
     /// Seconds the model computed for them.
     pub seconds: f64,
     /// Tokens of their contexts, each beginning shared with the item before counted once.
@@ -70,8 +72,33 @@ pub struct Scored {
     pub truncated: Option<usize>,
 }
 
-/// Answers from before an interruption, by subject and item, each with its prompt's hash.
-pub type Known = HashMap<(String, String), (String, KeptAnswer)>;
+/// An answer from before.
+#[derive(Clone, Debug)]
+pub struct KnownAnswer {
+    /// [`Asks::stamp`] of the prompt that it answers.
+    pub prompt_hash: String,
+    /// The answer.
+    pub answer: Answer,
+    /// Tokens of each of the item's choices.
+    pub tokens: Vec<usize>,
+    /// See [`ItemDetail::truncated`].
+    pub truncated: usize,
+    /// Whether it is one of an earlier run, to be kept for this one too.
+    pub earlier: bool,
+}
+
+impl KnownAnswer {
+    /// What was kept of an item, by its subject and id.
+    pub fn of(outcome: ItemOutcome, earlier: bool) -> ((String, String), KnownAnswer) {
+        let at = (outcome.subject.clone(), outcome.id.clone());
+        let (prompt_hash, tokens) = (outcome.prompt_hash.clone(), outcome.detail.tokens.clone());
+        let truncated = outcome.detail.truncated;
+        (at, KnownAnswer { prompt_hash, tokens, truncated, earlier, answer: Answer::kept(outcome) })
+    }
+}
+
+/// Answers from before an interruption or of earlier runs, by subject and item.
+pub type Known = HashMap<(String, String), KnownAnswer>;
 
 /// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not asked again.
 ///
@@ -102,16 +129,26 @@ pub fn run(
             sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
         };
         let mut fresh = Vec::new();
-        let mut found: Vec<Option<KeptAnswer>> = Vec::with_capacity(part.items.len());
+        let mut found: Vec<Option<(Answer, usize)>> = Vec::with_capacity(part.items.len());
+        let mut earlier = Vec::new();
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
-            if before.is_some_and(|(hash, _)| *hash != item.hash) {
-                return Err(changed(handle, &item.id));
+            match before {
+                Some(before) if before.prompt_hash != item.hash => return Err(changed(handle, &item.id)),
+                Some(before) if before.earlier => {
+                    let mut outcome = outcome(plan, handle, item, &before.answer)?;
+                    outcome.detail.tokens.clone_from(&before.tokens);
+                    outcome.detail.truncated = before.truncated;
+                    earlier.push(outcome);
+                }
+                Some(_) => {}
+                None => fresh.push(found.len()),
             }
-            if before.is_none() {
-                fresh.push(found.len());
-            }
-            found.push(before.map(|(_, answer)| answer.clone()));
+            found.push(before.map(|before| (before.answer.clone(), before.truncated)));
+        }
+        if !earlier.is_empty() {
+            keep(&earlier)?;
+            scored.reused += earlier.len();
         }
         finished += part.items.len() - fresh.len();
         progress(finished);
@@ -144,7 +181,7 @@ pub fn run(
             {
                 outcome.detail.truncated = truncated;
                 if let Some(slot) = found.get_mut(*i) {
-                    *slot = Some(KeptAnswer { answer, truncated });
+                    *slot = Some((answer, truncated));
                 }
             }
             keep(&outcomes)?;
@@ -153,9 +190,9 @@ pub fn run(
             progress(finished);
         }
         for (item, answer) in part.items.iter().zip(&found) {
-            let kept = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
-            let mut outcome = outcome(plan, handle, item, &kept.answer)?;
-            outcome.detail.truncated = kept.truncated;
+            let (answer, truncated) = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
+            let mut outcome = outcome(plan, handle, item, answer)?;
+            outcome.detail.truncated = *truncated;
             scored.outcomes.push(outcome);
         }
     }

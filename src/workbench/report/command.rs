@@ -41,8 +41,9 @@ pub fn reproduce(run: &RunRecord, data_dir: Option<&Path>) -> Option<String> {
     flag("--split", text("split"));
     // `loglikelihood` is a wish like the others: a benchmark may have another mode by itself.
     flag("--mode", text("mode").filter(|m| m != "perplexity"));
-    flag("--dtype", text("dtype").filter(|dtype| dtype != "auto"));
-    flag("--quantize", text("quantize"));
+    let form = |part: &str| run.config.pointer(&format!("/weights/{part}")).and_then(Value::as_str).map(str::to_owned);
+    flag("--dtype", form("arithmetic"));
+    flag("--quantize", form("storage").filter(|storage| storage != "full"));
     // A preset that is a conversation by itself needs no word for its own template, and one to be plain text.
     flag(
         "--template",
