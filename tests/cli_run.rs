@@ -1,42 +1,20 @@
 //! `linly-bench run` and `runs` from outside, and the verbs behind them with a model that costs nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::characters::Characters;
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, EventSink, JobEvent, Silent};
 use linly_bench::model::{BaseStorage, WeightForm};
-use linly_bench::prompt::Tokenize;
 use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        0
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// How the model fails at its last permitted batch.
 #[derive(Clone, Copy)]
