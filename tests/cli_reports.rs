@@ -4,40 +4,16 @@
 
 mod common;
 
+use common::characters::Characters;
 use common::openai::{OpenAi, Reply, good};
 use linly_bench::config::Settings;
 use linly_bench::error::Result;
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, Silent};
-use linly_bench::prompt::Tokenize;
 use linly_bench::workbench::{Examinee, Provenance, ScoreReport, ScoreRequest, Workbench, score};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        0
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// Writes what it is told to write to the last line of a prompt; every token costs one nat.
 struct Told(fn(&str) -> String);
