@@ -21,9 +21,10 @@ const SHORTEST_PREFIX: usize = 16;
 
 /// A model on this machine.
 pub struct Engine {
-    decoder: Arc<Decoder>,
-    lora: Option<Arc<Lora>>,
-    end: Vec<u32>,
+    pub(super) decoder: Arc<Decoder>,
+    pub(super) lora: Option<Arc<Lora>>,
+    /// Tokens that end an answer.
+    pub(super) end: Vec<u32>,
     workspace: Mutex<Workspace>,
     prefilled: AtomicU64,
 }
@@ -36,7 +37,7 @@ impl Engine {
     }
 
     /// Runs stretches; gives hidden states and caches.
-    fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+    pub(super) fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
         let tokens: usize = stretches.iter().map(|s| s.ids.len()).sum();
         self.prefilled.fetch_add(tokens as u64, Ordering::Relaxed);
         let mut workspace = self.workspace.lock().map_err(|_| Error::internal("an inference thread failed"))?;
@@ -125,7 +126,7 @@ fn interrupted() -> Error {
 }
 
 /// Length of the common beginning of two token lists.
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
@@ -275,7 +276,7 @@ impl Engine {
         let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1, self.lora.as_deref());
         let mut sampler = Sampler::new(sampling, index as u64);
         sampler.see(prompt);
-        let next = sampler.choose(logits);
+        let next = sampler.choose(&logits);
         Ok(Writing { index, cache: caches.pop().unwrap_or_default(), next, tokens: Vec::new(), sampler })
     }
 
@@ -295,7 +296,7 @@ impl Engine {
         {
             w.cache.append(cache);
             w.sampler.see(&[w.next]);
-            w.next = w.sampler.choose(logits.to_vec());
+            w.next = w.sampler.choose(logits);
         }
         Ok(())
     }
