@@ -4,9 +4,10 @@ mod engine;
 mod request;
 mod sampler;
 mod scheduler;
+mod stepwise;
 mod writing;
 
 pub use engine::Engine;
 pub use request::{Generation, LanguageModel, Sampling, ScoreRequest};
 pub use scheduler::{Answering, Order, Scheduler, Told};
-pub use writing::{Chosen, End, Session, Watch, Writing};
+pub use stepwise::{Chosen, End, Session, Watch, Writing};

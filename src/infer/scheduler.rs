@@ -3,7 +3,7 @@
 
 use super::engine::Engine;
 use super::request::Sampling;
-use super::writing::{Chosen, End, Session, Watch, Writing};
+use super::stepwise::{Chosen, End, Session, Watch, Writing};
 use crate::error::{Error, Result};
 use crate::job::CancelToken;
 use std::sync::Arc;

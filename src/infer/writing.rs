@@ -1,295 +1,182 @@
-//! An answer in the making, one step at a time: whoever holds several lets them take turns.
-//!
-//! What was read stays in a [`Session`], so the next prompt that begins with the same tokens (the conversation with one
-//! more turn) costs only what is new in it.
+//! Writing answers: several side by side, a finished one making room for the next prompt, a common beginning read once.
 
-use super::engine::{Engine, common};
-use super::request::Sampling;
+use super::engine::{Engine, SEQUENCES_AT_ONCE, TOKENS_AT_ONCE, interrupted, sharing_run};
+use super::request::{Generation, Sampling};
 use super::sampler::Sampler;
 use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::model::{KvBlock, Stretch};
-use crate::ops::log_sum_exp;
 use crate::tr;
-
-/// Tokens that a model has read, and what it keeps of them. Belongs to the engine that filled it.
-#[derive(Default)]
-pub struct Session {
-    ids: Vec<u32>,
-    cache: KvBlock,
-}
-
-impl Session {
-    /// Tokens held.
-    pub fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Whether nothing was read yet.
-    pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-
-    /// How many tokens of `prompt` need not be read again. The last one always is: its logits choose the first token.
-    pub fn shared(&self, prompt: &[u32]) -> usize {
-        common(&self.ids, prompt).min(prompt.len().saturating_sub(1))
-    }
-
-    /// Bytes of memory held.
-    pub fn bytes(&self) -> usize {
-        self.cache.bytes()
-    }
-
-    fn keep(&mut self, len: usize) {
-        self.ids.truncate(len);
-        self.cache.truncate(len);
-    }
-}
-
-/// Which log-probabilities are wanted beside the tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Watch {
-    /// Of each written token and so many of the likeliest in its place; `None` for no log-probabilities.
-    pub written: Option<usize>,
-    /// The same of the prompt's tokens. Nothing of an earlier session is then used.
-    pub prompt: Option<usize>,
-}
-
-/// A token with its natural-log probabilities, which are the model's own: neither temperature nor penalty is in them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Chosen {
-    /// The token.
-    pub id: u32,
-    /// Its log-probability; 0 where none was asked for.
-    pub logprob: f64,
-    /// The likeliest tokens in its place, the likeliest first.
-    pub top: Vec<(u32, f64)>,
-}
-
-impl Chosen {
-    /// The token `id` among `logits`.
-    fn new(id: u32, logits: &[f32], top: Option<usize>) -> Chosen {
-        let Some(n) = top else { return Chosen { id, logprob: 0.0, top: Vec::new() } };
-        let lse = log_sum_exp(logits);
-        let logprob = |id: u32| f64::from(logits[id as usize]) - lse;
-        let top = likeliest(logits, n).into_iter().map(|id| (id, logprob(id))).collect();
-        Chosen { id, logprob: logprob(id), top }
-    }
-}
-
-/// The `n` likeliest tokens, the likeliest first, the first of equals first.
-fn likeliest(logits: &[f32], n: usize) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-    let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
-    let n = n.min(order.len());
-    if n > 0 && n < order.len() {
-        order.select_nth_unstable_by(n - 1, by_logit);
-    }
-    order.truncate(n);
-    order.sort_unstable_by(by_logit);
-    order
-}
-
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The model ended it, or one of the texts that end an answer was met.
-    Stopped,
-    /// It has as many tokens as were allowed, or the context is full.
-    Length,
-}
-
-/// Rows whose logits are computed at once: a row has as many as the vocabulary.
-const ROWS_AT_ONCE: usize = 64;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// An answer in the making.
-pub struct Writing {
-    session: Session,
-    prompt: Vec<u32>,
+struct Writing {
+    /// Which prompt it answers.
+    index: usize,
+    /// The beginning that its prompt shares with others.
+    prefix: Arc<KvBlock>,
+    /// What comes after it.
+    cache: KvBlock,
+    /// Chosen, not yet run.
+    next: u32,
+    tokens: Vec<u32>,
     sampler: Sampler,
-    most: usize,
-    watch: Watch,
-    reused: usize,
-    read: Vec<Chosen>,
-    written: usize,
-    last: Option<Chosen>,
-    end: Option<End>,
+}
+
+impl Writing {
+    fn length(&self) -> usize {
+        self.prefix.len() + self.cache.len()
+    }
+
+    /// The chosen token, after all that was read and written.
+    fn next_stretch(&self) -> Stretch<'_> {
+        let past = [&*self.prefix, &self.cache].into_iter().filter(|block| !block.is_empty()).collect();
+        Stretch { ids: std::slice::from_ref(&self.next), past }
+    }
+}
+
+/// Prompts that begin alike and wait to be read.
+struct Group {
+    indices: VecDeque<usize>,
+    shared: usize,
+    /// Read when the first of them is.
+    prefix: Option<Arc<KvBlock>>,
+}
+
+/// `prompts` in their order, cut where they stop beginning alike.
+fn groups(prompts: &[Vec<u32>]) -> VecDeque<Group> {
+    let mut groups = VecDeque::new();
+    let mut first = 0;
+    while first < prompts.len() {
+        let (count, shared) = sharing_run(prompts[first..].iter().map(Vec::as_slice));
+        groups.push_back(Group { indices: (first..first + count).collect(), shared, prefix: None });
+        first += count;
+    }
+    groups
 }
 
 impl Engine {
-    /// Begins an answer to `prompt`, on top of what `session` shares with it. Nothing is computed yet.
-    ///
-    /// # Errors
-    /// `InvalidInput` for an empty prompt or one that is longer than the model's context.
-    pub fn begin(&self, mut session: Session, prompt: Vec<u32>, sampling: &Sampling, watch: Watch) -> Result<Writing> {
-        if prompt.is_empty() {
+    /// Answers `prompts`, in their order. `enough` hears each token and may end that answer. What an answer is does not depend on
+    /// its neighbours (beyond rounding): each has its own random stream.
+    pub(super) fn write_answers(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &Sampling,
+        enough: &mut dyn FnMut(usize, u32) -> bool,
+        cancel: &CancelToken,
+    ) -> Result<Vec<Generation>> {
+        if prompts.iter().any(Vec::is_empty) {
             return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
                 .hint(tr!("write something to answer", "请输入内容")));
         }
-        let (length, limit) = (prompt.len(), self.decoder.config().max_positions);
-        if length > limit {
-            return Err(Error::new(
-                Kind::InvalidInput,
-                tr!(
-                    "the prompt has {length} tokens, the model's context {limit}",
-                    "提示有 {length} 个词元，模型的上下文只有 {limit} 个"
-                ),
-            )
-            .hint(tr!("shorten it, or begin a new conversation", "请缩短提示，或开始新的对话")));
+        let limit = self.decoder.config().max_positions;
+        let mut waiting = groups(prompts);
+        let mut live: Vec<Writing> = Vec::new();
+        let mut finished: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
+        loop {
+            while live.len() < SEQUENCES_AT_ONCE && !waiting.is_empty() {
+                if cancel.is_cancelled() {
+                    return Err(interrupted());
+                }
+                self.read_prompts(prompts, sampling, &mut waiting, &mut live)?;
+            }
+            if live.is_empty() {
+                return Ok(finished.into_iter().flatten().collect());
+            }
+            if cancel.is_cancelled() {
+                return Err(interrupted());
+            }
+            live.retain_mut(|w| {
+                let mut ended = self.end.contains(&w.next);
+                if !ended {
+                    w.tokens.push(w.next);
+                    ended = enough(w.index, w.next);
+                }
+                let full = w.tokens.len() >= sampling.max_new_tokens || w.length() + 1 >= limit;
+                if ended || full {
+                    let tokens = std::mem::take(&mut w.tokens);
+                    finished[w.index] = Some(Generation { tokens, stopped: ended });
+                }
+                !(ended || full)
+            });
+            self.next_tokens(&mut live)?;
         }
-        let reused = if watch.prompt.is_some() { 0 } else { session.shared(&prompt) };
-        session.keep(reused);
-        let mut sampler = Sampler::new(sampling, 0);
-        sampler.see(&prompt);
-        Ok(Writing {
-            session,
-            prompt,
-            sampler,
-            most: sampling.max_new_tokens,
-            watch,
-            reused,
-            read: Vec::new(),
-            written: 0,
-            last: None,
-            end: None,
-        })
     }
 
-    /// Reads up to `most` more tokens of the prompt; chooses the first token when that was the last of them.
-    ///
-    /// # Errors
-    /// Those of the decoder.
-    pub fn read(&self, w: &mut Writing, most: usize) -> Result<()> {
-        let from = w.session.len();
-        let to = w.prompt.len().min(from + most.max(1));
-        if from == to {
-            return Ok(());
+    /// Reads the next prompts of the first group, as many as there is room for, and chooses their answers' first tokens.
+    fn read_prompts(
+        &self,
+        prompts: &[Vec<u32>],
+        sampling: &Sampling,
+        waiting: &mut VecDeque<Group>,
+        live: &mut Vec<Writing>,
+    ) -> Result<()> {
+        let Some(group) = waiting.front_mut() else { return Ok(()) };
+        let shared = group.shared;
+        let mut chosen = Vec::new();
+        let mut tokens = 0;
+        while live.len() + chosen.len() < SEQUENCES_AT_ONCE
+            && let Some(&index) = group.indices.front()
+            && (chosen.is_empty() || tokens + prompts[index].len() - shared <= TOKENS_AT_ONCE)
+        {
+            tokens += prompts[index].len() - shared;
+            chosen.push(index);
+            group.indices.pop_front();
         }
-        let ids = w.prompt[from..to].to_vec();
-        let (hidden, caches) = self.forward(&[Stretch { ids: &ids, past: vec![&w.session.cache] }])?;
-        for cache in &caches {
-            w.session.cache.append(cache);
+        let Some(&first) = chosen.first() else { return Ok(()) };
+        let prefix = match &group.prefix {
+            Some(prefix) => Arc::clone(prefix),
+            None if shared == 0 => Arc::default(),
+            None => Arc::new(self.read_prefix(&prompts[first][..shared])?),
+        };
+        group.prefix = Some(Arc::clone(&prefix));
+        if group.indices.is_empty() {
+            waiting.pop_front();
         }
-        w.session.ids.extend(&ids);
-        let (width, vocabulary) = (self.decoder.config().hidden_size, self.decoder.config().vocab_size);
-        if let Some(top) = w.watch.prompt {
-            // The row of a token tells of the token after it.
-            let followers = &w.prompt[from + 1..w.prompt.len().min(to + 1)];
-            for (rows, tokens) in hidden.chunks(ROWS_AT_ONCE * width).zip(followers.chunks(ROWS_AT_ONCE)) {
-                let logits = self.decoder.logits(&rows[..tokens.len() * width], tokens.len(), self.lora.as_deref());
-                let each = tokens.iter().zip(logits.chunks_exact(vocabulary));
-                w.read.extend(each.map(|(id, logits)| Chosen::new(*id, logits, Some(top))));
-            }
+        let stretches: Vec<Stretch<'_>> = chosen
+            .iter()
+            .map(|i| Stretch {
+                ids: &prompts[*i][shared..],
+                past: if shared > 0 { vec![&*prefix] } else { Vec::new() },
+            })
+            .collect();
+        let (hidden, caches) = self.forward(&stretches)?;
+        let width = self.decoder.config().hidden_size;
+        let mut last = Vec::with_capacity(chosen.len() * width);
+        let mut end = 0;
+        for stretch in &stretches {
+            end += stretch.ids.len();
+            last.extend_from_slice(&hidden[(end - 1) * width..end * width]);
         }
-        if to == w.prompt.len() {
-            if w.most == 0 {
-                w.end = Some(End::Length);
-            } else {
-                let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1, self.lora.as_deref());
-                self.choose(w, &logits);
-            }
+        let logits = self.decoder.logits(&last, chosen.len(), self.lora.as_deref());
+        let vocabulary = self.decoder.config().vocab_size;
+        for ((index, cache), logits) in chosen.into_iter().zip(caches).zip(logits.chunks_exact(vocabulary)) {
+            let mut sampler = Sampler::new(sampling, index as u64);
+            sampler.see(&prompts[index]);
+            let next = sampler.choose(logits);
+            live.push(Writing { index, prefix: Arc::clone(&prefix), cache, next, tokens: Vec::new(), sampler });
         }
         Ok(())
     }
 
-    /// Runs the last token of each answer and chooses the one after it; answers that ended or still read are left alone.
-    ///
-    /// # Errors
-    /// Those of the decoder.
-    pub fn step(&self, all: &mut [&mut Writing]) -> Result<()> {
-        let mut live: Vec<(u32, &mut Writing)> =
-            all.iter_mut().filter_map(|w| Some((w.last.as_ref().filter(|_| w.end.is_none())?.id, &mut **w))).collect();
+    /// Runs every answer's chosen token and chooses the one after it.
+    fn next_tokens(&self, live: &mut [Writing]) -> Result<()> {
         if live.is_empty() {
             return Ok(());
         }
         let (hidden, caches) = {
-            let stretches: Vec<Stretch<'_>> = live
-                .iter()
-                .map(|(id, w)| Stretch { ids: std::slice::from_ref(id), past: vec![&w.session.cache] })
-                .collect();
+            let stretches: Vec<Stretch<'_>> = live.iter().map(Writing::next_stretch).collect();
             self.forward(&stretches)?
         };
         let logits = self.decoder.logits(&hidden, live.len(), self.lora.as_deref());
-        let each = caches.iter().zip(logits.chunks_exact(self.decoder.config().vocab_size));
-        for ((id, w), (cache, logits)) in live.iter_mut().zip(each) {
-            w.session.cache.append(cache);
-            w.session.ids.push(*id);
-            w.sampler.see(&[*id]);
-            self.choose(w, logits);
+        for ((w, cache), logits) in
+            live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.decoder.config().vocab_size))
+        {
+            w.cache.append(cache);
+            w.sampler.see(&[w.next]);
+            w.next = w.sampler.choose(logits);
         }
         Ok(())
-    }
-
-    fn choose(&self, w: &mut Writing, logits: &[f32]) {
-        let id = w.sampler.choose(logits);
-        if self.end.contains(&id) {
-            w.last = None;
-            w.end = Some(End::Stopped);
-            return;
-        }
-        w.last = Some(Chosen::new(id, logits, w.watch.written));
-        w.written += 1;
-        if w.written >= w.most || w.session.len() >= self.decoder.config().max_positions {
-            w.end = Some(End::Length);
-        }
-    }
-
-    /// The most tokens that a prompt and its answer may have together.
-    pub fn context(&self) -> usize {
-        self.decoder.config().max_positions
-    }
-
-    /// Number of tokens in the model's vocabulary.
-    pub fn vocabulary(&self) -> usize {
-        self.decoder.config().vocab_size
-    }
-}
-
-impl Writing {
-    /// Whether the prompt is not read to its end yet.
-    pub fn is_reading(&self) -> bool {
-        self.session.len() < self.prompt.len()
-    }
-
-    /// The token that was chosen last; none while reading, and when the model ended the answer.
-    pub fn last(&self) -> Option<&Chosen> {
-        self.last.as_ref()
-    }
-
-    /// How it ended; `None` while it goes on.
-    pub fn end(&self) -> Option<End> {
-        self.end
-    }
-
-    /// Tokens of the prompt that an earlier session had read.
-    pub fn reused(&self) -> usize {
-        self.reused
-    }
-
-    /// The prompt's tokens from the second on, as far as they were read, when they are watched.
-    pub fn take_read(&mut self) -> Vec<Chosen> {
-        std::mem::take(&mut self.read)
-    }
-
-    /// What was read and written, for the next prompt.
-    pub fn into_session(self) -> Session {
-        self.session
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_likeliest_come_in_order_and_their_probabilities_sum_to_one() {
-        let logits = [0.5f32, 2.0, 2.0, -1.0];
-        assert_eq!(likeliest(&logits, 0), [] as [u32; 0]);
-        assert_eq!(likeliest(&logits, 3), [1, 2, 0]);
-        assert_eq!(likeliest(&logits, 9), [1, 2, 0, 3]);
-        let chosen = Chosen::new(3, &logits, Some(4));
-        let mass: f64 = chosen.top.iter().map(|(_, p)| p.exp()).sum();
-        assert!((mass - 1.0).abs() < 1e-9);
-        assert_eq!(chosen.top[3], (3, chosen.logprob));
-        assert_eq!(Chosen::new(3, &logits, None).logprob, 0.0);
     }
 }

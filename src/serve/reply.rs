@@ -94,11 +94,14 @@ impl<'m> Reply<'m> {
         }
     }
 
-    /// The next piece; `None` when the answer is complete. The prompt must be read.
+    /// The next piece; `None` when the answer is complete.
     pub(super) fn next(&mut self, is_gone: &dyn Fn() -> bool) -> Result<Option<Piece>, Broken> {
         while self.end.is_none() {
             let piece = match self.told(is_gone)? {
-                Told::Read { .. } => continue,
+                Told::Read { reused, scored } => {
+                    (self.reused, self.scored) = (reused, scored);
+                    continue;
+                }
                 Told::Failed(error) => return Err(error.into()),
                 Told::Token(chosen) => {
                     self.tokens += 1;

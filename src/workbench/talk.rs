@@ -61,10 +61,10 @@ impl Talk {
 
     /// Everything that was said.
     pub fn messages(&self) -> Vec<Message> {
-        self.from_turn(0)
+        self.turns_from(0)
     }
 
-    fn from_turn(&self, first: usize) -> Vec<Message> {
+    fn turns_from(&self, first: usize) -> Vec<Message> {
         let system = Some(&self.system).filter(|s| !s.is_empty()).map(|s| Message::new(Role::System, s.as_str()));
         system.into_iter().chain(self.turns[2 * first..].iter().cloned()).collect()
     }
@@ -99,7 +99,7 @@ impl Talk {
                 max_new_tokens: most,
                 ..self.sampling.clone()
             };
-            let spoken = self.speaker.speak(&self.from_turn(left_out), &sampling, hear, cancel)?;
+            let spoken = self.speaker.speak(&self.turns_from(left_out), &sampling, hear, cancel)?;
             Ok(Turn { spoken, left_out })
         });
         match &outcome {
@@ -117,7 +117,7 @@ impl Talk {
         let room = most.min(limit / 4).max(1);
         let last = self.turns.len() / 2;
         for first in 0..=last {
-            let Some(tokens) = self.speaker.prompt_tokens(&self.from_turn(first))? else { break };
+            let Some(tokens) = self.speaker.prompt_tokens(&self.turns_from(first))? else { break };
             if tokens + room <= limit || first == last && tokens < limit {
                 return Ok((first, most.min(limit - tokens)));
             }
