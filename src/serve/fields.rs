@@ -200,7 +200,7 @@ mod tests {
             json!({"top_p": 0}),
             json!({"top_p": 1.5}),
             json!({"repetition_penalty": 0}),
-            json!({"stop": ["x"; 17]}),
+            json!({"stop": vec!["x"; 17]}),
         ] {
             assert_eq!(common(wrong.clone()).sampling().unwrap_err().status, 400, "{wrong}");
         }
