@@ -22,6 +22,7 @@ const SHORTEST_PREFIX: usize = 16;
 pub struct Engine {
     pub(super) decoder: Arc<Decoder>,
     pub(super) lora: Option<Arc<Lora>>,
+    /// Tokens that end an answer.
     pub(super) end: Vec<u32>,
     workspace: Mutex<Workspace>,
     prefilled: AtomicU64,
@@ -118,9 +119,7 @@ impl Engine {
             )
             .hint(tr!("look at the benchmark's definition and data", "请检查评测定义与数据")));
         }
-        let longest = request.continuations.iter().map(Vec::len).max().unwrap_or(1);
-        let room = (self.decoder.config().max_positions + 1).saturating_sub(longest).max(1);
-        let cut = request.context.len().saturating_sub(room);
+        let cut = request.overhang(self.decoder.config().max_positions);
         Ok(ScoreRequest { context: request.context[cut..].to_vec(), continuations: request.continuations.clone() })
     }
 }
@@ -130,7 +129,7 @@ pub(super) fn interrupted() -> Error {
 }
 
 /// Length of the common beginning of two token lists.
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
