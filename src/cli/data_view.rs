@@ -114,12 +114,12 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
 }
 
 fn print_record(context: &Context, record: &DatasetRecord) {
-    let DatasetRecord { rows, train, val, zh, en, rejected, .. } = record;
+    let DatasetRecord { number, rows, train, val, zh, en, rejected, .. } = record;
     let name = text::one_line(&record.name);
     let version = short(&record.version);
     context.ui.line(&tr!(
-        "{name}  version {version}  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
-        "{name}  版本 {version}  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
+        "{name}  version {number} ({version})  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
+        "{name}  版本 {number}（{version}）  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
     ));
     for (label, value) in [(tr!("source", "来源"), &record.source), (tr!("licence", "许可"), &record.licence)] {
         if !value.is_empty() {

@@ -211,20 +211,22 @@ impl Store {
         let [first, end] = a.keys();
         let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");
         let (in_a, in_b) = (alive("?3"), alive("?4"));
-        let sql = format!("SELECT id, hash, {in_a} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}");
+        let sql = format!("SELECT id, {in_a}, hash, val, lang FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}");
         let values = [first, end, Value::Int(a.number as i64), Value::Int(b.number as i64)];
-        let mut rows: BTreeMap<u64, [Option<(i64, RowHash)>; 2]> = BTreeMap::new();
+        let mut rows: BTreeMap<u64, Sides> = BTreeMap::new();
         c.each(&sql, &values, |row| {
-            let side = usize::from(row.int(2) == 0);
-            let record = (row.int(0), dataset_rows::hash_of(row, 1)?);
-            if let Some(place) = rows.entry(row_key::row_of(record.0)).or_default().get_mut(side) {
-                *place = Some(record);
+            let content = (dataset_rows::hash_of(row, 2)?, row.int(3) == 1, row.text(4)?.to_owned());
+            let side = usize::from(row.int(1) == 0);
+            if let Some(place) = rows.entry(row_key::row_of(row.int(0))).or_default().get_mut(side) {
+                *place = Some((row.int(0), content));
             }
             Ok(true)
         })?;
+        // A row that was changed and changed back has another record and is the same.
+        rows.retain(|_, [a, b]| a.as_ref().map(|(_, content)| content) != b.as_ref().map(|(_, content)| content));
         let moved = take_moved(&mut rows);
-        let key = |record: Option<(i64, RowHash)>| record.map(|(key, _)| key);
-        let differing = rows.into_values().filter(|pair| *pair != [None, None]);
+        let key = |record: Option<(i64, Content)>| record.map(|(key, _)| key);
+        let differing = rows.into_values().filter(|sides| *sides != [None, None]);
         Ok((a, b, differing.map(|[a, b]| DiffRow { keys: (key(a), key(b)) }).collect(), moved))
     }
 
@@ -255,26 +257,29 @@ impl Store {
     }
 }
 
-/// Takes out the rows whose texts stand at another number in the other version, and counts them.
-fn take_moved(rows: &mut BTreeMap<u64, [Option<(i64, RowHash)>; 2]>) -> u64 {
-    let mut places: HashMap<RowHash, Vec<u64>> = HashMap::new();
-    let stays = |pair: &[Option<(i64, RowHash)>; 2]| matches!(pair, [Some((_, a)), Some((_, b))] if a == b);
-    for (row, pair) in rows.iter().rev().filter(|(_, pair)| !stays(pair)) {
-        if let Some((_, hash)) = pair[1] {
-            places.entry(hash).or_default().push(*row);
+/// What a row is: hash of its texts, whether it is held out, its language.
+type Content = (RowHash, bool, String);
+
+/// A row's record in the first and in the second version: key and content.
+type Sides = [Option<(i64, Content)>; 2];
+
+/// Takes out the rows that stand at another number in the other version, and counts them.
+fn take_moved(rows: &mut BTreeMap<u64, Sides>) -> u64 {
+    let mut places: HashMap<Content, Vec<u64>> = HashMap::new();
+    for (row, [_, b]) in rows.iter().rev() {
+        if let Some((_, content)) = b {
+            places.entry(content.clone()).or_default().push(*row);
         }
     }
-    let gone: Vec<(u64, u64)> = rows
-        .iter()
-        .filter(|(_, pair)| !stays(pair))
-        .filter_map(|(row, pair)| Some((*row, places.get_mut(&pair[0]?.1)?.pop()?)))
-        .collect();
-    for (from, to) in &gone {
-        for (row, side) in [(from, 0), (to, 1)] {
-            if let Some(pair) = rows.get_mut(row) {
-                pair[side] = None;
-            }
+    let place = |(row, [a, _]): (&u64, &Sides)| Some((*row, places.get_mut(&a.as_ref()?.1)?.pop()?));
+    let moved: Vec<(u64, u64)> = rows.iter().filter_map(place).collect();
+    for (from, to) in &moved {
+        if let Some([a, _]) = rows.get_mut(from) {
+            *a = None;
+        }
+        if let Some([_, b]) = rows.get_mut(to) {
+            *b = None;
         }
     }
-    gone.len() as u64
+    moved.len() as u64
 }
