@@ -80,7 +80,8 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     };
     let matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;
-    let rejects = bench.store.rejects(&args.name, REPORTED)?;
+    let told = if context.ui.json { REPORTED } else { REJECTS_SHOWN };
+    let rejects = bench.store.rejects(&args.name, told)?;
     let ui = &context.ui;
     if ui.json {
         let mut object = json!(record);
@@ -100,7 +101,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     let shown = rows.len();
     let matched = if matched.exact { matched.rows.to_string() } else { format!("{}+", matched.rows) };
     ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
-    for reject in rejects.iter().take(REJECTS_SHOWN) {
+    for reject in &rejects {
         ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
     }
     if let Some(more @ 1..) = record.rejected.checked_sub(REJECTS_SHOWN as u64) {

@@ -211,7 +211,9 @@ impl Store {
         let [first, end] = a.keys();
         let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");
         let (in_a, in_b) = (alive("?3"), alive("?4"));
-        let sql = format!("SELECT id, {in_a}, hash, val, lang FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}");
+        let sql = format!(
+            "SELECT id, {in_a}, hash, val, lang FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}"
+        );
         let values = [first, end, Value::Int(a.number as i64), Value::Int(b.number as i64)];
         let mut rows: BTreeMap<u64, Sides> = BTreeMap::new();
         c.each(&sql, &values, |row| {
