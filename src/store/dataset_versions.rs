@@ -68,24 +68,38 @@ impl Tally {
         Ok(tally)
     }
 
-    /// Its hash, and the record of it as the version `number`.
-    pub fn finish(self) -> (String, impl FnOnce(&Connection, i64, i64, &str, u64) -> Result<()>) {
+    /// What is recorded of it.
+    pub fn finish(self) -> Sealed {
         let Tally { version, rows, val, zh, en } = self;
-        let hash = version.finish();
-        let of = hash.clone();
-        let write = move |c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64| {
-            let (dataset, number) = (Value::Int(dataset), Value::Int(number));
-            let counts =
-                [Value::Int(row_end as i64), Value::Int(rows), Value::Int(val), Value::Int(zh), Value::Int(en)];
-            let now = now();
-            let head = [dataset, number, Value::Text(&of), Value::Text(message), Value::Text(&now)];
-            c.run(
-                "INSERT INTO dataset_versions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, count(*) FROM rejects
-                 WHERE dataset_id = ?1 AND removed_in IS NULL",
-                &[&head[..], &counts].concat(),
-            )
-        };
-        (hash, write)
+        Sealed { hash: version.finish(), counts: [rows, val, zh, en] }
+    }
+}
+
+/// A version that is to be recorded.
+pub(super) struct Sealed {
+    /// Its hash.
+    pub hash: String,
+    /// Rows; of them held out, Chinese, English.
+    counts: [i64; 4],
+}
+
+impl Sealed {
+    /// Records it as the version `number` of `dataset`; `row_end` is one more than the largest row number so far.
+    pub fn write(&self, c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64) -> Result<()> {
+        let now = now();
+        let head = [
+            Value::Int(dataset),
+            Value::Int(number),
+            Value::Text(&self.hash),
+            Value::Text(message),
+            Value::Text(&now),
+            Value::Int(row_end as i64),
+        ];
+        c.run(
+            "INSERT INTO dataset_versions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, count(*) FROM rejects
+             WHERE dataset_id = ?1 AND removed_in IS NULL",
+            &[&head[..], &self.counts.map(Value::Int)].concat(),
+        )
     }
 }
 
@@ -97,7 +111,7 @@ pub enum RowDiff {
     /// Only in the first.
     Removed(StoredRow),
     /// In both, with another text, split or language.
-    Changed(StoredRow, StoredRow),
+    Changed(Box<StoredRow>, Box<StoredRow>),
 }
 
 /// What differs between two versions, before any text is read.
@@ -250,7 +264,7 @@ impl Store {
         };
         rows.iter()
             .map(|row| match row.keys {
-                (Some(a), Some(b)) => Ok(RowDiff::Changed(read(a)?, read(b)?)),
+                (Some(a), Some(b)) => Ok(RowDiff::Changed(read(a)?.into(), read(b)?.into())),
                 (Some(a), None) => Ok(RowDiff::Removed(read(a)?)),
                 (None, Some(b)) => Ok(RowDiff::Added(read(b)?)),
                 (None, None) => Err(Error::internal("a difference without rows")),
