@@ -35,7 +35,7 @@ CREATE TABLE dataset_files (
 ) STRICT;
 
 CREATE TABLE dataset_rows (
-    id          INTEGER PRIMARY KEY,       -- dataset_id << 44 | row << 12 | revision: in the order of reading
+    id          INTEGER PRIMARY KEY,       -- (dataset_id << 44) | (row << 12) | revision: in the order of reading
     added_in    INTEGER NOT NULL,
     removed_in  INTEGER,
     val         INTEGER NOT NULL CHECK (val IN (0, 1)),
@@ -54,7 +54,7 @@ CREATE TABLE dataset_rows (
 INSERT INTO dataset_files (dataset_id, name) SELECT DISTINCT dataset_id, file FROM examples;
 
 INSERT INTO dataset_rows
-SELECT dataset_id << 44 | row << 12, 1, NULL, split = 'val', lang, unhex(hash), f.id, line, instruction, input, output, system,
+SELECT (dataset_id << 44) | (row << 12), 1, NULL, split = 'val', lang, unhex(hash), f.id, line, instruction, input, output, system,
        iif(history = '[]', '', history), iif(tool_turns = '[]', '', tool_turns)
 FROM examples e JOIN dataset_files f USING (dataset_id) WHERE f.name = e.file ORDER BY dataset_id, row;
 
@@ -82,7 +82,7 @@ CREATE TABLE search_segments (
 CREATE INDEX search_segments_by_dataset ON search_segments (dataset_id, first_row);
 
 CREATE TABLE search_pages (
-    id       INTEGER PRIMARY KEY,          -- search_segments.id << 12 | page
+    id       INTEGER PRIMARY KEY,          -- (search_segments.id << 12) | page
     postings BLOB NOT NULL
 ) STRICT;
 

@@ -13,7 +13,6 @@ import importlib.util
 import json
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -84,12 +83,12 @@ def timed(command, **kwargs):
 
 
 def peak(command, **kwargs):
-    """As timed, with the child's own peak: a process in between sees only its one child."""
-    code = "import resource, subprocess, sys, time; s = time.perf_counter(); p = subprocess.run(sys.argv[1:], capture_output=True, text=True); t = time.perf_counter() - s; sys.stdout.write(f'{t} {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024}\\n'); sys.stdout.write(p.stdout); sys.stderr.write(p.stderr); sys.exit(p.returncode)"
+    """As timed, with the child's processor time and peak memory: a process in between sees only its one child."""
+    code = "import resource, subprocess, sys, time; s = time.perf_counter(); p = subprocess.run(sys.argv[1:], capture_output=True, text=True); t = time.perf_counter() - s; u = resource.getrusage(resource.RUSAGE_CHILDREN); sys.stdout.write(f'{t} {u.ru_utime + u.ru_stime} {u.ru_maxrss // 1024}\\n'); sys.stdout.write(p.stdout); sys.stderr.write(p.stderr); sys.exit(p.returncode)"
     _, out = timed([sys.executable, "-c", code, *command], **kwargs)
     head, _, rest = out.partition("\n")
-    seconds, mib = head.split()
-    return float(seconds), int(mib), rest
+    seconds, busy, mib = head.split()
+    return float(seconds), f"{float(busy):6.2f} s of processor {mib:>6}", rest
 
 
 def size(path):
@@ -126,7 +125,7 @@ def main():
             shutil.rmtree(home, ignore_errors=True)
             seconds, mib, out = peak([a.bin, "data", "import", str(file), "--name", "big", "--json"], env=env)
             assert json.loads(out)["imported"] == a.rows
-            print(f"{'linly-bench, with index':28} {seconds:7.2f} s {mib:6} MiB peak {size(home):7.0f} MiB on disk", flush=True)
+            print(f"{'linly-bench, with index':28} {seconds:7.2f} s {mib} MiB peak {size(home):7.0f} MiB on disk", flush=True)
         for name, module, code in others:
             if not wanted(name):
                 continue
@@ -138,7 +137,7 @@ def main():
             place.mkdir()
             target = place / ("cache" if module == "datasets" else "out")
             seconds, mib, _ = peak([sys.executable, "-c", code, str(file), str(target)])
-            print(f"{name:28} {seconds:7.2f} s {mib:6} MiB peak {size(place):7.0f} MiB on disk", flush=True)
+            print(f"{name:28} {seconds:7.2f} s {mib} MiB peak {size(place):7.0f} MiB on disk", flush=True)
             shutil.rmtree(place)
     if not home.exists():
         return

@@ -7,7 +7,7 @@ use linly_bench::workbench::data::SplitRequest;
 use linly_bench::data::{Example, HoldOut, ImportOptions, Split, Version};
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{CancelToken, EventSink, JobEvent};
-use linly_bench::store::{Existing, Matched, RowQuery};
+use linly_bench::store::{Existing, Matched, RowDiff, RowQuery};
 use linly_bench::workbench::Workbench;
 use linly_bench::workbench::data::{self, Edit, ImportReport, ImportRequest, Input};
 use rand::{RngExt, SeedableRng};
@@ -286,12 +286,23 @@ fn every_version_stays_as_it_was_whatever_follows() {
         }
         for (rows, number) in model.versions.iter().zip(1..) {
             check_version(&bench, number, rows);
-            let (a, b, differing, _) = bench.store.diff(&format!("x@{number}"), "x").unwrap();
+            let (a, b, differing, moved) = bench.store.diff(&format!("x@{number}"), "x").unwrap();
             let (newest, texts) = (model.newest(), bench.store.diff_texts(&b, &differing).unwrap());
             assert_eq!(a.number, number as u64);
-            // With what is said to differ and to have moved, the one version becomes the other.
-            let same = rows.iter().filter(|(row, e)| newest.get(row) == Some(e)).count();
-            assert!(texts.len() + 2 * same <= rows.len() + newest.len());
+            // Each side of each differing row is told once: in a change, an addition, a removal or a move.
+            let numbers: HashSet<&u64> = rows.keys().chain(newest.keys()).collect();
+            let differing = numbers.into_iter().filter(|row| rows.get(row) != newest.get(row));
+            let sides: usize =
+                differing.map(|row| usize::from(rows.contains_key(row)) + usize::from(newest.contains_key(row))).sum();
+            let told = |row: &RowDiff| match row {
+                RowDiff::Changed(a, b) => {
+                    assert!(rows[&a.row] == a.example && newest[&b.row] == b.example && a.row == b.row);
+                    2
+                }
+                RowDiff::Added(b) => usize::from(newest[&b.row] == b.example),
+                RowDiff::Removed(a) => usize::from(rows[&a.row] == a.example),
+            };
+            assert_eq!(texts.iter().map(told).sum::<usize>() + 2 * moved as usize, sides);
         }
         let queries: Vec<String> =
             ["fund", "FUND b", "基金", "金", "利率 收", "引号", "%", "", "nothing like it", "\\\\"]

@@ -2,6 +2,7 @@
 
 use super::Context;
 use super::data::{Bar, short};
+use crate::data::Reject;
 use crate::error::{Error, Result};
 use crate::text::{one_line, pad_left, truncate};
 use crate::tr;
@@ -108,19 +109,22 @@ fn histogram(title: &str, h: &Histogram) -> Vec<String> {
 pub(super) fn rejects(context: &Context, args: &RejectsArgs) -> Result<()> {
     let store = context.workbench()?.store;
     let Some(path) = &args.output else {
-        let rejects = store.rejects(&args.name, args.limit)?;
         if context.ui.json {
-            let list: Vec<_> = rejects
-                .iter()
-                .map(|r| json!({"file": r.file, "line": r.line, "reason": r.reason, "raw": r.raw}))
-                .collect();
+            let rejects = store.rejects(&args.name, args.limit)?;
+            let whole = |r: &Reject| json!({"file": r.file, "line": r.line, "reason": r.reason, "raw": r.raw});
+            let list: Vec<_> = rejects.iter().map(whole).collect();
             context.ui.json_line(&json!({"dataset": args.name, "rejects": list}));
             return Ok(());
         }
-        for r in &rejects {
-            context.ui.line(&one_line(&format!("{}:{}: {}", r.file, r.line, r.reason)));
-            context.ui.line(&format!("    {}", truncate(&one_line(&r.raw), 240)));
-        }
+        let mut left = args.limit;
+        store.each_reject(&args.name, &mut |r| {
+            if left > 0 {
+                context.ui.line(&one_line(&format!("{}:{}: {}", r.file, r.line, r.reason)));
+                context.ui.line(&format!("    {}", truncate(&one_line(&r.raw), 240)));
+                left -= 1;
+            }
+            Ok(left > 0)
+        })?;
         return Ok(());
     };
     let file = std::fs::File::create(path).map_err(|e| Error::io(path, &e))?;

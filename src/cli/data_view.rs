@@ -80,7 +80,8 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     };
     let matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;
-    let rejects = bench.store.rejects(&args.name, REPORTED)?;
+    let told = if context.ui.json { REPORTED } else { REJECTS_SHOWN };
+    let rejects = bench.store.rejects(&args.name, told)?;
     let ui = &context.ui;
     if ui.json {
         let mut object = json!(record);
@@ -100,7 +101,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     let shown = rows.len();
     let matched = if matched.exact { matched.rows.to_string() } else { format!("{}+", matched.rows) };
     ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
-    for reject in rejects.iter().take(REJECTS_SHOWN) {
+    for reject in &rejects {
         ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
     }
     if let Some(more @ 1..) = record.rejected.checked_sub(REJECTS_SHOWN as u64) {
@@ -114,12 +115,12 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
 }
 
 fn print_record(context: &Context, record: &DatasetRecord) {
-    let DatasetRecord { rows, train, val, zh, en, rejected, .. } = record;
+    let DatasetRecord { number, rows, train, val, zh, en, rejected, .. } = record;
     let name = text::one_line(&record.name);
     let version = short(&record.version);
     context.ui.line(&tr!(
-        "{name}  version {version}  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
-        "{name}  版本 {version}  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
+        "{name}  version {number} ({version})  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
+        "{name}  版本 {number}（{version}）  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
     ));
     for (label, value) in [(tr!("source", "来源"), &record.source), (tr!("licence", "许可"), &record.licence)] {
         if !value.is_empty() {

@@ -177,11 +177,11 @@ impl Store {
         let old = datasets::newest_only(&c, name)?;
         let number = old.latest as i64 + 1;
         change(&c, &old, number)?;
-        let (hash, write) = Tally::of_newest(&c, &old)?.finish();
-        if hash == old.version {
+        let sealed = Tally::of_newest(&c, &old)?.finish();
+        if sealed.hash == old.version {
             return Ok(old);
         }
-        write(&c, old.id, number, message, old.row_end)?;
+        sealed.write(&c, old.id, number, message, old.row_end)?;
         search::refresh(&c, old.id, old.row_end)?;
         c.execute("COMMIT")?;
         datasets::resolve(&c, &old.name)

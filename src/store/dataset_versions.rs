@@ -68,24 +68,38 @@ impl Tally {
         Ok(tally)
     }
 
-    /// Its hash, and the record of it as the version `number`.
-    pub fn finish(self) -> (String, impl FnOnce(&Connection, i64, i64, &str, u64) -> Result<()>) {
+    /// What is recorded of it.
+    pub fn finish(self) -> Sealed {
         let Tally { version, rows, val, zh, en } = self;
-        let hash = version.finish();
-        let of = hash.clone();
-        let write = move |c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64| {
-            let (dataset, number) = (Value::Int(dataset), Value::Int(number));
-            let counts =
-                [Value::Int(row_end as i64), Value::Int(rows), Value::Int(val), Value::Int(zh), Value::Int(en)];
-            let now = now();
-            let head = [dataset, number, Value::Text(&of), Value::Text(message), Value::Text(&now)];
-            c.run(
-                "INSERT INTO dataset_versions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, count(*) FROM rejects
-                 WHERE dataset_id = ?1 AND removed_in IS NULL",
-                &[&head[..], &counts].concat(),
-            )
-        };
-        (hash, write)
+        Sealed { hash: version.finish(), counts: [rows, val, zh, en] }
+    }
+}
+
+/// A version that is to be recorded.
+pub(super) struct Sealed {
+    /// Its hash.
+    pub hash: String,
+    /// Rows; of them held out, Chinese, English.
+    counts: [i64; 4],
+}
+
+impl Sealed {
+    /// Records it as the version `number` of `dataset`; `row_end` is one more than the largest row number so far.
+    pub fn write(&self, c: &Connection, dataset: i64, number: i64, message: &str, row_end: u64) -> Result<()> {
+        let now = now();
+        let head = [
+            Value::Int(dataset),
+            Value::Int(number),
+            Value::Text(&self.hash),
+            Value::Text(message),
+            Value::Text(&now),
+            Value::Int(row_end as i64),
+        ];
+        c.run(
+            "INSERT INTO dataset_versions SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, count(*) FROM rejects
+             WHERE dataset_id = ?1 AND removed_in IS NULL",
+            &[&head[..], &self.counts.map(Value::Int)].concat(),
+        )
     }
 }
 
@@ -97,7 +111,7 @@ pub enum RowDiff {
     /// Only in the first.
     Removed(StoredRow),
     /// In both, with another text, split or language.
-    Changed(StoredRow, StoredRow),
+    Changed(Box<StoredRow>, Box<StoredRow>),
 }
 
 /// What differs between two versions, before any text is read.
@@ -211,20 +225,24 @@ impl Store {
         let [first, end] = a.keys();
         let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");
         let (in_a, in_b) = (alive("?3"), alive("?4"));
-        let sql = format!("SELECT id, hash, {in_a} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}");
+        let sql = format!(
+            "SELECT id, {in_a}, hash, val, lang FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {in_a} <> {in_b}"
+        );
         let values = [first, end, Value::Int(a.number as i64), Value::Int(b.number as i64)];
-        let mut rows: BTreeMap<u64, [Option<(i64, RowHash)>; 2]> = BTreeMap::new();
+        let mut rows: BTreeMap<u64, Sides> = BTreeMap::new();
         c.each(&sql, &values, |row| {
-            let side = usize::from(row.int(2) == 0);
-            let record = (row.int(0), dataset_rows::hash_of(row, 1)?);
-            if let Some(place) = rows.entry(row_key::row_of(record.0)).or_default().get_mut(side) {
-                *place = Some(record);
+            let content = (dataset_rows::hash_of(row, 2)?, row.int(3) == 1, row.text(4)?.to_owned());
+            let side = usize::from(row.int(1) == 0);
+            if let Some(place) = rows.entry(row_key::row_of(row.int(0))).or_default().get_mut(side) {
+                *place = Some((row.int(0), content));
             }
             Ok(true)
         })?;
+        // A row that was changed and changed back has another record and is the same.
+        rows.retain(|_, [a, b]| a.as_ref().map(|(_, content)| content) != b.as_ref().map(|(_, content)| content));
         let moved = take_moved(&mut rows);
-        let key = |record: Option<(i64, RowHash)>| record.map(|(key, _)| key);
-        let differing = rows.into_values().filter(|pair| *pair != [None, None]);
+        let key = |record: Option<(i64, Content)>| record.map(|(key, _)| key);
+        let differing = rows.into_values().filter(|sides| *sides != [None, None]);
         Ok((a, b, differing.map(|[a, b]| DiffRow { keys: (key(a), key(b)) }).collect(), moved))
     }
 
@@ -246,7 +264,7 @@ impl Store {
         };
         rows.iter()
             .map(|row| match row.keys {
-                (Some(a), Some(b)) => Ok(RowDiff::Changed(read(a)?, read(b)?)),
+                (Some(a), Some(b)) => Ok(RowDiff::Changed(read(a)?.into(), read(b)?.into())),
                 (Some(a), None) => Ok(RowDiff::Removed(read(a)?)),
                 (None, Some(b)) => Ok(RowDiff::Added(read(b)?)),
                 (None, None) => Err(Error::internal("a difference without rows")),
@@ -255,26 +273,29 @@ impl Store {
     }
 }
 
-/// Takes out the rows whose texts stand at another number in the other version, and counts them.
-fn take_moved(rows: &mut BTreeMap<u64, [Option<(i64, RowHash)>; 2]>) -> u64 {
-    let mut places: HashMap<RowHash, Vec<u64>> = HashMap::new();
-    let stays = |pair: &[Option<(i64, RowHash)>; 2]| matches!(pair, [Some((_, a)), Some((_, b))] if a == b);
-    for (row, pair) in rows.iter().rev().filter(|(_, pair)| !stays(pair)) {
-        if let Some((_, hash)) = pair[1] {
-            places.entry(hash).or_default().push(*row);
+/// What a row is: hash of its texts, whether it is held out, its language.
+type Content = (RowHash, bool, String);
+
+/// A row's record in the first and in the second version: key and content.
+type Sides = [Option<(i64, Content)>; 2];
+
+/// Takes out the rows that stand at another number in the other version, and counts them.
+fn take_moved(rows: &mut BTreeMap<u64, Sides>) -> u64 {
+    let mut places: HashMap<Content, Vec<u64>> = HashMap::new();
+    for (row, [_, b]) in rows.iter().rev() {
+        if let Some((_, content)) = b {
+            places.entry(content.clone()).or_default().push(*row);
         }
     }
-    let gone: Vec<(u64, u64)> = rows
-        .iter()
-        .filter(|(_, pair)| !stays(pair))
-        .filter_map(|(row, pair)| Some((*row, places.get_mut(&pair[0]?.1)?.pop()?)))
-        .collect();
-    for (from, to) in &gone {
-        for (row, side) in [(from, 0), (to, 1)] {
-            if let Some(pair) = rows.get_mut(row) {
-                pair[side] = None;
-            }
+    let place = |(row, [a, _]): (&u64, &Sides)| Some((*row, places.get_mut(&a.as_ref()?.1)?.pop()?));
+    let moved: Vec<(u64, u64)> = rows.iter().filter_map(place).collect();
+    for (from, to) in &moved {
+        if let Some([a, _]) = rows.get_mut(from) {
+            *a = None;
+        }
+        if let Some([_, b]) = rows.get_mut(to) {
+            *b = None;
         }
     }
-    gone.len() as u64
+    moved.len() as u64
 }

@@ -215,7 +215,8 @@ impl DatasetWriter<'_> {
     pub fn finish(mut self) -> Result<Written> {
         self.flush()?;
         let DatasetWriter { store, c, dataset, number, old, was_deleted, replaces, place, tally, next_row, .. } = self;
-        let (version, write) = tally.finish();
+        let sealed = tally.finish();
+        let version = sealed.hash.clone();
         let described = [Value::Text(&place.source), Value::Text(&place.licence), Value::Int(dataset)];
         let describe = "UPDATE datasets SET source = ?, licence = ?, deleted_at = NULL WHERE id = ?";
         if let Some(old) = old.as_ref().filter(|old| old.version == version) {
@@ -233,7 +234,7 @@ impl DatasetWriter<'_> {
             c.run("UPDATE dataset_rows SET removed_in = ?3 WHERE id >= ?1 AND id < ?2 AND removed_in IS NULL", &rest)?;
         }
         let row_end = old.map_or(0, |old| old.row_end).max(next_row);
-        write(&c, dataset, number, &place.message, row_end)?;
+        sealed.write(&c, dataset, number, &place.message, row_end)?;
         search::refresh(&c, dataset, row_end)?;
         c.execute("COMMIT")?;
         // A large import leaves a log as large as itself. Readers may be at work in it: then it shrinks later.

@@ -303,8 +303,8 @@ pub(super) fn deleted(c: &Connection, name: &str) -> Result<Option<i64>> {
 
 fn refuse_while_used(c: &Connection, id: i64, name: &str) -> Result<()> {
     let mut runs = Vec::new();
-    let used = "SELECT id FROM runs WHERE kind = 'train' AND dataset_version IN (SELECT hash FROM dataset_versions WHERE dataset_id = ?)
-        AND (dataset = ?2 OR dataset LIKE replace(?2, '_', '\\_') || '@%' ESCAPE '\\') ORDER BY started_at DESC";
+    let used = "SELECT id FROM runs WHERE kind = 'train' AND dataset = ?2 AND dataset_version IN
+        (SELECT hash FROM dataset_versions WHERE dataset_id = ?1) ORDER BY started_at DESC";
     c.each(used, &[Value::Int(id), Value::Text(name)], |row| {
         runs.push(row.text(0)?.to_owned());
         Ok(true)

@@ -117,7 +117,14 @@ pub fn import(
         let (name, source, licence) = (&request.name, &request.source, &request.licence);
         let message = message(request);
         let mut known = |hash: &_| _ = seen.insert(hash);
-        Target::Write(bench.store.write_dataset(name, source, licence, &message, request.existing, &mut known)?)
+        Target::Write(Box::new(bench.store.write_dataset(
+            name,
+            source,
+            licence,
+            &message,
+            request.existing,
+            &mut known,
+        )?))
     };
     let counts = Counts::default();
     let mut intake = Intake { target, seen, counts, rejects: Vec::new(), strict: request.strict };
@@ -190,7 +197,7 @@ fn nothing_usable(rejects: &[Reject], rejected: u64) -> Error {
 /// Where rows go.
 enum Target<'s> {
     Compare(Version),
-    Write(DatasetWriter<'s>),
+    Write(Box<DatasetWriter<'s>>),
 }
 
 /// Every record of the files is one of these.
