@@ -6,6 +6,7 @@ mod columns;
 mod compare;
 mod data;
 mod data_check;
+mod data_export;
 mod data_view;
 mod demo;
 mod draw;
