@@ -135,8 +135,7 @@ impl Listener for Deaf {
 /// # Errors
 /// Says in which way it differs.
 fn comes_back(e: &Example, raw: Result<Raw, String>) -> Result<(), String> {
-    let map = FieldMap::default();
-    let reading = Reading { shape: Shape::Any, map: &map, tags: None, split: Split::Train };
+    let reading = Reading { shape: Shape::Any, tags: None, split: Split::Train };
     let row = raw.and_then(|raw| raw.row(&reading, &mut Deaf).map_err(|refusal| refusal.reason))?;
     if row == *e {
         return Ok(());
@@ -277,14 +276,21 @@ mod tests {
 
     fn rows() -> Vec<Example> {
         let text = |s: &str| s.to_owned();
-        let row = |q: &str, a: &str| Example { instruction: text(q), output: text(a), lang: text("zh"), ..Example::default() };
+        let row = |q: &str, a: &str| Example {
+            instruction: text(q),
+            output: text(a),
+            lang: text("zh"),
+            ..Example::default()
+        };
         vec![
             row("什么是\"基金\"？\r\n请说明", "a,b;c\t|\nd"),
             Example { input: text("材料\n\n表"), system: text("请简答"), split: Split::Val, ..row("q", "a ") },
             Example { history: vec![(text("q1"), text("a1"))], lang: text("en"), ..row(" q2", "\u{0}\u{1b}[1m") },
             Example { history: vec![(text("q"), text("f(1)"))], tool_turns: vec![1], ..row("42", "答") },
             Example { input: text("\n"), ..row("ends with a break\n", "a") },
-            Example { output: text("一段正文。\n第二行"), lang: text("zh"), split: Split::Val, ..Example::default() },
+            Example {
+                output: text("一段正文。\n第二行"), lang: text("zh"), split: Split::Val, ..Example::default()
+            },
         ]
     }
 

@@ -49,7 +49,6 @@ pub(super) enum Shape {
 /// How records are to be read.
 pub(super) struct Reading<'o> {
     pub shape: Shape,
-    pub map: &'o FieldMap,
     pub tags: Option<&'o Tags>,
     /// The split of rows that do not name one.
     pub split: Split,

@@ -337,7 +337,7 @@ impl Records<'_> {
             Format::Conversation => Shape::Conversation,
             _ => Shape::Any,
         };
-        Reading { shape, map: &self.options.map, tags: self.options.tags.as_deref(), split: self.split }
+        Reading { shape, tags: self.options.tags.as_deref(), split: self.split }
     }
 
     fn piece(&mut self, piece: Piece<'_>) -> Result<()> {

@@ -19,6 +19,7 @@ mod source;
 mod split;
 mod tatqa;
 
+pub use arrow_stream::write_stream;
 pub use conversation::Tags;
 pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use export::{RowFormat, RowWriter, json_of};
@@ -26,7 +27,6 @@ pub use import::{Format, ImportOptions, ReadReport, Record, Reject, Row, read};
 pub use language::detect as detect_language;
 pub use llama_factory::{ListedSet, listed_sets};
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
-pub use arrow_stream::write_stream;
 pub use parquet_writer::{TokenRow, write_rows, write_tokens};
 pub use plain::Unit;
 pub use roles::FieldMap;

@@ -63,7 +63,8 @@ pub fn write_rows<'e, W: Write + Send>(
             let levels: Vec<i16> = all().map(|cell| i16::from(!cell.is_empty())).collect();
             let values: Vec<ByteArray> =
                 all().filter(|cell| !cell.is_empty()).map(|cell| ByteArray::from(cell.as_str())).collect();
-            let mut to = next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
+            let mut to =
+                next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
             if let ColumnWriter::ByteArrayColumnWriter(to) = to.untyped() {
                 to.write_batch(&values, Some(&levels), None).map_err(|e| failed(&e))?;
             }
@@ -100,7 +101,8 @@ pub fn write_tokens<W: Write + Send>(
                 present.extend(std::iter::repeat_n(i16::from(!list.is_empty()), list.len().max(1)));
                 values.extend(list);
             }
-            let mut to = next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
+            let mut to =
+                next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
             if let ColumnWriter::Int32ColumnWriter(to) = to.untyped() {
                 to.write_batch(&values, Some(&present), Some(&repeats)).map_err(|e| failed(&e))?;
             }

@@ -100,8 +100,10 @@ pub fn export(bench: &Workbench, request: &ExportRequest, cancel: &CancelToken) 
     let record = bench.store.dataset(&request.name)?;
     let rows = bench.store.rows(&request.name, &RowQuery { split: request.split, ..RowQuery::default() })?;
     if rows.is_empty() {
-        return Err(Error::new(Kind::InvalidInput, tr!("no rows to export", "没有可导出的数据行"))
-            .hint(tr!("leave out --split, or hold rows out first: data split", "请去掉 --split，或先用 data split 留出数据")));
+        return Err(Error::new(Kind::InvalidInput, tr!("no rows to export", "没有可导出的数据行")).hint(tr!(
+            "leave out --split, or hold rows out first: data split",
+            "请去掉 --split，或先用 data split 留出数据"
+        )));
     }
     let mut export = Export { name: &request.name, cancel, files: Vec::new(), left_out: Vec::new() };
     let (mut train, mut val): (Vec<&StoredRow>, Vec<&StoredRow>) =

@@ -41,7 +41,8 @@ pub(super) fn card(card: &Card<'_>) -> String {
         100_000..1_000_000 => "100K<n<1M",
         _ => "n>1M",
     };
-    let languages: Vec<&str> = [("zh", *zh), ("en", en)].iter().filter(|(_, n)| *n > 0).map(|(lang, _)| *lang).collect();
+    let languages: Vec<&str> =
+        [("zh", *zh), ("en", en)].iter().filter(|(_, n)| *n > 0).map(|(lang, _)| *lang).collect();
     let _ = writeln!(text, "pretty_name: {}\nlicense: {}", quoted(&record.name), quoted(&licence));
     let _ = writeln!(text, "language: [{}]\ntask_categories: [text-generation]", languages.join(", "));
     let _ = writeln!(text, "size_categories: [\"{size}\"]\nconfigs:\n- config_name: default\n  data_files:");
@@ -56,7 +57,11 @@ pub(super) fn card(card: &Card<'_>) -> String {
     }
     let source = if record.source.is_empty() { "not recorded".to_owned() } else { quoted(&record.source) };
     let _ = writeln!(text, "---\n\n# {}\n", quoted(&record.name).trim_matches('"'));
-    let _ = writeln!(text, "- Source: {source}\n- Licence: {}", if record.licence.is_empty() { "not recorded" } else { &licence });
+    let _ = writeln!(
+        text,
+        "- Source: {source}\n- Licence: {}",
+        if record.licence.is_empty() { "not recorded" } else { &licence }
+    );
     let _ = writeln!(text, "- Version: `{}` (SHA-256 over the rows, their splits and languages)", record.version);
     let _ = writeln!(text, "- Imported: {}\n", record.created_at);
     let _ = writeln!(text, "| rows | train | validation | Chinese | English |\n| ---: | ---: | ---: | ---: | ---: |");
@@ -169,6 +174,8 @@ pub(super) fn trl_config(val: bool, tuned: &Tuned<'_>) -> String {
     }
     let _ = writeln!(text, "max_length: {}\npacking: false", tuned.max_len);
     text.push_str("use_peft: true\nlora_r: 8\nlora_alpha: 16\nlora_target_modules: all-linear\noutput_dir: output\n");
-    text.push_str("per_device_train_batch_size: 1\ngradient_accumulation_steps: 8\nlearning_rate: 2.0e-4\nnum_train_epochs: 3\n");
+    text.push_str(
+        "per_device_train_batch_size: 1\ngradient_accumulation_steps: 8\nlearning_rate: 2.0e-4\nnum_train_epochs: 3\n",
+    );
     text
 }

@@ -17,7 +17,7 @@ impl Listener for Heard {
 
 fn parse_as(text: &str, shape: Shape, map: &str) -> (Result<Example, Refusal>, Heard) {
     let (map, mut heard) = (FieldMap::parse(map).unwrap(), Heard::default());
-    let reading = Reading { shape, map: &map, tags: None, split: Split::Train };
+    let reading = Reading { shape, tags: None, split: Split::Train };
     let row = parse_json(text, &map).and_then(|raw| raw.row(&reading, &mut heard));
     (row, heard)
 }
