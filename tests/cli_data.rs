@@ -169,11 +169,12 @@ fn text_in_another_encoding_is_converted_or_named_by_line_and_byte() {
 fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
     let bench = Bench::new();
     let good = bench.file("a.jsonl", line("a", "b"));
-    std::fs::create_dir(bench.dir.path().join("empty_folder")).unwrap();
+    let empty = bench.dir.path().join("empty_folder").to_string_lossy().into_owned();
+    std::fs::create_dir(&empty).unwrap();
     for (args, words) in [
         (vec!["missing.json", "--name", "x"], "missing.json"),
         (vec![&good, "missing.json", "--name", "x"], "missing.json"),
-        (vec![bench.dir.path().join("empty_folder").to_str().unwrap(), "--name", "x"], "holds no data file"),
+        (vec![&empty, "--name", "x"], "holds no data file"),
         (vec!["*.nothing", "--name", "x"], "no file matches"),
         (vec![&good, "--name", "x", "--format", "sharegpt"], "conversations"),
         (vec![&good, "--name", "x", "--format", "parquet"], "is text"),
