@@ -58,10 +58,10 @@ impl Cells {
 
 /// The next thing in a table.
 pub(super) enum TableRow<'a> {
-    /// A row, and the line on which it begins.
-    Cells { line: u64, cells: &'a Cells },
+    /// A row, the line on which it begins, and its text.
+    Cells { line: u64, cells: &'a Cells, bytes: &'a [u8] },
     /// A line that is no row.
-    Bad { line: u64, reason: String },
+    Bad { line: u64, reason: String, bytes: &'a [u8] },
 }
 
 /// The separators that `line` may use, the likeliest first: the one that stands in it most often outside quotes.
@@ -154,7 +154,7 @@ impl<R: BufRead> Table<R> {
                         self.start = self.buffer.len();
                         let megabytes = LONGEST >> 20;
                         let reason = tr!("longer than {megabytes} MiB: not a row", "超过 {megabytes} MiB，不是数据行");
-                        return Ok(Some(TableRow::Bad { line, reason }));
+                        return Ok(Some(TableRow::Bad { line, reason, bytes: b"" }));
                     }
                 }
                 Step::Blank(bytes) => {
@@ -165,11 +165,13 @@ impl<R: BufRead> Table<R> {
                 Step::Record(bytes) => {
                     let line = self.line;
                     self.line += newlines(rest.get(..bytes).unwrap_or_default());
+                    let from = self.start;
                     self.start += bytes;
-                    return Ok(Some(TableRow::Cells { line, cells: &self.scan.cells }));
+                    let bytes = self.buffer.get(from..self.start).unwrap_or_default();
+                    return Ok(Some(TableRow::Cells { line, cells: &self.scan.cells, bytes }));
                 }
                 Step::Bad(reason) => {
-                    let line = self.line;
+                    let (line, from) = (self.line, self.start);
                     self.start += memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
                     self.line += 1;
                     self.given_up = self.second_looks < self.scan.at;
@@ -182,7 +184,8 @@ impl<R: BufRead> Table<R> {
                     } else {
                         reason
                     };
-                    return Ok(Some(TableRow::Bad { line, reason }));
+                    let bytes = self.buffer.get(from..self.start).unwrap_or_default();
+                    return Ok(Some(TableRow::Bad { line, reason, bytes }));
                 }
             }
         }

@@ -119,6 +119,17 @@ pub struct Reject {
     pub line: u64,
     /// Why, for people.
     pub reason: String,
+    /// The record as it stood in the file, at most [`RAW`] bytes of it. Not part of reports.
+    #[serde(skip)]
+    pub raw: String,
+}
+
+/// Bytes that are kept of a refused record: enough to correct nearly all of them, and a bound for a file of rubbish.
+pub const RAW: usize = 16 << 10;
+
+/// The beginning of a record's bytes as text; what is not UTF-8 becomes a mark.
+fn raw(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes.get(..RAW).unwrap_or(bytes)).into_owned()
 }
 
 /// What a file's next record is.
@@ -343,7 +354,7 @@ impl Records<'_> {
     fn piece(&mut self, piece: Piece<'_>) -> Result<()> {
         match piece {
             Piece::Record { line, bytes } => self.json(line, bytes),
-            Piece::Broken { line, reason } => self.reject(line, reason),
+            Piece::Broken { line, reason } => self.reject(line, reason, b""),
             Piece::List(key) => {
                 self.split = Split::parse(key).unwrap_or(self.options.split);
                 Ok(())
@@ -359,13 +370,13 @@ impl Records<'_> {
         };
         let raw = match fields::parse_json(text, &self.options.map) {
             Ok(raw) => raw,
-            Err(refusal) => return self.refuse(line, refusal, starts),
+            Err(refusal) => return self.refuse(line, refusal, starts, bytes),
         };
         let contexts = matches!(self.options.format, Format::Auto | Format::TatQa);
         if contexts && !raw.unknown.is_empty() && tatqa::is_context(&raw.unknown) {
             return match serde_json::from_str::<Value>(text) {
-                Ok(context) => self.context(line, &context),
-                Err(e) => self.reject(line, e.to_string()),
+                Ok(context) => self.context(line, &context, bytes),
+                Err(e) => self.reject(line, e.to_string(), bytes),
             };
         }
         if self.options.format == Format::TatQa {
@@ -373,27 +384,27 @@ impl Records<'_> {
                 "no context of TAT-QA (table, paragraphs, questions)",
                 "不是 TAT-QA 的上下文（table、paragraphs、questions）"
             );
-            return self.reject(line, reason);
+            return self.reject(line, reason, bytes);
         }
-        self.raw(line, raw, starts)
+        self.raw(line, raw, starts, bytes)
     }
 
-    fn raw(&mut self, line: u64, raw: Raw, starts: bool) -> Result<()> {
+    fn raw(&mut self, line: u64, raw: Raw, starts: bool, bytes: &[u8]) -> Result<()> {
         let mut heard = std::mem::take(&mut self.heard);
         let row = raw.row(&self.reading(), &mut heard);
         self.heard = heard;
         match row {
             Ok(example) => self.row(line, example),
-            Err(refusal) => self.refuse(line, refusal, starts),
+            Err(refusal) => self.refuse(line, refusal, starts, bytes),
         }
     }
 
-    fn context(&mut self, line: u64, context: &Value) -> Result<()> {
+    fn context(&mut self, line: u64, context: &Value, bytes: &[u8]) -> Result<()> {
         match tatqa::rows(context) {
-            Err(reason) => self.reject(line, reason),
+            Err(reason) => self.reject(line, reason, bytes),
             Ok(rows) => rows.into_iter().try_for_each(|row| match row {
                 Ok(example) => self.unmarked(line, example),
-                Err(reason) => self.reject(line, reason),
+                Err(reason) => self.reject(line, reason, bytes),
             }),
         }
     }
@@ -402,16 +413,16 @@ impl Records<'_> {
         let starts = std::mem::take(&mut self.first);
         let raw = match row.map(|row| RawSeed(&self.options.map).deserialize(row)) {
             Ok(Ok(raw)) => raw,
-            Ok(Err(e)) => return self.reject(number, e.to_string()),
-            Err(reason) => return self.reject(number, reason),
+            Ok(Err(e)) => return self.reject(number, e.to_string(), b""),
+            Err(reason) => return self.reject(number, reason, b""),
         };
-        self.raw(number, raw, starts)
+        self.raw(number, raw, starts, b"")
     }
 
     fn text(&mut self, line: u64, text: Result<&[u8], String>) -> Result<()> {
         let bytes = match text {
             Ok(bytes) => bytes,
-            Err(reason) => return self.reject(line, reason),
+            Err(reason) => return self.reject(line, reason, b""),
         };
         match simdutf8::basic::from_utf8(bytes) {
             Ok(text) => self.unmarked(line, Example { output: text.to_owned(), ..Example::default() }),
@@ -437,10 +448,10 @@ impl Records<'_> {
         let mut rows = 0u64;
         while let Some(row) = table.next(self.file)? {
             rows += 1;
-            let (line, cells) = match row {
-                TableRow::Cells { line, cells } => (line, cells),
-                TableRow::Bad { line, reason } => {
-                    self.reject(line, reason)?;
+            let (line, cells, bytes) = match row {
+                TableRow::Cells { line, cells, bytes } => (line, cells, bytes),
+                TableRow::Bad { line, reason, bytes } => {
+                    self.reject(line, reason, bytes)?;
                     continue;
                 }
             };
@@ -450,7 +461,7 @@ impl Records<'_> {
                     "{found} cells where the header names {count} columns",
                     "有 {found} 个单元格，表头有 {count} 列"
                 );
-                self.reject(line, reason)?;
+                self.reject(line, reason, bytes)?;
                 continue;
             }
             let Ok(text) = simdutf8::basic::from_utf8(cells.bytes()) else {
@@ -466,7 +477,7 @@ impl Records<'_> {
                     raw.put(name, *role, 0, Field::Text(cell.to_owned()));
                 }
             }
-            self.raw(line, raw, false)?;
+            self.raw(line, raw, false, bytes)?;
         }
         for (name, slot) in &columns.slots {
             if slot.is_none() && self.options.map.slot(name) != Slot::Aside && rows > 0 {
@@ -524,12 +535,13 @@ impl Records<'_> {
         (self.on)(Record::Row(Row { example, hash, file: Arc::clone(&self.name), line }))
     }
 
-    fn reject(&mut self, line: u64, reason: String) -> Result<()> {
+    /// `bytes`: the record, as far as there is one.
+    fn reject(&mut self, line: u64, reason: String, bytes: &[u8]) -> Result<()> {
         self.first = false;
-        (self.on)(Record::Reject(Reject { file: self.file.to_owned(), line, reason }))
+        (self.on)(Record::Reject(Reject { file: self.file.to_owned(), line, reason, raw: raw(bytes) }))
     }
 
-    fn refuse(&mut self, line: u64, refusal: Refusal, starts: bool) -> Result<()> {
+    fn refuse(&mut self, line: u64, refusal: Refusal, starts: bool, bytes: &[u8]) -> Result<()> {
         let Refusal { line_offset, reason, other_format } = refusal;
         // The first record speaks for its file: without this, a whole file in another format
         // would come out as a long list of rejects.
@@ -540,7 +552,7 @@ impl Records<'_> {
                 "请去掉 --format，或使用 --format sharegpt"
             )));
         }
-        self.reject(line + line_offset, reason)
+        self.reject(line + line_offset, reason, bytes)
     }
 
     fn not_text(&mut self, line: u64, bytes: &[u8]) -> Result<()> {
@@ -554,7 +566,7 @@ impl Records<'_> {
                 "本行第 {column} 字节（0x{byte:02X}）不是 UTF-8；请先转换文件，例如 `iconv -f LATIN1 -t UTF-8`"
             )
         });
-        self.reject(line + newlines(before), reason)
+        self.reject(line + newlines(before), reason, bytes)
     }
 }
 

@@ -23,7 +23,7 @@ pub use arrow_stream::write_stream;
 pub use conversation::Tags;
 pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use export::{RowFormat, RowWriter, json_of};
-pub use import::{Format, ImportOptions, ReadReport, Record, Reject, Row, read};
+pub use import::{Format, ImportOptions, RAW, ReadReport, Record, Reject, Row, read};
 pub use language::detect as detect_language;
 pub use llama_factory::{ListedSet, listed_sets};
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};

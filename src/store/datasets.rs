@@ -193,6 +193,7 @@ impl Store {
             file: row.get("file"),
             line: row.get::<i64, _>("line") as u64,
             reason: row.get("reason"),
+            raw: String::new(),
         };
         Ok(rows.iter().map(reject).collect())
     }

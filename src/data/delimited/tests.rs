@@ -7,7 +7,7 @@ fn rows(input: &[u8], delimiter: u8) -> Vec<String> {
     let mut out = Vec::new();
     while let Some(row) = table.next("f").unwrap() {
         out.push(match row {
-            TableRow::Cells { line, cells } => {
+            TableRow::Cells { line, cells, .. } => {
                 let text = String::from_utf8_lossy(cells.bytes()).into_owned();
                 format!("{line}:{}", cells.iter(&text).collect::<Vec<_>>().join("|"))
             }
