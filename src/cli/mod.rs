@@ -8,6 +8,7 @@ mod data;
 mod data_check;
 mod data_stats;
 mod data_versions;
+mod data_export;
 mod data_view;
 mod demo;
 mod draw;

@@ -1,7 +1,10 @@
 //! Instruction data: reading it from files, and the plain types the rest of the program passes on.
 
+mod arrow_stream;
 mod conversation;
+mod delimited;
 mod example;
+mod export;
 mod fields;
 mod import;
 mod language;
@@ -10,11 +13,28 @@ mod overlap;
 pub mod quality;
 mod records;
 mod shingles;
+mod llama_factory;
+mod overlap;
+mod parquet;
+mod parquet_writer;
+mod plain;
+mod records;
+mod roles;
+mod source;
 mod split;
+mod tatqa;
 
+pub use arrow_stream::write_stream;
+pub use conversation::Tags;
 pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
 pub use fields::FieldMap;
-pub use import::{Format, ImportOptions, RAW, Record, Reject, Row, read};
+pub use export::{RowFormat, RowWriter, json_of};
+pub use import::{Format, ImportOptions, RAW, ReadReport, Record, Reject, Row, read};
 pub use language::detect as detect_language;
+pub use llama_factory::{ListedSet, listed_sets};
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
 pub use split::{HoldOut, hold_out, hold_out_groups};
+pub use parquet_writer::{TokenRow, write_rows, write_tokens};
+pub use plain::Unit;
+pub use roles::FieldMap;
+pub use split::{HoldOut, hold_out};
