@@ -9,7 +9,7 @@ use super::runner::{ItemOutcome, argmax};
 use crate::error::{Error, Kind, Result};
 use crate::infer::{LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::prompt::Tokenize;
+use crate::prompt::{Tokenize, cut_at};
 use crate::tr;
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +119,12 @@ fn write(
     tokenizer: &dyn Tokenize,
     cancel: &CancelToken,
 ) -> Result<Vec<String>> {
-    let sampling =
-        Sampling { temperature: writing.temperature, max_new_tokens: writing.max_tokens, ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: writing.temperature,
+        max_new_tokens: writing.max_tokens,
+        stop: writing.until.clone(),
+        ..Sampling::default()
+    };
     // A text of so many bytes ends within the last so many tokens, one of which may be half a character.
     let tail = writing.until.iter().map(String::len).max().unwrap_or(0) + 4;
     let mut heard: Vec<Vec<u32>> = vec![Vec::new(); prompts.len()];
@@ -132,15 +136,7 @@ fn write(
         writing.until.iter().any(|end| text.contains(end.as_str()))
     };
     let written = model.generate_until(prompts, &sampling, &mut enough, cancel)?;
-    written.iter().map(|generation| Ok(cut(tokenizer.decode(&generation.tokens)?, &writing.until))).collect()
-}
-
-/// `text` up to the first of the texts that end it.
-fn cut(mut text: String, until: &[String]) -> String {
-    if let Some(end) = until.iter().filter_map(|end| text.find(end.as_str())).min() {
-        text.truncate(end);
-    }
-    text
+    written.iter().map(|generation| Ok(cut_at(tokenizer.decode(&generation.tokens)?, &writing.until))).collect()
 }
 
 /// What `item` comes to with `answer`.
@@ -258,9 +254,9 @@ mod tests {
     #[test]
     fn the_earliest_end_cuts() {
         let until = ["Question:".to_owned(), "\n\n".to_owned()];
-        assert_eq!(cut("a\n\nQuestion: b".into(), &until), "a");
-        assert_eq!(cut("a Question: b\n\n".into(), &until), "a ");
-        assert_eq!(cut("净利润".into(), &until), "净利润");
-        assert_eq!(cut("x".into(), &[]), "x");
+        assert_eq!(cut_at("a\n\nQuestion: b".into(), &until), "a");
+        assert_eq!(cut_at("a Question: b\n\n".into(), &until), "a ");
+        assert_eq!(cut_at("净利润".into(), &until), "净利润");
+        assert_eq!(cut_at("x".into(), &[]), "x");
     }
 }

@@ -39,7 +39,7 @@ pub use calibration::{BINS, Calibration, ReliabilityBin, calibration, gold_posit
 pub use compare::{Comparison, Flip, FlipCounts, compare_outcomes, pair};
 pub use definition::{AnswerForm, ChoiceColumns, ChoiceStyle, Columns, Definition, Preset, Subject, TableFormat};
 pub use detail::ItemDetail;
-pub use encode::encode;
+pub use encode::{encode, encode_text};
 pub use extract::{Extractor, Filter, LetterPattern, Letters, Patterns, Step, Take};
 pub use import_task::{Imported, import_task};
 pub use item::{Item, Items, Skipped, load};

@@ -22,6 +22,7 @@ const SHORTEST_PREFIX: usize = 16;
 pub struct Engine {
     pub(super) decoder: Arc<Decoder>,
     pub(super) lora: Option<Arc<Lora>>,
+    /// Tokens that end an answer.
     pub(super) end: Vec<u32>,
     workspace: Mutex<Workspace>,
     prefilled: AtomicU64,
@@ -128,7 +129,7 @@ pub(super) fn interrupted() -> Error {
 }
 
 /// Length of the common beginning of two token lists.
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 

@@ -154,7 +154,7 @@ impl Engine {
         for ((index, cache), logits) in chosen.into_iter().zip(caches).zip(logits.chunks_exact(vocabulary)) {
             let mut sampler = Sampler::new(sampling, index as u64);
             sampler.see(&prompts[index]);
-            let next = sampler.choose(logits.to_vec());
+            let next = sampler.choose(logits);
             live.push(Writing { index, prefix: Arc::clone(&prefix), cache, next, tokens: Vec::new(), sampler });
         }
         Ok(())
@@ -175,7 +175,7 @@ impl Engine {
         {
             w.cache.append(cache);
             w.sampler.see(&[w.next]);
-            w.next = w.sampler.choose(logits.to_vec());
+            w.next = w.sampler.choose(logits);
         }
         Ok(())
     }

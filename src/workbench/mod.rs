@@ -23,6 +23,8 @@ mod rescore;
 mod runs;
 mod samples;
 mod score;
+mod speaker;
+mod talk;
 pub mod train;
 mod train_rows;
 
@@ -35,6 +37,8 @@ pub use score::{
     Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_probabilities,
     resumable, resume_score, score, with_examinee,
 };
+pub use speaker::{Ending, Hear, LocalSpeaker, RemoteSpeaker, Speaker, Spoken};
+pub use talk::{Talk, Turn};
 
 use crate::config::Settings;
 use crate::error::Result;
