@@ -149,26 +149,35 @@ fn a_broken_array_keeps_the_rows_before_the_break() {
 }
 
 #[test]
-fn text_in_another_encoding_is_named_by_line_and_byte() {
+fn text_in_another_encoding_is_converted_or_named_by_line_and_byte() {
     let bench = Bench::new();
     let mut bytes = line("a", "b").into_bytes();
     bytes.extend(b"\n{\"instruction\":\"\xbb\xf9\xbd\xf0\",\"output\":\"x\"}\n");
     let report = bench.json(&["data", "import", &bench.file("gb.jsonl", bytes), "--name", "x"]);
+    assert_eq!((&report["imported"], &report["rejected"]), (&json!(2), &json!(0)));
+    assert!(report["remarks"][0].as_str().unwrap().contains("gb18030"));
+    assert_eq!(bench.json(&["data", "show", "x"])["examples"][1]["instruction"], "基金");
+    let mut bytes = line("a", "b").into_bytes();
+    bytes.extend(b"\n{\"instruction\":\"caf\xe9\",\"output\":\"x\"}\n");
+    let report = bench.json(&["data", "import", &bench.file("latin.jsonl", bytes), "--name", "y"]);
     assert_eq!((&report["imported"], &report["rejects"][0]["line"]), (&json!(1), &json!(2)));
     let reason = report["rejects"][0]["reason"].as_str().unwrap();
-    assert!(reason.contains("byte 17 ") && reason.contains("UTF-8"), "{reason}");
+    assert!(reason.contains("byte 20 ") && reason.contains("UTF-8"), "{reason}");
 }
 
 #[test]
 fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
     let bench = Bench::new();
     let good = bench.file("a.jsonl", line("a", "b"));
+    let empty = bench.dir.path().join("empty_folder").to_string_lossy().into_owned();
+    std::fs::create_dir(&empty).unwrap();
     for (args, words) in [
         (vec!["missing.json", "--name", "x"], "missing.json"),
         (vec![&good, "missing.json", "--name", "x"], "missing.json"),
-        (vec![bench.dir.path().to_str().unwrap(), "--name", "x"], "folder"),
+        (vec![&empty, "--name", "x"], "holds no data file"),
+        (vec!["*.nothing", "--name", "x"], "no file matches"),
         (vec![&good, "--name", "x", "--format", "sharegpt"], "conversations"),
-        (vec![&good, "--name", "x", "--format", "parquet"], "alpaca"),
+        (vec![&good, "--name", "x", "--format", "parquet"], "is text"),
         (vec![&good, "--name", "x", "--format", "nonsense"], "alpaca"),
         (vec![&good, "--name", "a=b"], "name"),
         (vec![&good, "--name", "a@1"], "name"),
@@ -179,6 +188,8 @@ fn what_cannot_be_imported_fails_with_advice_and_leaves_nothing() {
         (vec![&bench.file("s.json", r#"[{"conversations":[]}]"#), "--name", "x"], "does not end"),
         (vec![&bench.file("t.json", r#"[{"conversations":[]}]"#), "--name", "x", "--format", "alpaca"], "sharegpt"),
         (vec![&bench.file("z.json.gz", b"\x1f\x8b\x08\x00\x00"), "--name", "x"], "gzip"),
+        (vec![&bench.file("t.csv", "a,b\n1,2\n"), "--name", "x"], "--map"),
+        (vec![&bench.file("t.xlsx", b"PK\x03\x04...."), "--name", "x"], "CSV"),
     ] {
         let message = bench.fails(&[vec!["data", "import"], args.clone()].concat());
         assert!(message.contains(words) && message.contains("error: "), "{args:?}: {message}");
@@ -389,6 +400,9 @@ fn real_files_are_understood() {
         ("llama-factory/alpaca_en_demo.json", 999, 0),
         ("disc-finllm/consulting_part.json", 100, 0),
         ("alpaca_chinese/zh-data-part-00.json", 10_021, 6),
+        ("llama-factory/c4_demo.jsonl", 300, 0),
+        ("tatqa/tatqa_dataset_dev.json", 1668, 0),
+        ("financebench/financebench_open_source.jsonl", 150, 0),
     ] {
         let path: &Path = &root.join(file);
         if !path.exists() {

@@ -5,6 +5,7 @@ use super::columns::{Align, columns};
 use super::data_check::{self, CheckArgs};
 use super::data_mix::{self, MixArgs};
 use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
+use super::data_export::{self, ExportArgs};
 use super::data_stats::{self, RejectsArgs, StatsArgs};
 use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
@@ -20,7 +21,7 @@ use serde_json::json;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Import, look at, change and compare instruction data
+/// Import, look at, change, compare and export instruction data
 #[derive(Args)]
 pub struct DataArgs {
     #[command(subcommand)]
@@ -31,7 +32,7 @@ pub struct DataArgs {
 enum DataCommand {
     /// Import instruction data into a dataset
     #[command(
-        after_help = "Example:\n  linly-bench data import finance.jsonl more.json --name finance --license CC-BY-4.0"
+        after_help = "Examples:\n  linly-bench data import finance.jsonl more.csv --name finance --license CC-BY-4.0\n  linly-bench data import 'data/*.jsonl.gz' --name all --map instruction=question,output=answer\n  linly-bench data import LLaMA-Factory/data/dataset_info.json --entry alpaca_zh_demo --name demo"
     )]
     Import(ImportArgs),
     /// List the datasets
@@ -76,6 +77,11 @@ enum DataCommand {
     /// Look for items of benchmarks in a dataset
     #[command(after_help = "Example:\n  linly-bench data check finance --against ceval,mmlu --data-dir DIR")]
     Check(CheckArgs),
+    /// Write a dataset as files that other programs read
+    #[command(
+        after_help = "Examples:\n  linly-bench data export finance --format messages -o finance.jsonl\n  linly-bench data export finance --format tokens --model smollm2-135m --template alpaca -o tokens/"
+    )]
+    Export(ExportArgs),
     /// Show how long the rows are and where they come from
     #[command(after_help = "Example:\n  linly-bench data stats finance --model smollm2-135m")]
     Stats(StatsArgs),
@@ -115,18 +121,22 @@ enum DataCommand {
 
 #[derive(Args)]
 struct ImportArgs {
-    /// Files: JSON arrays or JSON lines
+    /// Files (JSON, JSON lines, CSV, TSV, Parquet, text; also .gz and .zst), folders, patterns, or a dataset_info.json
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Name of the dataset
     #[arg(long)]
     name: String,
-    /// Layout of the rows: auto, alpaca, sharegpt or messages
+    /// Layout of the rows: auto, alpaca, sharegpt, messages, csv, tsv, parquet, tatqa, or text, text-lines and text-file
+    /// (plain text for pre-training: a row for each paragraph, line or file)
     #[arg(long, default_value = "auto")]
     format: String,
-    /// Names of the fields in the file, for example instruction=question,output=answer
+    /// Columns of the fields, for example instruction=question,output=answer; usual names are guessed
     #[arg(long, value_name = "FIELD=COLUMN,…", default_value = "")]
     map: String,
+    /// Only these entries of a dataset_info.json
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    entry: Vec<String>,
     /// Language of the rows; auto: each row's own, or by its Chinese characters. `--lang` after `import` means this
     #[arg(long = ROW_LANG, value_enum, default_value = "auto")]
     row_lang: RowLang,
@@ -230,6 +240,7 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
         DataCommand::Dedup(args) => data_quality::dedup(context, &args),
         DataCommand::Mask(args) => data_quality::mask(context, &args),
         DataCommand::Mix(args) => data_mix::run(context, args),
+        DataCommand::Export(args) => data_export::run(context, &args),
         DataCommand::Stats(args) => data_stats::stats(context, &args),
         DataCommand::Rejects(args) => data_stats::rejects(context, &args),
         DataCommand::Edit(args) => data_versions::edit(context, &args),
@@ -246,7 +257,8 @@ pub(super) struct Bar(pub ProgressBar);
 
 impl EventSink for Bar {
     fn emit(&self, event: &JobEvent) {
-        if let JobEvent::Progress { done, .. } = event {
+        if let JobEvent::Progress { done, total, .. } = event {
+            self.0.set_length(*total);
             self.0.set_position(*done);
         }
     }
@@ -262,6 +274,8 @@ fn import(context: &Context, args: ImportArgs) -> Result<()> {
                 RowLang::Zh => Some("zh"),
                 RowLang::En => Some("en"),
             },
+            entries: args.entry,
+            ..ImportOptions::default()
         },
         inputs: args.paths.into_iter().map(Input::File).collect(),
         name: args.name,
@@ -279,6 +293,9 @@ fn import(context: &Context, args: ImportArgs) -> Result<()> {
     let report = data::import(&context.workbench()?, &request, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let report = report?;
+    for remark in &report.remarks {
+        context.ui.note(&text::one_line(remark));
+    }
     if context.ui.json {
         context.ui.json_line(&report);
     } else {
@@ -294,6 +311,12 @@ fn print_import(context: &Context, report: &ImportReport) {
     let ui = &context.ui;
     for reject in report.rejects.iter().take(REJECTS_SHOWN) {
         ui.warn(&text::one_line(&format!("{}:{}: {}", reject.file, reject.line, reject.reason)));
+    }
+    for skipped in report.skipped.iter().take(REJECTS_SHOWN) {
+        ui.note(&text::one_line(&tr!("skipped {}: {}", "跳过 {}：{}", skipped.file, skipped.reason)));
+    }
+    if let Some(more @ 1..) = report.skipped.len().checked_sub(REJECTS_SHOWN) {
+        ui.note(&tr!("{more} more skipped: --json lists them all", "另跳过 {more} 项：--json 列出全部"));
     }
     let name = &report.dataset;
     if let Some(more @ 1..) = report.rejected.checked_sub(REJECTS_SHOWN as u64) {

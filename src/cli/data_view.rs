@@ -60,7 +60,7 @@ pub struct PreviewArgs {
     tokens: bool,
 }
 
-fn parse_split(word: &str) -> Result<Split, String> {
+pub(super) fn parse_split(word: &str) -> Result<Split, String> {
     Split::parse(word).ok_or_else(|| "train, val".to_owned())
 }
 

@@ -9,6 +9,7 @@ mod data;
 mod data_check;
 mod data_mix;
 mod data_quality;
+mod data_export;
 mod data_stats;
 mod data_versions;
 mod data_view;

@@ -27,6 +27,38 @@ impl Speaker {
     }
 }
 
+/// The words of a file that names speakers and keys in its own way, as LLaMA-Factory's `dataset_info.json` lists them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tags {
+    /// Key of the speaker.
+    pub role: String,
+    /// Key of the text.
+    pub content: String,
+    /// Speaker: who asks.
+    pub user: String,
+    /// Speaker: the model.
+    pub assistant: String,
+    /// Speaker: what a tool returned.
+    pub observation: String,
+    /// Speaker: the model, calling a tool.
+    pub function: String,
+    /// Speaker: the system message.
+    pub system: String,
+}
+
+impl Tags {
+    fn speaker(&self, word: &str) -> Option<Speaker> {
+        let speakers = [
+            (&self.user, Speaker::User),
+            (&self.assistant, Speaker::Assistant),
+            (&self.observation, Speaker::Tool),
+            (&self.function, Speaker::Assistant),
+            (&self.system, Speaker::System),
+        ];
+        speakers.into_iter().find(|(name, _)| *name == word).map(|(_, speaker)| speaker)
+    }
+}
+
 /// Keys of a message that are understood, or that say nothing that a model reads.
 const KEYS: [&str; 9] =
     ["from", "value", "role", "content", "tool_calls", "function_call", "tool_call_id", "name", "refusal"];
@@ -37,6 +69,7 @@ pub(super) fn read(
     messages: &Value,
     system: &str,
     tools: &str,
+    tags: Option<&Tags>,
     unknown: &mut dyn FnMut(&str),
 ) -> Result<Example, String> {
     let Some(messages) = messages.as_array() else {
@@ -50,7 +83,7 @@ pub(super) fn read(
     let mut turns: Vec<(String, bool, Option<String>)> = Vec::new();
     for (at, message) in messages.iter().enumerate() {
         let number = at + 1;
-        let (speaker, text) = message_of(message, number, unknown)?;
+        let (speaker, text) = message_of(message, number, tags, unknown)?;
         let first = turns.is_empty();
         let open = turns.last_mut().filter(|(_, _, answer)| answer.is_none());
         match (speaker, open) {
@@ -86,21 +119,31 @@ pub(super) fn read(
     Ok(Example { instruction, output, system: systems.join("\n\n"), history, tool_turns, ..Example::default() })
 }
 
-fn message_of(message: &Value, number: usize, unknown: &mut dyn FnMut(&str)) -> Result<(Speaker, String), String> {
+fn message_of(
+    message: &Value,
+    number: usize,
+    tags: Option<&Tags>,
+    unknown: &mut dyn FnMut(&str),
+) -> Result<(Speaker, String), String> {
     let Some(object) = message.as_object() else {
         return Err(tr!("message {number} is not an object", "第 {number} 条消息不是对象"));
     };
-    for key in object.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+    let own = |key: &str| tags.is_some_and(|tags| key == tags.role || key == tags.content);
+    for key in object.keys().filter(|key| !KEYS.contains(&key.as_str()) && !own(key)) {
         unknown(&format!("messages.{key}"));
     }
-    let Some(role) = object.get("role").or_else(|| object.get("from")).and_then(Value::as_str) else {
+    let named = |key: Option<&String>, usual: [&str; 2]| {
+        let named = key.and_then(|key| object.get(key));
+        named.or_else(|| usual.into_iter().find_map(|key| object.get(key)))
+    };
+    let Some(role) = named(tags.map(|t| &t.role), ["role", "from"]).and_then(Value::as_str) else {
         return Err(tr!("message {number} does not say who speaks", "第 {number} 条消息没有说明发言者"));
     };
-    let speaker = Speaker::parse(role).ok_or_else(|| {
+    let speaker = tags.and_then(|tags| tags.speaker(role)).or_else(|| Speaker::parse(role)).ok_or_else(|| {
         let role = role.escape_default();
         tr!("message {number} is of an unknown speaker `{role}`", "第 {number} 条消息的发言者 `{role}` 未知")
     })?;
-    let content = object.get("content").or_else(|| object.get("value")).unwrap_or(&Value::Null);
+    let content = named(tags.map(|t| &t.content), ["content", "value"]).unwrap_or(&Value::Null);
     let mut text = text_of(content)
         .ok_or_else(|| tr!("message {number} holds something that is not text", "第 {number} 条消息含有非文本内容"))?;
     for key in ["tool_calls", "function_call"] {
@@ -130,14 +173,11 @@ fn text_of(content: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::example::Split;
-    use super::super::fields::{FieldMap, parse_row};
-    use super::super::import::Format;
     use super::*;
     use serde_json::json;
 
     fn parse(messages: Value) -> Result<Example, String> {
-        read(&messages, "", "", &mut |_| {})
+        read(&messages, "", "", None, &mut |_| {})
     }
 
     #[test]
@@ -150,6 +190,7 @@ mod tests {
             ]),
             "be kind",
             "[{\"name\":\"f\"}]",
+            None,
             &mut |_| {},
         )
         .unwrap();
@@ -196,28 +237,27 @@ mod tests {
         }
         let mut left = Vec::new();
         let weighted = json!([user, {"from": "gpt", "value": "a", "weight": 0}]);
-        assert!(read(&weighted, "", "", &mut |name| left.push(name.to_owned())).is_ok());
+        assert!(read(&weighted, "", "", None, &mut |name| left.push(name.to_owned())).is_ok());
         assert_eq!(left, ["messages.weight"]);
     }
 
     #[test]
-    fn conversations_are_rows_too_unless_alpaca_is_asked_for() {
-        let talk = r#"{"split":"dev","conversations":[{"from":"human","value":"问"},{"from":"gpt","value":"答"}],
-            "tools":[{"name":"f"}],"score":1}"#;
-        let read = |text: &str, format| {
-            let mut unknown = Vec::new();
-            let row = parse_row(text.as_bytes(), format, &FieldMap::default(), &mut |n| unknown.push(n.to_owned()));
-            (row.map_err(|refusal| (refusal.reason, refusal.other_format)), unknown)
+    fn a_file_may_name_its_speakers_itself() {
+        let word = |text: &str| text.to_owned();
+        let tags = Tags {
+            role: word("wer"),
+            content: word("was"),
+            user: word("kunde"),
+            assistant: word("bank"),
+            observation: word("kurs"),
+            function: word("ruf"),
+            system: word("amt"),
         };
-        for format in [Format::Auto, Format::Conversation] {
-            let (row, unknown) = read(talk, format);
-            let row = row.unwrap();
-            assert_eq!((row.instruction.as_str(), row.lang.as_str(), row.split), ("问", "zh", Split::Val));
-            assert_eq!((row.system.as_str(), unknown), (r#"[{"name":"f"}]"#, vec!["score".to_owned()]));
-        }
-        assert!(read(talk, Format::Alpaca).0.unwrap_err().1);
-        let alpaca = r#"{"instruction":"q","output":"a","messages":[],"tools":"x"}"#;
-        assert_eq!(read(alpaca, Format::Auto).1, ["messages", "tools"]);
-        assert!(read(alpaca, Format::Conversation).0.is_err());
+        let messages = json!([{"wer": "amt", "was": "s"}, {"wer": "kunde", "was": "q"}, {"wer": "ruf", "was": "f"},
+            {"wer": "kurs", "was": "1"}, {"wer": "bank", "was": "a"}]);
+        let row = read(&messages, "", "", Some(&tags), &mut |key| panic!("{key}")).unwrap();
+        assert_eq!((row.system.as_str(), row.instruction.as_str(), row.output.as_str()), ("s", "1", "a"));
+        assert_eq!((row.history, row.tool_turns), (vec![(word("q"), word("f"))], vec![1]));
+        assert!(parse(messages).unwrap_err().contains("who speaks"));
     }
 }

@@ -34,6 +34,9 @@ impl Split {
 }
 
 /// An instruction with its answer, in alpaca's terms. Absent and null fields are empty here.
+///
+/// Plain text for pre-training is a row too: its text is the output, and it has no instruction (which no other row
+/// lacks), see [`Example::is_text`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Example {
@@ -60,6 +63,11 @@ pub struct Example {
 pub type RowHash = [u8; 32];
 
 impl Example {
+    /// Whether the row is plain text for pre-training: an output that nobody asked for.
+    pub fn is_text(&self) -> bool {
+        self.instruction.is_empty() && self.input.is_empty() && self.system.is_empty() && self.history.is_empty()
+    }
+
     /// The row's identity: its texts and nothing else. Two rows that differ only in their split or
     /// language tag are the same row, so one of them is a duplicate.
     pub fn hash(&self) -> RowHash {

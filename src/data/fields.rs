@@ -1,90 +1,69 @@
-//! One JSON record read as a row, or the reason why it is none.
+//! One record read as a row, or the reason why it is none. A record is a JSON object, a line of a table or a row of a
+//! Parquet file; all of them pass through [`Raw`].
 
-use super::conversation;
+use super::conversation::{self, Tags};
 use super::example::{Example, Split};
-use super::import::Format;
 use super::language;
-use super::records::newlines;
-use crate::error::{Error, Kind, Result};
+use super::roles::{FieldMap, GUESS, ROLES, Role, Slot};
 use crate::tr;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// A field of the row. Numbers and booleans are taken as text: in real files a label or an answer is
 /// often an unquoted number.
 #[derive(Debug, Default)]
-enum Field {
+pub(super) enum Field {
     #[default]
     Absent,
     Text(String),
-    /// Something that is no text: a list or an object.
-    Other(&'static str),
-}
-
-#[derive(Debug, Default)]
-enum History {
-    #[default]
-    None,
-    Turns(Vec<(String, String)>),
-    Other,
+    /// A list or an object.
+    Nested(Value),
 }
 
 /// The record as it stands in the file.
 #[derive(Debug, Default)]
-struct Raw {
-    instruction: Field,
-    input: Field,
-    output: Field,
-    system: Field,
-    lang: Field,
-    split: Field,
-    history: History,
-    /// The field of a row that is written as messages, with the name of its format.
-    messages: Option<(&'static str, serde_json::Value)>,
-    /// Descriptions of the tools that such a row may call.
-    tools: Option<serde_json::Value>,
-    /// Names of fields that a row does not have.
-    unknown: Vec<String>,
+pub(super) struct Raw {
+    fields: [Field; ROLES],
+    /// How weak the claim of each field's column is, see [`Slot::Field`].
+    ranks: [u8; ROLES],
+    /// Columns with other names than their field's.
+    guessed: Vec<(Role, String)>,
+    /// Names of columns that a row does not have, or has twice.
+    pub unknown: Vec<String>,
 }
 
-/// Fields with a meaning here. `id` and `topic` describe a row in this project's own files and are
-/// not learnt from, so they are accepted and not kept.
-const KNOWN: [&str; 9] = ["instruction", "input", "output", "system", "history", "split", "lang", "id", "topic"];
+/// What records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Whatever each one shows itself to be.
+    Any,
+    /// A question and an answer in fields of their own.
+    Alpaca,
+    /// A list of messages.
+    Conversation,
+}
 
-/// Gives fields of other names their role: `instruction=question` and so on.
-#[derive(Clone, Debug, Default)]
-pub struct FieldMap(Vec<(String, String)>);
+/// How records are to be read.
+pub(super) struct Reading<'o> {
+    pub shape: Shape,
+    pub tags: Option<&'o Tags>,
+    /// The split of rows that do not name one.
+    pub split: Split,
+}
 
-impl FieldMap {
-    /// Reads `instruction=COL,output=COL`.
-    ///
-    /// # Errors
-    /// `InvalidInput` when a part has no `=` or names a field that a row does not have.
-    pub fn parse(text: &str) -> Result<FieldMap> {
-        let mut pairs = Vec::new();
-        for part in text.split(',').filter(|p| !p.trim().is_empty()) {
-            match part.split_once('=').map(|(field, column)| (field.trim(), column.trim())) {
-                Some((field, column)) if KNOWN.contains(&field) && !column.is_empty() => {
-                    pairs.push((column.to_owned(), field.to_owned()));
-                }
-                _ => {
-                    return Err(Error::new(
-                        Kind::InvalidInput,
-                        tr!("`{part}` is not FIELD=COLUMN", "`{part}` 不是 字段=列 的形式"),
-                    )
-                    .hint(tr!("fields: {}", "字段：{}", KNOWN.join(", "))));
-                }
-            }
-        }
-        Ok(FieldMap(pairs))
-    }
-
-    fn role<'k>(&'k self, key: &'k str) -> &'k str {
-        self.0.iter().find(|(column, _)| column == key).map_or(key, |(_, field)| field)
-    }
+/// What is heard about a record beside its row.
+pub(super) trait Listener {
+    /// The column `name` was left aside.
+    fn left_aside(&mut self, name: &str);
+    /// Fields were found under other names.
+    fn guessed(&mut self, columns: &[(Role, String)]);
 }
 
 /// Why a record is no row.
+#[derive(Debug)]
 pub(super) struct Refusal {
     /// Lines after the record's first.
     pub line_offset: u64,
@@ -100,45 +79,11 @@ impl From<String> for Refusal {
     }
 }
 
-/// Reads one record. `unknown` hears the name of every field that was left aside.
-pub(super) fn parse_row(
-    bytes: &[u8],
-    format: Format,
-    map: &FieldMap,
-    unknown: &mut dyn FnMut(&str),
-) -> Result<Example, Refusal> {
-    let text = std::str::from_utf8(bytes).map_err(|e| not_utf8(bytes, e.valid_up_to()))?;
+/// Reads the JSON text of one record.
+pub(super) fn parse_json(text: &str, map: &FieldMap) -> Result<Raw, Refusal> {
     let mut json = serde_json::Deserializer::from_str(text);
     let raw = RawSeed(map).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw));
-    let mut raw = raw.map_err(|e| not_json(text, &e))?;
-    let alpaca = match format {
-        Format::Alpaca => true,
-        Format::Conversation => false,
-        // A row with an instruction is an alpaca row, whatever else it carries.
-        Format::Auto => raw.messages.is_none() || !matches!(raw.instruction, Field::Absent),
-    };
-    if alpaca {
-        raw.refuse_other_format()?;
-        raw.unknown.extend(raw.messages.take().map(|(name, _)| name.to_owned()));
-        raw.unknown.extend(raw.tools.take().map(|_| "tools".to_owned()));
-    }
-    for name in &raw.unknown {
-        unknown(name);
-    }
-    if alpaca { raw.alpaca() } else { raw.conversation(unknown) }
-}
-
-fn not_utf8(bytes: &[u8], at: usize) -> Refusal {
-    let before = bytes.get(..at).unwrap_or_default();
-    let column = at - before.iter().rposition(|&b| b == b'\n').map_or(0, |p| p + 1) + 1;
-    let byte = bytes.get(at).copied().unwrap_or_default();
-    Refusal {
-        line_offset: newlines(before),
-        ..Refusal::from(tr!(
-            "byte {column} of this line (0x{byte:02X}) is not UTF-8; convert the file first, for example with `iconv -f GB18030 -t UTF-8`",
-            "本行第 {column} 字节（0x{byte:02X}）不是 UTF-8；请先转换文件，例如 `iconv -f GB18030 -t UTF-8`"
-        ))
-    }
+    raw.map_err(|e| not_json(text, &e))
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Refusal {
@@ -159,55 +104,180 @@ fn not_json(text: &str, error: &serde_json::Error) -> Refusal {
 }
 
 impl Raw {
-    fn refuse_other_format(&self) -> Result<(), Refusal> {
-        match (&self.instruction, &self.messages) {
-            (Field::Absent, Some((field, _))) => Err(Refusal {
-                other_format: true,
-                ..Refusal::from(tr!(
-                    "this row is a conversation (`{field}`), not an alpaca row",
-                    "该行是对话（`{field}`），不是 alpaca 格式"
-                ))
-            }),
-            _ => Ok(()),
+    /// A record without any field; a table that names its columns claims their fields by [`Raw::put`].
+    pub fn put(&mut self, name: &str, role: Role, rank: u8, field: Field) {
+        let at = role as usize;
+        let (Some(place), Some(taken)) = (self.fields.get_mut(at), self.ranks.get_mut(at)) else { return };
+        match (&place, &field) {
+            (Field::Absent, _) => {}
+            // Null says nothing, so it takes nobody's place.
+            (_, Field::Absent) => return,
+            // A key that stands twice counts the second time, as everywhere; the first is not lost unseen.
+            _ if rank == *taken => self.unknown.push(format!("{name} (again)")),
+            _ if rank > *taken => return self.unknown.push(name.to_owned()),
+            _ => {
+                let loser = self.guessed.iter().position(|(guessed, _)| *guessed == role);
+                self.unknown.push(loser.map_or_else(|| role.name().to_owned(), |at| self.guessed.remove(at).1));
+            }
+        }
+        if rank >= GUESS && !matches!(field, Field::Absent) && !self.guessed.iter().any(|(_, n)| n == name) {
+            self.guessed.push((role, name.to_owned()));
+        }
+        (*place, *taken) = (field, rank);
+    }
+
+    fn field(&self, role: Role) -> &Field {
+        self.fields.get(role as usize).unwrap_or(&Field::Absent)
+    }
+
+    fn take(&mut self, role: Role) -> Field {
+        self.fields.get_mut(role as usize).map(std::mem::take).unwrap_or_default()
+    }
+
+    fn has(&self, role: Role) -> bool {
+        !matches!(self.field(role), Field::Absent)
+    }
+
+    /// The record as a row.
+    pub fn row(mut self, reading: &Reading<'_>, listener: &mut dyn Listener) -> Result<Example, Refusal> {
+        self.prompt_as_messages();
+        let (instruction, messages) = (self.has(Role::Instruction), self.has(Role::Messages));
+        let conversation = match reading.shape {
+            Shape::Conversation => true,
+            // A row with an instruction is an alpaca row, whatever else it carries.
+            Shape::Any => messages && !instruction,
+            Shape::Alpaca if messages && !instruction => return Err(conversation_refused(&self)),
+            Shape::Alpaca => false,
+        };
+        let text = !conversation && !instruction && !self.has(Role::Output) && self.has(Role::Text);
+        if !conversation && !text {
+            self.input_as_instruction();
+        }
+        let unused: &[Role] = match (conversation, text) {
+            (true, _) => &[Role::Instruction, Role::Output, Role::Text, Role::History],
+            (_, true) => &[Role::Input, Role::Messages, Role::Tools, Role::System, Role::History],
+            _ => &[Role::Messages, Role::Tools, Role::Text],
+        };
+        for role in unused {
+            if self.has(*role) {
+                let name = self.guessed.iter().position(|(guessed, _)| guessed == role);
+                let name = match name {
+                    Some(at) => self.guessed.remove(at).1,
+                    None => self.own_name(*role),
+                };
+                self.unknown.push(name);
+                self.take(*role);
+            }
+        }
+        for name in &self.unknown {
+            listener.left_aside(name);
+        }
+        if !self.guessed.is_empty() {
+            listener.guessed(&self.guessed);
+        }
+        let (lang, split) = (self.take(Role::Lang), self.take(Role::Split));
+        let row = if conversation {
+            self.conversation(reading.tags, listener)?
+        } else if text {
+            Example { output: self.take(Role::Text).required("text", String::new)?, ..Example::default() }
+        } else {
+            self.alpaca()?
+        };
+        marked(row, lang, split, reading.split)
+    }
+
+    fn own_name(&self, role: Role) -> String {
+        let conversations = role == Role::Messages && self.ranks.get(role as usize) == Some(&0);
+        if conversations { "conversations".to_owned() } else { role.name().to_owned() }
+    }
+
+    /// TRL writes a conversation as two lists: the messages of the prompt, and those of the completion.
+    fn prompt_as_messages(&mut self) {
+        if let (Field::Nested(Value::Array(prompt)), Field::Nested(Value::Array(completion)), false) =
+            (self.field(Role::Instruction), self.field(Role::Output), self.has(Role::Messages))
+            && prompt.iter().chain(completion).all(Value::is_object)
+        {
+            let all = prompt.iter().chain(completion).cloned().collect();
+            self.take(Role::Instruction);
+            self.take(Role::Output);
+            if let Some(place) = self.fields.get_mut(Role::Messages as usize) {
+                *place = Field::Nested(Value::Array(all));
+            }
         }
     }
 
-    fn alpaca(self) -> Result<Example, Refusal> {
-        let instruction = self.instruction.required("instruction", &self.unknown)?;
-        let output = self.output.required("output", &self.unknown)?;
-        let history = match self.history {
-            History::None => Vec::new(),
-            History::Turns(turns) => turns,
-            History::Other => {
-                return Err(
-                    tr!("`history` is not a list of [question, answer]", "`history` 不是 [问题, 回答] 的列表").into()
-                );
+    /// Where nothing else is asked, `input` is the question.
+    fn input_as_instruction(&mut self) {
+        let asks = matches!(self.field(Role::Input), Field::Text(text) if !text.trim().is_empty());
+        if asks && !self.has(Role::Instruction) && self.has(Role::Output) {
+            let at = self.guessed.iter().position(|(role, _)| *role == Role::Input);
+            let name = at.map_or_else(|| "input".to_owned(), |at| self.guessed.remove(at).1);
+            self.guessed.push((Role::Instruction, name));
+            let input = self.take(Role::Input);
+            if let Some(place) = self.fields.get_mut(Role::Instruction as usize) {
+                *place = input;
             }
-        };
-        let (input, system) = (self.input.text("input")?, self.system.text("system")?);
-        let row = Example { input, system, instruction, output, history, ..Example::default() };
-        marked(row, self.lang, self.split)
+        }
     }
 
-    fn conversation(self, unknown: &mut dyn FnMut(&str)) -> Result<Example, Refusal> {
-        let Some((_, messages)) = &self.messages else {
-            return Err(tr!("no `conversations` and no `messages`", "没有 `conversations` 或 `messages`").into());
+    fn alpaca(mut self) -> Result<Example, Refusal> {
+        let (instruction, output) = (self.take(Role::Instruction), self.take(Role::Output));
+        let others = || {
+            let guessed = self.guessed.iter().map(|(_, name)| name);
+            self.unknown.iter().chain(guessed).map(String::as_str).collect::<Vec<_>>().join(", ")
         };
-        let tools = match self.tools {
-            None | Some(serde_json::Value::Null) => String::new(),
-            Some(serde_json::Value::String(text)) => text,
-            Some(tools) => tools.to_string(),
+        let instruction = instruction.required("instruction", others)?;
+        let output = output.required("output", others)?;
+        let history = self.take(Role::History).history()?;
+        let tool_turns = self.take(Role::ToolTurns).tool_turns(history.len())?;
+        let input = self.take(Role::Input).text("input")?;
+        let system = self.take(Role::System).text("system")?;
+        Ok(Example { instruction, input, output, system, history, tool_turns, ..Example::default() })
+    }
+
+    fn conversation(mut self, tags: Option<&Tags>, listener: &mut dyn Listener) -> Result<Example, Refusal> {
+        let messages = match self.take(Role::Messages) {
+            Field::Absent => {
+                return Err(tr!("no `conversations` and no `messages`", "没有 `conversations` 或 `messages`").into());
+            }
+            // A table holds the list as text.
+            Field::Text(text) => serde_json::from_str(&text)
+                .map_err(|_| Refusal::from(tr!("the conversation is not a list of messages", "对话不是消息列表")))?,
+            Field::Nested(value) => value,
         };
-        let row = conversation::read(messages, &self.system.text("system")?, &tools, unknown)?;
-        marked(row, self.lang, self.split)
+        let tools = match self.take(Role::Tools) {
+            Field::Absent => String::new(),
+            Field::Text(text) => text,
+            Field::Nested(tools) => tools.to_string(),
+        };
+        let (system, input) = (self.take(Role::System).text("system")?, self.take(Role::Input).text("input")?);
+        let mut row = conversation::read(&messages, &system, &tools, tags, &mut |name| listener.left_aside(name))?;
+        // Our own exports name the end of the last question that is the row's input.
+        if !input.is_empty() {
+            match row.instruction.strip_suffix(&input).and_then(|head| head.strip_suffix('\n')) {
+                Some(head) if !head.trim().is_empty() => {
+                    row.instruction.truncate(head.len());
+                    row.input = input;
+                }
+                _ => listener.left_aside("input"),
+            }
+        }
+        Ok(row)
     }
 }
 
+fn conversation_refused(raw: &Raw) -> Refusal {
+    let field = raw.own_name(Role::Messages);
+    let reason =
+        tr!("this row is a conversation (`{field}`), not an alpaca row", "该行是对话（`{field}`），不是 alpaca 格式");
+    Refusal { other_format: true, ..Refusal::from(reason) }
+}
+
 /// `row` with its language and split.
-fn marked(row: Example, lang: Field, split: Field) -> Result<Example, Refusal> {
+fn marked(row: Example, lang: Field, split: Field, other: Split) -> Result<Example, Refusal> {
     let split = split.text("split")?;
     let split = match split.trim() {
-        "" => Split::Train,
+        "" => other,
         word => Split::parse(word).ok_or_else(|| {
             Refusal::from(tr!(
                 "`split` is `{word}`: neither train nor val",
@@ -216,9 +286,9 @@ fn marked(row: Example, lang: Field, split: Field) -> Result<Example, Refusal> {
         })?,
     };
     let lang = lang.text("lang")?;
-    let lang = match lang.trim().to_ascii_lowercase() {
-        word if word.starts_with("zh") => "zh",
-        word if word.starts_with("en") => "en",
+    let lang = match lang.trim().as_bytes() {
+        [b'z' | b'Z', b'h' | b'H', ..] => "zh",
+        [b'e' | b'E', b'n' | b'N', ..] => "en",
         _ => language::detect(&[&row.instruction, &row.output]),
     };
     Ok(Example { lang: lang.to_owned(), split, ..row })
@@ -229,19 +299,22 @@ impl Field {
         match self {
             Field::Absent => Ok(String::new()),
             Field::Text(text) => Ok(text),
-            Field::Other(what) => Err(tr!("`{name}` is {what}, not text", "`{name}` 是 {what}，不是文本").into()),
+            Field::Nested(value) => {
+                let what = if value.is_array() { "[…]" } else { "{…}" };
+                Err(tr!("`{name}` is {what}, not text", "`{name}` 是 {what}，不是文本").into())
+            }
         }
     }
 
     /// The text of a field without which the row teaches nothing.
-    fn required(self, name: &str, others: &[String]) -> Result<String, Refusal> {
+    fn required(self, name: &str, others: impl Fn() -> String) -> Result<String, Refusal> {
         let absent = matches!(self, Field::Absent);
         let text = self.text(name)?;
         if !text.trim().is_empty() {
             return Ok(text);
         }
-        Err(if absent && !others.is_empty() {
-            let others = others.join(", ");
+        let others = if absent { others() } else { String::new() };
+        Err(if !others.is_empty() {
             tr!(
                 "no `{name}` (the row has: {others}; --map can name its column)",
                 "没有 `{name}`（该行有：{others}；可用 --map 指定列）"
@@ -253,9 +326,55 @@ impl Field {
         }
         .into())
     }
+
+    /// The list that a nested field is, or that the text of a table's cell spells.
+    fn list(self) -> Option<Vec<Value>> {
+        match self {
+            Field::Absent => Some(Vec::new()),
+            Field::Text(text) if text.trim().is_empty() => Some(Vec::new()),
+            Field::Text(text) => serde_json::from_str(&text).ok(),
+            Field::Nested(Value::Array(items)) => Some(items),
+            Field::Nested(_) => None,
+        }
+    }
+
+    /// Earlier turns: a list of `[question, answer]`.
+    fn history(self) -> Result<Vec<(String, String)>, Refusal> {
+        if matches!(self, Field::Absent) {
+            return Ok(Vec::new());
+        }
+        let text = |value: Value| match value {
+            Value::String(text) => Some(text),
+            Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
+            _ => None,
+        };
+        let turn = |pair: Value| match pair {
+            Value::Array(pair) => match <[Value; 2]>::try_from(pair) {
+                Ok([question, answer]) => Some((text(question)?, text(answer)?)),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        self.list().and_then(|turns| turns.into_iter().map(turn).collect::<Option<Vec<_>>>()).ok_or_else(|| {
+            tr!("`history` is not a list of [question, answer]", "`history` 不是 [问题, 回答] 的列表").into()
+        })
+    }
+
+    /// Numbers of turns that a tool asked, below or equal to `last`, ascending.
+    fn tool_turns(self, last: usize) -> Result<Vec<usize>, Refusal> {
+        if matches!(self, Field::Absent) {
+            return Ok(Vec::new());
+        }
+        let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| *n <= last);
+        let turns = self.list().and_then(|turns| turns.iter().map(number).collect::<Option<Vec<usize>>>());
+        turns.filter(|turns| turns.is_sorted_by(|a, b| a < b)).ok_or_else(|| {
+            tr!("`tool_turns` is not a list of this row's turns", "`tool_turns` 不是本行轮次的列表").into()
+        })
+    }
 }
 
-struct RawSeed<'m>(&'m FieldMap);
+/// Reads an object of JSON, or of a Parquet row, into a [`Raw`].
+pub(super) struct RawSeed<'m>(pub &'m FieldMap);
 
 impl<'de> DeserializeSeed<'de> for RawSeed<'_> {
     type Value = Raw;
@@ -274,21 +393,14 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
         let mut raw = Raw::default();
-        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            // A key that stands twice counts the second time, as everywhere.
-            match self.0.role(&key) {
-                "instruction" => raw.instruction = map.next_value()?,
-                "input" => raw.input = map.next_value()?,
-                "output" => raw.output = map.next_value()?,
-                "system" => raw.system = map.next_value()?,
-                "lang" => raw.lang = map.next_value()?,
-                "split" => raw.split = map.next_value()?,
-                "history" => raw.history = map.next_value()?,
-                "conversations" => raw.messages = Some(("conversations", map.next_value()?)),
-                "messages" => raw.messages = Some(("messages", map.next_value()?)),
-                "tools" => raw.tools = Some(map.next_value()?),
-                "id" | "topic" => _ = map.next_value::<IgnoredAny>()?,
-                _ => {
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            match self.0.slot(&key) {
+                Slot::Field(role, rank) => {
+                    let field = map.next_value()?;
+                    raw.put(&key, role, rank, field);
+                }
+                Slot::Aside => _ = map.next_value::<IgnoredAny>()?,
+                Slot::Unknown => {
                     map.next_value::<IgnoredAny>()?;
                     raw.unknown.push(key.into_owned());
                 }
@@ -298,7 +410,30 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Field {
+/// A key, borrowed from the file where it holds no escape (`Cow` alone would always copy).
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Key<'de>, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(v.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field, D::Error> {
         struct FieldVisitor;
         impl<'de> Visitor<'de> for FieldVisitor {
@@ -329,123 +464,16 @@ impl<'de> serde::Deserialize<'de> for Field {
             fn visit_unit<E>(self) -> Result<Field, E> {
                 Ok(Field::Absent)
             }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Field::Other("[…]"))
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Field, A::Error> {
+                Value::deserialize(SeqAccessDeserializer::new(seq)).map(Field::Nested)
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Field::Other("{…}"))
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field, A::Error> {
+                Value::deserialize(MapAccessDeserializer::new(map)).map(Field::Nested)
             }
         }
         deserializer.deserialize_any(FieldVisitor)
     }
 }
 
-impl<'de> serde::Deserialize<'de> for History {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<History, D::Error> {
-        // Rare, so a generic value is good enough here.
-        let value = serde_json::Value::deserialize(deserializer).map_err(D::Error::custom)?;
-        let text = |value: &serde_json::Value| match value {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(_) | serde_json::Value::Bool(_) => Some(value.to_string()),
-            _ => None,
-        };
-        let turn = |pair: &serde_json::Value| match pair.as_array().map(Vec::as_slice) {
-            Some([question, answer]) => Some((text(question)?, text(answer)?)),
-            _ => None,
-        };
-        Ok(match &value {
-            serde_json::Value::Null => History::None,
-            serde_json::Value::String(text) if text.is_empty() => History::None,
-            serde_json::Value::Array(turns) => match turns.iter().map(turn).collect::<Option<Vec<_>>>() {
-                Some(turns) => History::Turns(turns),
-                None => History::Other,
-            },
-            _ => History::Other,
-        })
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<Example, String> {
-        parse_row(text.as_bytes(), Format::Auto, &FieldMap::default(), &mut |_| {}).map_err(|r| r.reason)
-    }
-
-    #[test]
-    fn absent_null_and_empty_are_the_same() {
-        let full = parse(r#"{"instruction":"问","input":"","output":"答","system":"","history":[]}"#).unwrap();
-        assert_eq!(parse(r#"{"instruction":"问","output":"答"}"#).unwrap(), full);
-        assert_eq!(parse(r#"{"history":null,"output":"答","input":null,"system":null,"instruction":"问","lang":null,"split":null}"#).unwrap(), full);
-        assert_eq!((full.lang.as_str(), full.split), ("zh", Split::Train));
-    }
-
-    #[test]
-    fn numbers_and_booleans_become_text() {
-        let row = parse(r#"{"instruction":12,"input":-1,"output":2.5,"history":[["q",3]]}"#).unwrap();
-        assert_eq!((row.instruction.as_str(), row.input.as_str(), row.output.as_str()), ("12", "-1", "2.5"));
-        assert_eq!(row.history, [("q".to_owned(), "3".to_owned())]);
-        assert_eq!(parse(r#"{"instruction":"q","output":true}"#).unwrap().output, "true");
-    }
-
-    #[test]
-    fn rows_that_teach_nothing_are_refused_with_the_reason() {
-        for (text, word) in [
-            (r#"{"instruction":"q","output":" \n"}"#, "`output` is empty"),
-            (r#"{"instruction":"","output":"a"}"#, "`instruction` is empty"),
-            (r#"{"prompt":"q","completion":"a"}"#, "prompt, completion"),
-            (r#"{"instruction":"q"}"#, "no `output`"),
-            (r#"{"instruction":"q","output":["a"]}"#, "`output` is […]"),
-            (r#"{"instruction":{"a":1},"output":"a"}"#, "`instruction` is {…}"),
-            (r#"{"instruction":"q","output":"a","history":[["q"]]}"#, "history"),
-            (r#"{"instruction":"q","output":"a","history":{"q":"a"}}"#, "history"),
-            (r#"{"instruction":"q","output":"a","split":"test"}"#, "test"),
-            (r#"{"conversations":[]}"#, "does not end"),
-            (r#"{"conversations":null}"#, "not a list"),
-            ("......", "not JSON"),
-            ("[1]", "JSON object"),
-            ("3", "JSON object"),
-            ("{", "array"),
-            (r#"{"instruction":"q","output":"a"} x"#, "not JSON"),
-            (r#"{"instruction":"q","output":"a"#, "not JSON"),
-        ] {
-            let reason = parse(text).unwrap_err();
-            assert!(reason.contains(word), "{text} gave: {reason}");
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_not_utf8_are_named_by_line_and_byte() {
-        // GB18030 for the two characters of "基金", after one good line.
-        let mut bytes = b"{\"instruction\":\"q\",\n \"output\":\"".to_vec();
-        bytes.extend([0xbb, 0xf9, 0xbd, 0xf0, b'"', b'}']);
-        let refusal = parse_row(&bytes, Format::Auto, &FieldMap::default(), &mut |_| {}).unwrap_err();
-        assert_eq!(refusal.line_offset, 1);
-        assert!(refusal.reason.contains("byte 12 ") && refusal.reason.contains("0xBB"), "{}", refusal.reason);
-    }
-
-    #[test]
-    fn own_fields_and_a_map_are_understood() {
-        let row =
-            parse(r#"{"id":"f-1","topic":["funds"],"lang":"en-US","split":"val","instruction":"问","output":"答"}"#)
-                .unwrap();
-        assert_eq!((row.lang.as_str(), row.split), ("en", Split::Val));
-        let map = FieldMap::parse("instruction=prompt, output=completion").unwrap();
-        let mut unknown = Vec::new();
-        let row = parse_row(br#"{"prompt":"q","completion":"a","score":1}"#, Format::Auto, &map, &mut |n| {
-            unknown.push(n.to_owned())
-        });
-        assert_eq!(row.map_err(|r| r.reason).unwrap().output, "a");
-        assert_eq!(unknown, ["score"]);
-        assert!(FieldMap::parse("question=q").is_err());
-        assert!(FieldMap::parse("instruction").is_err());
-    }
-
-    #[test]
-    fn a_key_that_stands_twice_counts_the_second_time() {
-        assert_eq!(parse(r#"{"instruction":"q","output":"a","output":"b"}"#).unwrap().output, "b");
-    }
-}
+mod tests;

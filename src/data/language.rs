@@ -14,6 +14,11 @@ pub fn detect(texts: &[&str]) -> &'static str {
 pub(super) fn words(texts: &[&str]) -> (f64, f64) {
     let (mut chinese, mut letters) = (0usize, 0usize);
     for text in texts {
+        // Most texts are ASCII or Chinese; the former are counted many bytes at once.
+        if text.is_ascii() {
+            letters += text.bytes().filter(u8::is_ascii_alphabetic).count();
+            continue;
+        }
         for c in text.chars() {
             if c.is_ascii_alphabetic() {
                 letters += 1;

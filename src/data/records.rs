@@ -1,68 +1,156 @@
-//! Cuts a stream of bytes into JSON records, one at a time: the lines of a JSON-lines file, or the
-//! elements of a JSON array. Which of the two it is shows from the first byte, never from the name.
-//! Nothing here understands JSON beyond quotes and brackets; a record is judged by who parses it.
+//! Cuts text into JSON records, one at a time: the lines of a JSON-lines file, the elements of a JSON array, objects that
+//! each span lines, or the rows of an object of lists (`{"train": […], "validation": […]}`). Which of these it is shows from
+//! the first bytes, never from the name. Nothing here understands JSON beyond quotes and brackets; a record is judged by
+//! who parses it. Memory holds one record, and never more than [`LONGEST`].
 
-use crate::error::{Error, Kind, Result};
+use super::source::io_error;
+use crate::error::Result;
 use crate::tr;
-use std::io::{BufRead, Read};
+use memchr::{memchr, memchr_iter, memchr2};
+use std::io::{self, BufRead, Read};
+
+/// Bytes of the longest record that is read; a longer one is refused without being held.
+pub(super) const LONGEST: usize = 128 << 20;
+
+/// Keys under which a file's rows may stand as a list.
+const LISTS: [&str; 13] = [
+    "data",
+    "rows",
+    "examples",
+    "records",
+    "items",
+    "samples",
+    "train",
+    "validation",
+    "valid",
+    "val",
+    "dev",
+    "test",
+    "eval",
+];
 
 /// What the stream holds next.
 pub(super) enum Piece<'a> {
     /// One record and the line (from 1) on which it begins.
     Record { line: u64, bytes: &'a [u8] },
-    /// A place at which the file's own structure is broken.
+    /// A place at which the file's own structure is broken, or a record that is too long.
     Broken { line: u64, reason: String },
+    /// The records that follow stand under this key.
+    List(&'a str),
 }
 
-/// Hands every piece of `reader` to `on`, in order. `file` is its name in messages.
+/// Takes one piece after the other.
+pub(super) type OnPiece<'a> = &'a mut dyn FnMut(Piece<'_>) -> Result<()>;
+
+/// Hands every piece of `reader`, which stands on line `line`, to `on`, in order. `file` is its name in messages.
 ///
 /// # Errors
-/// `Unsupported` for contents that are no UTF-8 text at all (compressed, Parquet, UTF-16), those of
-/// reading, and those of `on`.
-pub(super) fn for_each<R: BufRead>(
-    mut reader: R,
-    file: &str,
-    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut head = Vec::with_capacity(4);
-    reader.by_ref().take(4).read_to_end(&mut head).map_err(|e| read_error(file, &e))?;
-    refuse_binary(&head, file)?;
-    let start = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut reader = head.get(start..).unwrap_or_default().chain(reader);
-    let mut line = 1;
-    match skip_blanks(&mut reader, &mut line).map_err(|e| read_error(file, &e))? {
+/// Those of reading and of `on`.
+pub(super) fn for_each<R: BufRead>(mut reader: R, mut line: u64, file: &str, on: OnPiece<'_>) -> Result<()> {
+    match skip_blanks(&mut reader, &mut line).map_err(|e| io_error(file, &e))? {
         None => Ok(()),
-        Some(b'[') => elements(reader, line, file, on),
+        Some(b'[') => {
+            reader.consume(1);
+            Elements::new(file, on).read(&mut reader, &mut line)
+        }
+        Some(b'{') => objects(reader, line, file, on),
         Some(_) => lines(reader, line, file, on),
     }
 }
 
-/// Tells by their first bytes the kinds of file that people take for text.
-fn refuse_binary(head: &[u8], file: &str) -> Result<()> {
-    let kinds: [(&[u8], &str); 6] = [
-        (b"\x1f\x8b", "gzip"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-        (b"PK\x03\x04", "zip"),
-        (b"PAR1", "parquet"),
-        (b"\xff\xfe", "UTF-16"),
-        (b"\xfe\xff", "UTF-16"),
-    ];
-    match kinds.iter().find(|(magic, _)| head.starts_with(magic)) {
-        None => Ok(()),
-        Some((_, kind)) => Err(Error::new(Kind::Unsupported, tr!("{file} is a {kind} file", "{file} 是 {kind} 文件"))
-            .hint(tr!(
-                "unpack or convert it first: a JSON array or JSON lines in UTF-8 can be imported",
-                "请先解压或转换：可以导入 UTF-8 编码的 JSON 数组或 JSON Lines"
-            ))),
+/// Bytes at the start of a file by which its layout is told.
+const HEAD: u64 = 4096;
+
+/// A file that begins with an object: one a line, one after the other, or one around all rows.
+fn objects(mut reader: impl BufRead, mut line: u64, file: &str, on: OnPiece<'_>) -> Result<()> {
+    let mut head = Vec::new();
+    reader.by_ref().take(HEAD).read_to_end(&mut head).map_err(|e| io_error(file, &e))?;
+    let around = holds_lists(&head);
+    let spans =
+        head.split(|b| *b == b'\n').next().is_some_and(|first| first.trim_ascii() == b"{" && first.len() < head.len());
+    let mut reader = io::Cursor::new(head).chain(reader);
+    if around {
+        lists(&mut reader, &mut line, file, on)
+    } else if spans {
+        let mut elements = Elements { apart: true, ..Elements::new(file, on) };
+        elements.read(&mut reader, &mut line)
+    } else {
+        lines(reader, line, file, on)
     }
 }
 
-fn read_error(file: &str, error: &std::io::Error) -> Error {
-    Error::io(std::path::Path::new(file), error)
+/// Whether `head` begins as `{"data": [{` or with another of [`LISTS`].
+fn holds_lists(head: &[u8]) -> bool {
+    fn after<'h>(text: &'h [u8], token: &[u8]) -> Option<&'h [u8]> {
+        text.trim_ascii_start().strip_prefix(token)
+    }
+    let Some(rest) = after(head, b"{").and_then(|rest| after(rest, b"\"")) else { return false };
+    let Some(list) = LISTS.iter().find_map(|key| rest.strip_prefix(key.as_bytes())) else { return false };
+    let list = list.strip_prefix(b"\"").and_then(|rest| after(rest, b":")).and_then(|rest| after(rest, b"["));
+    list.is_some_and(|rest| matches!(rest.trim_ascii_start().first(), Some(b'{' | b']')))
+}
+
+/// Reads `{"key": [rows], …}`. The reader stands at the opening bracket.
+fn lists(reader: &mut impl BufRead, line: &mut u64, file: &str, on: OnPiece<'_>) -> Result<()> {
+    let io = |e: io::Error| io_error(file, &e);
+    reader.consume(1);
+    loop {
+        match skip_blanks(reader, line).map_err(io)? {
+            Some(b',') => reader.consume(1),
+            Some(b'}') => {
+                reader.consume(1);
+                if skip_blanks(reader, line).map_err(io)?.is_some() {
+                    let reason = tr!("text after the end of the object; it was not read", "对象结束后还有内容，未读取");
+                    return on(Piece::Broken { line: *line, reason });
+                }
+                return Ok(());
+            }
+            Some(b'"') => {
+                reader.consume(1);
+                let mut key = Vec::new();
+                reader.by_ref().take(HEAD).read_until(b'"', &mut key).map_err(io)?;
+                let key = String::from_utf8_lossy(key.strip_suffix(b"\"").unwrap_or_default()).into_owned();
+                let colon = skip_blanks(reader, line).map_err(io)? == Some(b':');
+                reader.consume(usize::from(colon));
+                if !colon || skip_blanks(reader, line).map_err(io)? != Some(b'[') {
+                    let key = key.escape_default();
+                    let reason = tr!(
+                        "`{key}` is not a list of rows; nothing after it was read",
+                        "`{key}` 不是数据行列表；其后的内容未读取"
+                    );
+                    return on(Piece::Broken { line: *line, reason });
+                }
+                reader.consume(1);
+                on(Piece::List(&key))?;
+                let mut elements = Elements { inner: true, ..Elements::new(file, on) };
+                elements.read(reader, line)?;
+                if !elements.closed {
+                    return Ok(());
+                }
+            }
+            Some(_) => {
+                let reason = tr!(
+                    "not JSON: a key is missing here; nothing after it was read",
+                    "不是 JSON：此处缺少键；其后的内容未读取"
+                );
+                return on(Piece::Broken { line: *line, reason });
+            }
+            None => return on(Piece::Broken { line: *line, reason: cut_off() }),
+        }
+    }
+}
+
+fn cut_off() -> String {
+    tr!("the file ends before the array's closing ]: was it cut off?", "文件在数组的 ] 之前结束：是否被截断？")
+}
+
+fn too_long() -> String {
+    let megabytes = LONGEST >> 20;
+    tr!("longer than {megabytes} MiB: not a row", "超过 {megabytes} MiB，不是数据行")
 }
 
 /// Passes over white space and gives the first other byte without taking it.
-fn skip_blanks(reader: &mut impl BufRead, line: &mut u64) -> std::io::Result<Option<u8>> {
+pub(super) fn skip_blanks(reader: &mut impl BufRead, line: &mut u64) -> io::Result<Option<u8>> {
     loop {
         let chunk = reader.fill_buf()?;
         if chunk.is_empty() {
@@ -78,28 +166,48 @@ fn skip_blanks(reader: &mut impl BufRead, line: &mut u64) -> std::io::Result<Opt
     }
 }
 
+/// How many lines end in `bytes`.
 pub(super) fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&b| b == b'\n').count() as u64
+    memchr_iter(b'\n', bytes).count() as u64
 }
 
-fn lines(
-    mut reader: impl BufRead,
-    mut line: u64,
-    file: &str,
-    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
-) -> Result<()> {
-    let mut buffer = Vec::new();
+/// Hands every line of `reader` that is not blank to `on`.
+pub(super) fn lines(mut reader: impl BufRead, mut line: u64, file: &str, on: OnPiece<'_>) -> Result<()> {
+    let mut piece = |line, bytes: &[u8]| match bytes.trim_ascii() {
+        [] => Ok(()),
+        _ if bytes.len() > LONGEST => on(Piece::Broken { line, reason: too_long() }),
+        bytes => on(Piece::Record { line, bytes }),
+    };
+    // The beginning of a line that began in an earlier chunk.
+    let mut begun = Vec::new();
     loop {
-        buffer.clear();
-        if reader.read_until(b'\n', &mut buffer).map_err(|e| read_error(file, &e))? == 0 {
-            return Ok(());
+        let chunk = reader.fill_buf().map_err(|e| io_error(file, &e))?;
+        if chunk.is_empty() {
+            return piece(line, &begun);
         }
-        let bytes = buffer.trim_ascii();
-        if !bytes.is_empty() {
-            on(Piece::Record { line, bytes })?;
+        let mut at = 0;
+        while let Some(end) = chunk.get(at..).and_then(|rest| memchr(b'\n', rest)) {
+            let bytes = &chunk[at..at + end];
+            if begun.is_empty() {
+                piece(line, bytes)?;
+            } else {
+                hold(&mut begun, bytes);
+                piece(line, &begun)?;
+                begun.clear();
+            }
+            line += 1;
+            at += end + 1;
         }
-        line += 1;
+        hold(&mut begun, &chunk[at..]);
+        let n = chunk.len();
+        reader.consume(n);
     }
+}
+
+/// Adds `bytes` to a record, as far as it is not too long already. One byte above [`LONGEST`] says that it is.
+fn hold(record: &mut Vec<u8>, bytes: &[u8]) {
+    let room = (LONGEST + 1).saturating_sub(record.len());
+    record.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
 }
 
 /// Where the scan of an array stands.
@@ -120,74 +228,104 @@ struct Nesting {
     escaped: bool,
 }
 
-fn elements(
-    mut reader: impl BufRead,
-    mut line: u64,
-    file: &str,
-    on: &mut dyn FnMut(Piece<'_>) -> Result<()>,
-) -> Result<()> {
-    reader.consume(1); // the opening bracket
-    let mut at = At::Between { comma: true };
-    let mut nesting = Nesting::default();
-    let mut element = Vec::new();
-    loop {
-        let chunk = reader.fill_buf().map_err(|e| read_error(file, &e))?;
-        if chunk.is_empty() {
-            break;
-        }
-        let mut i = 0;
-        while let Some(&byte) = chunk.get(i) {
-            match at {
-                At::Element { from } => {
-                    let (taken, done) = nesting.scan(&chunk[i..]);
-                    element.extend_from_slice(&chunk[i..i + taken]);
-                    line += newlines(&chunk[i..i + taken]);
-                    i += taken;
-                    if done {
-                        on(Piece::Record { line: from, bytes: element.trim_ascii_end() })?;
-                        element.clear();
-                        at = At::Between { comma: false };
-                    }
-                    continue;
-                }
-                At::Between { .. } if byte == b',' => at = At::Between { comma: true },
-                At::Between { .. } if byte == b']' => at = At::End,
-                At::Between { comma } if !byte.is_ascii_whitespace() => {
-                    if !comma {
-                        let reason = tr!("a comma is missing before this element", "这个元素前缺少逗号");
-                        on(Piece::Broken { line, reason })?;
-                    }
-                    nesting = Nesting::default();
-                    at = At::Element { from: line };
-                    continue;
-                }
-                At::End if !byte.is_ascii_whitespace() => {
-                    let reason =
-                        tr!("text after the end of the JSON array; it was not read", "JSON 数组结束后还有内容，未读取");
-                    return on(Piece::Broken { line, reason });
-                }
-                At::Between { .. } | At::End => {}
-            }
-            line += u64::from(byte == b'\n');
-            i += 1;
-        }
-        reader.consume(i);
+/// Reads elements up to the closing bracket of their array.
+struct Elements<'a> {
+    file: &'a str,
+    on: OnPiece<'a>,
+    /// There is no array: objects stand one after the other.
+    apart: bool,
+    /// The array is part of an object, and text goes on after it.
+    inner: bool,
+    /// Whether the closing bracket was seen.
+    closed: bool,
+}
+
+impl<'a> Elements<'a> {
+    fn new(file: &'a str, on: OnPiece<'a>) -> Elements<'a> {
+        Elements { file, on, apart: false, inner: false, closed: false }
     }
-    match at {
-        At::End => Ok(()),
-        At::Between { .. } => {
-            let reason = tr!(
-                "the file ends before the array's closing ]: was it cut off?",
-                "文件在数组的 ] 之前结束：是否被截断？"
-            );
-            on(Piece::Broken { line, reason })
+
+    fn broken(&mut self, line: u64, reason: String) -> Result<()> {
+        (self.on)(Piece::Broken { line, reason })
+    }
+
+    /// The reader stands after the opening bracket.
+    fn read(&mut self, reader: &mut impl BufRead, line: &mut u64) -> Result<()> {
+        let mut at = At::Between { comma: true };
+        let mut nesting = Nesting::default();
+        let mut element = Vec::new();
+        loop {
+            let chunk = reader.fill_buf().map_err(|e| io_error(self.file, &e))?;
+            if chunk.is_empty() {
+                break;
+            }
+            let mut i = 0;
+            while let Some(&byte) = chunk.get(i) {
+                match at {
+                    At::Element { from } => {
+                        let (taken, done) = nesting.scan(&chunk[i..]);
+                        let bytes = &chunk[i..i + taken];
+                        if done && element.is_empty() {
+                            (self.on)(Piece::Record { line: from, bytes: bytes.trim_ascii_end() })?;
+                        } else {
+                            hold(&mut element, bytes);
+                        }
+                        *line += newlines(bytes);
+                        i += taken;
+                        if done {
+                            if element.len() > LONGEST {
+                                self.broken(from, too_long())?;
+                            } else if !element.is_empty() {
+                                (self.on)(Piece::Record { line: from, bytes: element.trim_ascii_end() })?;
+                            }
+                            element.clear();
+                            at = At::Between { comma: self.apart };
+                        }
+                        continue;
+                    }
+                    At::Between { .. } if byte == b',' => at = At::Between { comma: true },
+                    At::Between { .. } if byte == b']' && !self.apart => {
+                        at = At::End;
+                        self.closed = true;
+                        if self.inner {
+                            reader.consume(i + 1);
+                            return Ok(());
+                        }
+                    }
+                    At::Between { comma } if !byte.is_ascii_whitespace() => {
+                        if !comma {
+                            let reason = tr!("a comma is missing before this element", "这个元素前缺少逗号");
+                            self.broken(*line, reason)?;
+                        }
+                        nesting = Nesting::default();
+                        at = At::Element { from: *line };
+                        continue;
+                    }
+                    At::End if !byte.is_ascii_whitespace() => {
+                        let reason = tr!(
+                            "text after the end of the JSON array; it was not read",
+                            "JSON 数组结束后还有内容，未读取"
+                        );
+                        return self.broken(*line, reason);
+                    }
+                    At::Between { .. } | At::End => {}
+                }
+                *line += u64::from(byte == b'\n');
+                i += 1;
+            }
+            reader.consume(i);
         }
-        At::Element { from } => {
-            let reason = tr!(
-                "the element that begins here never ends (a quote or a bracket is not closed); nothing after it could be read",
-                "从这里开始的元素没有结束（引号或括号未闭合），其后的内容无法读取"
-            );
-            on(Piece::Broken { line: from, reason })
+        match at {
+            At::End => Ok(()),
+            At::Between { .. } if self.apart => Ok(()),
+            At::Between { .. } => self.broken(*line, cut_off()),
+            At::Element { from } => {
+                let reason = tr!(
+                    "the element that begins here never ends (a quote or a bracket is not closed); nothing after it could be read",
+                    "从这里开始的元素没有结束（引号或括号未闭合），其后的内容无法读取"
+                );
+                self.broken(from, reason)
+            }
         }
     }
 }
@@ -196,14 +334,20 @@ impl Nesting {
     /// Goes on through `bytes`: how many belong to the element, and whether it ends with them. An
     /// object or list ends with its closing bracket; anything else ends before a comma or bracket.
     fn scan(&mut self, bytes: &[u8]) -> (usize, bool) {
-        for (i, &byte) in bytes.iter().enumerate() {
+        let mut i = 0;
+        while let Some(&byte) = bytes.get(i) {
             if self.in_string {
-                match byte {
-                    _ if self.escaped => self.escaped = false,
-                    b'\\' => self.escaped = true,
-                    b'"' => self.in_string = false,
-                    _ => {}
+                if std::mem::take(&mut self.escaped) {
+                    i += 1;
+                    continue;
                 }
+                let Some(next) = memchr2(b'"', b'\\', &bytes[i..]) else { return (bytes.len(), false) };
+                i += next;
+                match bytes.get(i) {
+                    Some(b'"') => self.in_string = false,
+                    _ => self.escaped = true,
+                }
+                i += 1;
                 continue;
             }
             match byte {
@@ -214,6 +358,7 @@ impl Nesting {
                 b',' | b']' if self.depth == 0 => return (i, true),
                 _ => {}
             }
+            i += 1;
         }
         (bytes.len(), false)
     }
@@ -229,10 +374,11 @@ mod tests {
         let mut wholes = Vec::new();
         for capacity in [1, 3, 4096] {
             let mut out = Vec::new();
-            for_each(BufReader::with_capacity(capacity, input), "f", &mut |piece| {
+            for_each(BufReader::with_capacity(capacity, input), 1, "f", &mut |piece| {
                 out.push(match piece {
                     Piece::Record { line, bytes } => format!("{line}:{}", String::from_utf8_lossy(bytes)),
                     Piece::Broken { line, .. } => format!("{line}!"),
+                    Piece::List(key) => format!("{key}:"),
                 });
                 Ok(())
             })
@@ -246,14 +392,14 @@ mod tests {
     #[test]
     fn lines_keep_their_numbers() {
         assert_eq!(pieces(b"{\"a\":1}\r\n\r\n ......\n{}"), ["1:{\"a\":1}", "3:......", "4:{}"]);
-        assert_eq!(pieces(b"\xef\xbb\xbf\n\n{}\n"), ["3:{}"]);
+        assert_eq!(pieces(b"\n\n{}\n"), ["3:{}"]);
         assert_eq!(pieces(b" \n\t"), Vec::<String>::new());
         assert_eq!(pieces(b""), Vec::<String>::new());
     }
 
     #[test]
     fn array_elements_keep_their_lines() {
-        assert_eq!(pieces(b"\xef\xbb\xbf[\n{\"a\":\n[1,2]},\n\n{}\n]\n"), ["2:{\"a\":\n[1,2]}", "5:{}"]);
+        assert_eq!(pieces(b"[\n{\"a\":\n[1,2]},\n\n{}\n]\n"), ["2:{\"a\":\n[1,2]}", "5:{}"]);
         assert_eq!(pieces(b"[]"), Vec::<String>::new());
         assert_eq!(pieces(b"[{},]"), ["1:{}"]);
     }
@@ -273,11 +419,37 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_of_file_are_named() {
-        for (bytes, word) in [(&b"\x1f\x8b\x08\x00"[..], "gzip"), (b"\xff\xfe{\x00", "UTF-16"), (b"PAR1", "parquet")] {
-            let error = for_each(bytes, "f", &mut |_| Ok(())).unwrap_err();
-            assert_eq!(error.kind, Kind::Unsupported);
-            assert!(error.message.contains(word), "{}", error.message);
+    fn objects_may_span_lines_or_stand_around_the_rows() {
+        assert_eq!(pieces(b"{\n \"a\": 1\n}\n{\n}\n"), ["1:{\n \"a\": 1\n}", "4:{\n}"]);
+        assert_eq!(pieces(b"{\n\"a\": 1\n}\n{\n"), ["1:{\n\"a\": 1\n}", "4!"]);
+        assert_eq!(pieces(b"{\"train\": [{},\n{}], \"dev\":[]}"), ["train:", "1:{}", "2:{}", "dev:"]);
+        assert_eq!(pieces(b"{\n\"data\": [\n{}],\"n\": 3}"), ["data:", "3:{}", "3!"]);
+        assert_eq!(pieces(b"{\"data\": [{}"), ["data:", "1:{}", "1!"]);
+        assert_eq!(pieces(b"{\"data\": [{}]"), ["data:", "1:{}", "1!"]);
+        assert_eq!(pieces(b"{\"messages\": [{}]}"), ["1:{\"messages\": [{}]}"]);
+        assert_eq!(pieces(b"{\"data\": [1]}"), ["1:{\"data\": [1]}"]);
+    }
+
+    #[test]
+    fn brackets_without_end_are_one_break() {
+        for (open, line) in [("[", "1!"), ("{\n", "1!"), ("[{\"a\":", "1!")] {
+            assert_eq!(pieces(open.repeat(100_000).as_bytes()), [line]);
         }
+    }
+
+    #[test]
+    fn a_record_without_end_is_not_held() {
+        let long = io::repeat(b'x').take(LONGEST as u64 + 10).chain(&b"\n{}\n"[..]);
+        let mut heard = Vec::new();
+        for_each(BufReader::with_capacity(1 << 20, long), 1, "f", &mut |piece| {
+            heard.push(match piece {
+                Piece::Record { line, bytes } => (line, bytes.len()),
+                Piece::Broken { line, .. } => (line, 0),
+                Piece::List(_) => (0, 0),
+            });
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(heard, [(1, 0), (2, 2)]);
     }
 }

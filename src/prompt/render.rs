@@ -139,6 +139,9 @@ impl<'a> Renderer<'a> {
     /// `InvalidInput` when the row has no answer to learn, `Mismatch` when the chat template
     /// contradicts itself (see [`ChatTemplate`]).
     pub fn example(&self, e: &Example) -> Result<Rendered> {
+        if e.is_text() {
+            return Err(no_question(e));
+        }
         let conversation = Conversation::of_example(e);
         let last = conversation.turns.len().saturating_sub(1);
         let mut out = Rendered { ids: self.leading.clone(), ..Rendered::default() };
@@ -349,6 +352,19 @@ fn leading_tokens(tokenizer: &dyn Tokenize) -> Result<Vec<u32>> {
     let at = with.windows(plain.len().max(1)).position(|window| window == plain).unwrap_or(0);
     with.truncate(at);
     Ok(with)
+}
+
+/// Plain text in a template would be the answer to an empty question.
+fn no_question(e: &Example) -> Error {
+    let start: String = e.output.chars().take(40).collect();
+    Error::new(
+        Kind::InvalidInput,
+        tr!("the row `{start}` is plain text without a question", "数据行 `{start}` 是没有提问的纯文本"),
+    )
+    .hint(tr!(
+        "instruction training needs questions; keep texts in a dataset of their own",
+        "指令微调需要提问；请把纯文本放在单独的数据集中"
+    ))
 }
 
 fn nothing_to_learn(e: &Example) -> Error {

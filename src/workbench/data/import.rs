@@ -1,17 +1,16 @@
 //! Import: files become a version of a dataset.
 
 use super::super::Workbench;
+use super::super::inputs::{self, Part, Skipped};
 use super::duplicates::Seen;
-use crate::data::{self, ImportOptions, Record, Reject, Row, Version};
+use crate::data::{ImportOptions, Record, Reject, Row, Version};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::{DatasetWriter, Existing, Written, check_dataset_name, name_taken};
 use crate::tr;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
@@ -19,7 +18,7 @@ use std::time::Instant;
 /// Something to import from.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// A file.
+    /// A file, a folder, a pattern of files, or a `dataset_info.json`.
     File(PathBuf),
     /// Text that the program carries with it.
     Embedded {
@@ -83,6 +82,10 @@ pub struct ImportReport {
     pub unchanged: bool,
     /// Fields that rows do not have, and how often each occurred.
     pub fields_left_aside: BTreeMap<String, u64>,
+    /// Files and entries of lists that were passed over.
+    pub skipped: Vec<Skipped>,
+    /// What was guessed or converted, for people.
+    pub remarks: Vec<String>,
 }
 
 /// Refused records that a report holds: more of them would only fill memory.
@@ -109,6 +112,7 @@ pub fn import(
     if old.is_none() {
         check_dataset_name(&request.name)?;
     }
+    let (parts, mut skipped) = inputs::expand(&request.inputs, &request.options)?;
     let mut seen = Seen::default();
     // Against a name that is taken, the rows are first only compared: nothing is locked or written.
     let target = if old.is_some() && request.existing == Existing::Refuse {
@@ -128,11 +132,18 @@ pub fn import(
     };
     let counts = Counts::default();
     let mut intake = Intake { target, seen, counts, rejects: Vec::new(), strict: request.strict };
-    let fields_left_aside = run(request, &mut intake, events, cancel)?;
+    let read = run(&request.name, &parts, &mut intake, events, cancel)?;
     let Intake { target, counts, rejects, .. } = intake;
+    skipped.extend(read.skipped);
+    if request.strict
+        && let Some(Skipped { file, reason }) = skipped.first()
+    {
+        return Err(Error::new(Kind::InvalidInput, format!("{file}: {reason}"))
+            .hint(tr!("nothing was imported; name the files that are meant", "没有导入任何数据；请逐一指定文件")));
+    }
     let Counts { imported, rejected, duplicates } = counts;
     if imported + duplicates == 0 {
-        return Err(nothing_usable(&rejects, rejected));
+        return Err(nothing_usable(&rejects, rejected, &skipped));
     }
     let same = |version, number| Written { version, number, unchanged: true };
     let written = match (target, old) {
@@ -163,7 +174,9 @@ pub fn import(
         duplicates,
         rejects,
         rows_per_second: (imported + duplicates) as f64 / started.elapsed().as_secs_f64().max(1e-9),
-        fields_left_aside,
+        fields_left_aside: read.left_aside,
+        skipped,
+        remarks: read.remarks,
     })
 }
 
@@ -185,12 +198,14 @@ fn message(request: &ImportRequest) -> String {
     }
 }
 
-fn nothing_usable(rejects: &[Reject], rejected: u64) -> Error {
-    let places: Vec<String> = rejects.iter().take(3).map(|r| format!("{}:{}: {}", r.file, r.line, r.reason)).collect();
+fn nothing_usable(rejects: &[Reject], count: u64, skipped: &[Skipped]) -> Error {
+    let rejected = rejects.iter().map(|r| format!("{}:{}: {}", r.file, r.line, r.reason));
+    let places: Vec<String> =
+        rejected.chain(skipped.iter().map(|s| format!("{}: {}", s.file, s.reason))).take(3).collect();
     let first = if places.is_empty() { tr!("the input is empty", "输入为空") } else { places.join("; ") };
-    Error::new(Kind::InvalidInput, tr!("no usable row ({} refused): {first}", "没有可用的数据（拒绝 {} 条）：{first}", rejected)).hint(tr!(
-        "expected a JSON array or JSON lines with the fields instruction and output (--map FIELD=COLUMN renames fields), or with conversations or messages",
-        "需要 JSON 数组或 JSON Lines，含字段 instruction 与 output（--map 字段=列 可改名），或 conversations、messages"
+    Error::new(Kind::InvalidInput, tr!("no usable row ({} refused): {first}", "没有可用的数据（拒绝 {} 条）：{first}", count)).hint(tr!(
+        "expected JSON, JSON lines, CSV or Parquet with the fields instruction and output (--map FIELD=COLUMN names others), or with conversations or messages; plain text needs --format text",
+        "需要 JSON、JSON Lines、CSV 或 Parquet，含字段 instruction 与 output（--map 字段=列 可改名），或 conversations、messages；纯文本请用 --format text"
     ))
 }
 
@@ -258,20 +273,29 @@ impl Intake<'_> {
     }
 }
 
+/// What the reading thread learnt beside records.
+#[derive(Default)]
+struct ReadAll {
+    left_aside: BTreeMap<String, u64>,
+    skipped: Vec<Skipped>,
+    remarks: Vec<String>,
+}
+
 /// Parses on a second thread while this one writes: the two take about equally long.
 fn run(
-    request: &ImportRequest,
+    name: &str,
+    parts: &[Part],
     intake: &mut Intake<'_>,
     events: &dyn EventSink,
     cancel: &CancelToken,
-) -> Result<BTreeMap<String, u64>> {
-    let total = request.inputs.iter().map(Input::size).sum();
+) -> Result<ReadAll> {
+    let total = parts.iter().map(|part| part.input.size()).sum();
     let done = AtomicU64::new(0);
     let (sender, receiver) = sync_channel(4);
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_all(request, sender, &done, cancel));
+        let reader = scope.spawn(|| read_all(parts, sender, &done, cancel));
         let taken = take_all(receiver, intake, &mut || {
-            let note = request.name.clone();
+            let note = name.to_owned();
             events.emit(&JobEvent::Progress { done: done.load(Ordering::Relaxed), total, note });
         });
         // When taking failed, the reader stops at its next hand-over, and its complaint about that
@@ -292,15 +316,15 @@ fn take_all(receiver: Receiver<Vec<Record>>, intake: &mut Intake<'_>, progress: 
 }
 
 fn read_all(
-    request: &ImportRequest,
+    parts: &[Part],
     sender: SyncSender<Vec<Record>>,
     done: &AtomicU64,
     cancel: &CancelToken,
-) -> Result<BTreeMap<String, u64>> {
-    let mut left_aside = BTreeMap::new();
+) -> Result<ReadAll> {
+    let mut all = ReadAll::default();
     let mut batch = Vec::with_capacity(BATCH);
-    for input in &request.inputs {
-        let mut on = |record| {
+    for part in parts {
+        let read = inputs::read(part, done, &mut |record| {
             batch.push(record);
             if batch.len() < BATCH {
                 return Ok(());
@@ -313,43 +337,18 @@ fn read_all(
             }
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             sender.send(full).map_err(|_| Error::internal("the writing thread is gone"))
-        };
-        let fields = match input {
-            Input::File(path) => {
-                let reader = BufReader::with_capacity(1 << 18, Counted { inner: open(path)?, done });
-                data::read(reader, &path.to_string_lossy(), &request.options, &mut on)?
+        })?;
+        match read {
+            Err(skipped) => all.skipped.push(skipped),
+            Ok(report) => {
+                for (field, count) in report.left_aside {
+                    *all.left_aside.entry(field).or_insert(0) += count;
+                }
+                all.remarks.extend(report.remarks);
             }
-            Input::Embedded { name, text } => data::read(text.as_bytes(), name, &request.options, &mut on)?,
-        };
-        for (field, count) in fields {
-            *left_aside.entry(field).or_insert(0) += count;
         }
     }
     // The last batch may go to nobody, when the other side has failed: that error is reported there.
     let _ = sender.send(batch);
-    Ok(left_aside)
-}
-
-fn open(path: &Path) -> Result<File> {
-    let file = File::open(path).map_err(|e| Error::io(path, &e))?;
-    if file.metadata().is_ok_and(|m| m.is_dir()) {
-        let place = path.display();
-        return Err(Error::new(Kind::InvalidInput, tr!("{place} is a folder", "{place} 是文件夹"))
-            .hint(tr!("name the files in it, for example {place}/*.json", "请指定其中的文件，例如 {place}/*.json")));
-    }
-    Ok(file)
-}
-
-/// Counts the bytes that were read.
-struct Counted<'c> {
-    inner: File,
-    done: &'c AtomicU64,
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.done.fetch_add(n as u64, Ordering::Relaxed);
-        Ok(n)
-    }
+    Ok(all)
 }
