@@ -235,3 +235,25 @@ fn monsters_are_refused_in_bounded_time() {
         }
     }
 }
+
+/// Not a test of behaviour: `cargo test --release --test import_fuzz speed -- --ignored --nocapture` prints rows per second
+/// of reading alone, on a million rows of some 140 bytes.
+#[test]
+#[ignore = "a measurement"]
+fn speed() {
+    let mut text = String::with_capacity(150 << 20);
+    for i in 0..1_000_000 {
+        use std::fmt::Write as _;
+        let _ = writeln!(
+            text,
+            "{{\"instruction\": \"Question number {i} about funds and bonds?\", \"input\": \"\", \"output\": \"The answer to {i} is a sentence of a few words.\"}}"
+        );
+    }
+    for file in ["x.jsonl", "x.json"] {
+        let bytes = if file == "x.json" { format!("[{}]", text.trim_end().replace('\n', ",")) } else { text.clone() };
+        let started = std::time::Instant::now();
+        let found = import(file, bytes.as_bytes(), &ImportOptions::default());
+        let seconds = started.elapsed().as_secs_f64();
+        eprintln!("{file}: {found:?} in {seconds:.2} s, {:.0} MB/s", bytes.len() as f64 / 1e6 / seconds);
+    }
+}

@@ -292,6 +292,10 @@ impl<'a> Elements<'a> {
                             return Ok(());
                         }
                     }
+                    // Nothing would be taken of it, again and again.
+                    At::Between { .. } if byte == b']' => {
+                        self.broken(*line, tr!("a ] closes nothing here", "此处的 ] 没有对应的 ["))?;
+                    }
                     At::Between { comma } if !byte.is_ascii_whitespace() => {
                         if !comma {
                             let reason = tr!("a comma is missing before this element", "这个元素前缺少逗号");
@@ -422,6 +426,7 @@ mod tests {
     fn objects_may_span_lines_or_stand_around_the_rows() {
         assert_eq!(pieces(b"{\n \"a\": 1\n}\n{\n}\n"), ["1:{\n \"a\": 1\n}", "4:{\n}"]);
         assert_eq!(pieces(b"{\n\"a\": 1\n}\n{\n"), ["1:{\n\"a\": 1\n}", "4!"]);
+        assert_eq!(pieces(b"{\n}\n]{}"), ["1:{\n}", "3!", "3:{}"]);
         assert_eq!(pieces(b"{\"train\": [{},\n{}], \"dev\":[]}"), ["train:", "1:{}", "2:{}", "dev:"]);
         assert_eq!(pieces(b"{\n\"data\": [\n{}],\"n\": 3}"), ["data:", "3:{}", "3!"]);
         assert_eq!(pieces(b"{\"data\": [{}"), ["data:", "1:{}", "1!"]);
