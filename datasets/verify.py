@@ -23,7 +23,7 @@ LONGEST = {
 }
 COMPUTED = ("computed", "worked", "dialogue", "table")
 # Numbers that a formula may hold without being told: units of time and of quotation, and small counts.
-KNOWN = {"0", "1", "2", "3", "5", "10", "12", "15", "30", "72", "100", "360", "365", "1000", "2000", "10000", "0.05"}
+KNOWN = {"0", "1", "2", "3", "4", "5", "10", "12", "15", "30", "72", "100", "360", "365", "1000", "2000", "10000", "0.05"}
 NEAR = 0.7
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")

@@ -26,7 +26,7 @@ ASK_FIELDS = {
 FIRMS = [("明川建材", "Mingchuan Building Supplies"), ("东岭纺织", "Eastridge Textiles"), ("启航船运", "Launch Shipping"),
          ("禾丰农业", "Goodcrop Farms"), ("瑞石矿业", "Fairstone Mining"), ("听涛酒店", "Surfside Hotels"),
          ("白鹭软件", "Egret Software"), ("枫林家具", "Maplewood Furniture")]
-BANKS = [("临江银行", "Riverfront Bank"), ("海港银行", "Harbour Bank"), ("山城银行", "Hilltown Bank"), ("晨星银行", "Morningstar Lane Bank")]
+BANKS = [("临江银行", "Riverfront Bank"), ("海港银行", "Harbour Bank"), ("山城银行", "Hilltown Bank"), ("柳岸银行", "Willowbank Savings")]
 MONTHS = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"]
 
 

@@ -1,5 +1,6 @@
 """The rows of the newer files: worked problems, consultations, refusals, parallel text, readings, extractions."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def read(name):
 def drawn(kinds, per_kind, purpose, function):
     """(kind, number, result) of distinct draws; `function` gives a result and the text by which two are the same."""
     for kind in kinds:
-        seen = set()
+        seen = []
         for number in range(1, per_kind + 1):
             for attempt in range(300):
                 try:
@@ -60,7 +61,7 @@ def drawn(kinds, per_kind, purpose, function):
                 except Inexact:
                     continue
                 if text not in seen:
-                    seen.add(text)
+                    seen.append(text)
                     yield kind, number, result
                     break
             else:
@@ -87,7 +88,8 @@ def dialogue_rows(row):
     def draw(kind, picker, _):
         talk = Talk(picker)
         kind[3](talk)
-        return talk.turns, "\n".join(answer["zh"] for _, answer in talk.turns)
+        # Two consultations of a kind must differ in their amounts, not only in their wording.
+        return talk.turns, re.findall(r"\d+", "".join(ask["zh"] for ask, _ in talk.turns))
 
     for (topic, name, group, _), number, turns in drawn(TALKS, TALKS_PER_KIND, "dialogue", draw):
         for lang in LANGS:

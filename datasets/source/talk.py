@@ -6,7 +6,8 @@ TALKS = []
 
 
 class Talk:
-    """Collects turns. A text may be a list of wordings: both languages then use the same place of their lists."""
+    """Collects turns. A text may be a list of wordings: both languages then use the same place of their lists, and so do
+    a question and its answer when both have as many."""
 
     def __init__(self, picker):
         self.pick = picker.pick
@@ -14,18 +15,18 @@ class Talk:
 
     def turn(self, ask_zh, ask_en, zh="", en="", sheet=None, end_zh="", end_en=""):
         """A question and its answer: an opening text, the lines of a sheet, a closing text; each may be missing."""
-        q = self.pair(ask_zh, ask_en)
-        a, b = self.pair(zh, en), self.pair(end_zh, end_en)
+        at = self.pick(range(2))
+        q, a, b = (self.pair(*texts, at) for texts in ((ask_zh, ask_en), (zh, en), (end_zh, end_en)))
         answer = {}
         for lang in ("zh", "en"):
             lines = [sheet.text(lang)] if sheet else []
             answer[lang] = "\n".join(x for x in (a[lang], *lines, b[lang]) if x)
         self.turns.append((q, answer))
 
-    def pair(self, zh, en):
-        """The chosen wording by language."""
+    def pair(self, zh, en, at):
+        """The wording in place `at` by language."""
         if isinstance(zh, list):
-            zh, en = self.pick(list(zip(zh, en, strict=True)))
+            zh, en = list(zip(zh, en, strict=True))[at % len(zh)]
         return {"zh": zh, "en": grouped(en)}
 
 

@@ -229,7 +229,7 @@ def start_now(t):
 
 @talk("pension", "job-change", "vesting")
 def job_change(t):
-    own, firm, y, q = t.pick([12000, 18000, 24000]), t.pick([10000, 15000, 20000]), t.pick([1, 2, 3]), 25
+    own, firm, y, q = t.pick([12000, 18000, 24000]), t.pick([10000, 15000, 20000]), t.pick([2, 3]), 25
     s, u = sheet(), sheet()
     t.turn(["我要换工作了，企业年金里的钱归谁？", "离职的时候，单位替我存的养老钱能拿走吗？"], ["I am changing jobs. Who owns the money in the company pension?", "When I leave, may I take what the employer paid in?"],
            ["自己缴的部分一般归你；单位缴的部分要看归属规则，通常随工作年限逐步归属。请查看计划文件。", "取决于计划约定的归属比例：个人缴费通常全归本人，单位缴费按年限归属。"],

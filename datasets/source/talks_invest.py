@@ -236,11 +236,11 @@ def shop_profit(t):
     d = t.pick([30, 40, 50])
     s, u = sheet(), sheet()
     m = s.line("每份毛利", "Contribution each", f"{p} − {v}")
-    n = s.line("每月保平份数", "Break-even a month", f"{fixed} ÷ {m}", "piece")
-    s.line("每天约", "A day, about", f"{n} ÷ 30", "piece")
+    n = s.line("每月保平份数", "Break-even a month", f"{fixed} ÷ {m}", "unit")
+    s.line("每天约", "A day, about", f"{n} ÷ 30", "unit")
     t.turn([f"我想开小吃店，每份卖{p}元，原料{v}元，房租人工一个月{fixed}元，要卖多少才不亏？", f"小店每份售价{p}元、材料成本{v}元，每月固定支出{fixed}元，不亏要卖多少份？"],
            [f"I plan a snack bar: ${p} a serving, ${v} of ingredients, ${fixed} a month for rent and staff. How many must I sell?", f"A stall sells at ${p}, ingredients cost ${v}, fixed costs are ${fixed} a month. What breaks even?"], "", "", s)
-    a = u.line("月销量", "Sales a month", f"{d} × 30", "piece")
+    a = u.line("月销量", "Sales a month", f"{d} × 30", "unit")
     x = u.line("毛利", "Contribution", f"{a} × {m}")
     up = x >= fixed
     u.line("月利润" if up else "月亏损", "Profit a month" if up else "Loss a month", f"{x} − {fixed}" if up else f"{fixed} − {x}")
@@ -290,7 +290,7 @@ def rate_news(t):
            ["它会逐步影响存款和贷款利率：新存款利息可能变少，浮动利率贷款的负担可能减轻，具体要看合同的重定价日。", "有影响，但不是立刻：浮动利率贷款在重定价时可能下降，固定利率贷款不变，存款利率也可能走低。"],
            ["It works through to deposits and loans: new deposits may pay less and floating loans may get cheaper, at the reset date of the contract.", "It does, though not at once: floating loans may fall at their reset, fixed ones stay, and deposit rates may go down."])
     x = s.line("原来每年利息", "Interest a year before", f"{a} × {r}%")
-    n = nice(f"{r} − {u_}")
+    n = s.line("新利率", "New rate", f"{r}% − {u_}%", "percent")
     y = s.line("调整后", "After", f"{a} × {n}%")
     s.line("每年少付", "Less by", f"{x} − {y}")
     t.turn([f"我的浮动利率贷款还有{a}元本金，利率{r}%，如果跟着降{u_}个百分点，一年省多少利息？"], [f"I owe ${a} at a floating {r}%. If it follows by {u_} points, what do I save in a year?"], "暂不考虑本金逐月减少：", "Leaving aside that principal falls:", s)

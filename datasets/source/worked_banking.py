@@ -79,8 +79,8 @@ def two_rates(k, s):
 def project_value(k, s):
     out, r = k.pick(range(100, 301, 20)), k.pick([5, 8, 10])
     x, y = out * k.pick([55, 60, 65]) // 100, out * k.pick([50, 60, 70]) // 100
-    a = s.line("第一年流入的现值", "Present value of year one", f"{x} ÷ {nice(f'1 + {r}%')}", "wan")
-    b = s.line("第二年流入的现值", "Present value of year two", f"{y} ÷ {nice(f'1 + {r}%')}^2", "wan")
+    a = s.line("第一年流入的现值", "Present value of year one", f"{x} ÷ (1 + {r}%)", "wan")
+    b = s.line("第二年流入的现值", "Present value of year two", f"{y} ÷ (1 + {r}%)^2", "wan")
     v = s.line("净现值", "Net present value", f"{a} + {b} − {out}", "wan")
     good = v > 0
     s.say("净现值大于零，达到要求的回报率。" if good else "净现值不大于零，达不到要求的回报率。",
@@ -128,7 +128,7 @@ def equal_principal_month(k, s):
     part, at = k.pick([500, 1000, 1500, 2000]), k.pick([7, 11, 13, 21])
     a = part * n
     p = s.line("每月本金", "Principal a month", f"{a} ÷ {n}")
-    left = s.line(f"第{at}个月初剩余本金", f"Balance at the start of month {at}", f"{a} − {p} × {at - 1}")
+    left = s.line(f"第{at}个月初剩余本金", f"Balance at the start of month {at}", f"{a} − {p} × ({at} − 1)")
     i = s.line("当月利息", "Interest for the month", f"{left} × {m}%")
     s.line("当月还款", "Payment", f"{p} + {i}")
     return (

@@ -6,9 +6,8 @@ from sheet import nice, who, worked
 @worked("bonds", "two-year-price", "yield-to-maturity")
 def two_year_price(k, s):
     c, y = k.pick([3, 4, 5, 6]), k.pick([2, 3, 4, 5, 6])
-    g = nice(f"1 + {y}%")
-    a = s.line("第一年利息的现值", "Present value of year one", f"{c} ÷ {g}")
-    b = s.line("第二年本息的现值", "Present value of year two", f"({c} + 100) ÷ {g}^2")
+    a = s.line("第一年利息的现值", "Present value of year one", f"{c} ÷ (1 + {y}%)")
+    b = s.line("第二年本息的现值", "Present value of year two", f"({c} + 100) ÷ (1 + {y}%)^2")
     s.line("价格", "Price", f"{a} + {b}")
     s.say("票面利率高于收益率，价格高于面值。" if c > y else ("票面利率低于收益率，价格低于面值。" if c < y else "票面利率等于收益率，价格约等于面值。"),
           "The coupon is above the yield, so the price is above par." if c > y else ("The coupon is below the yield, so the price is below par." if c < y else "Coupon and yield are equal, so the price is about par."))
