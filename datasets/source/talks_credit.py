@@ -212,14 +212,13 @@ def reserve_first(t):
 @talk("pension", "start-now-or-later", "funded-pension")
 def start_now(t):
     p, y = t.pick([500, 800, 1000, 1500]), t.pick([20, 25, 30])
-    late = y - 10
     s, u = sheet(), sheet()
     x = s.line("现在开始", "Starting now", f"{p} × 12 × {y}")
-    z = s.line("十年后开始", "Starting in ten years", f"{p} × 12 × {late}")
+    z = s.line("十年后开始", "Starting in ten years", f"{p} × 12 × ({y} − 10)")
     s.line("少存", "Less by", f"{x} − {z}")
     t.turn([f"我打算每月存{p}元养老，离退休还有{y}年。晚十年再开始会少存多少？先不算收益。"],
            [f"I plan to save ${p} a month for old age; retirement is {y} years away. How much less if I start ten years later, returns aside?"], "", "", s)
-    u.line("每月要存", "Needed each month", f"{x} ÷ 12 ÷ {late}")
+    u.line("每月要存", "Needed each month", f"{x} ÷ 12 ÷ ({y} − 10)")
     t.turn(["那晚十年开始，要想存到一样多，每月得存多少？", "如果晚开始还想达到同样数额呢？"], ["If I do start later, what must I save a month to reach the same sum?", "And to get to the same amount with the late start?"], "", "", u,
            "若把投资收益算进去，早存的钱滚得更久，差距还会更大。", "With returns the gap grows further, because early money works longer.")
     t.turn(["投资收益能算进去吗？比如每年一定有6%。", "我按每年稳定赚7%来规划行不行？"], ["May I count on 6% every year?", "Can I plan with a steady 7% a year?"],
