@@ -260,7 +260,7 @@ def minimum_then_interest(k, s):
         [f"信用卡账单{a}元，最低还款比例{q}%，只还最低额后，剩余部分按日利率0.05%计{days}天利息（不计复利），最低还多少？利息多少？",
          f"本期账单{a}元，持卡人只还了{q}%的最低额。余额每天计息0.05%，{days}天后产生多少利息？请分步计算。"],
         [f"A card bill is ${a} and the minimum payment {q}%. If only that is paid, the rest bears 0.05% a day for {days} days without compounding. What is the minimum, and what is the interest?",
-         f"Of a ${a} statement the holder pays only the {q}% minimum. The balance costs 0.05% a day. Work out the interest after {days} days step by step."])
+         f"Someone owes ${a} on a statement and sends in the {q}% minimum. What is left costs 0.05% a day. Work out the interest after {days} days step by step."])
 
 
 @worked("cards", "cash-cost", "cash-advance")
