@@ -37,7 +37,7 @@ SOURCES = {
 ASK_NAME = {
     "zh": ["“{}”用英语怎么说？附上一句英文释义。", "给出“{}”的英文术语，再用英文简短解释。", "请把金融术语“{}”译成英文并用英文下定义。"],
     "en": ["What is the Chinese term for {}? Add a short definition in Chinese.", "Give the Chinese for {} and explain it briefly in Chinese.",
-           "How is {} called in Chinese? Define it there in one line."],
+           "What is {} called in Chinese? Define it there in one line."],
 }
 ASK_SENTENCE = {
     "zh": ["请译成英文：{}", "用自然的英语表达：{}", "把这句话翻译成英语：{}"],

@@ -13,6 +13,7 @@ UNITS = {
     "point": ("{}个百分点", "{} percentage points"),
     "times": ("{}倍", "{} times"),
     "number": ("{}", "{}"),
+    "yi": ("{}亿", "{} billion"),
     "month": ("{}个月", "{} months"),
     "year": ("{}年", "{} years"),
     "day": ("{}天", "{} days"),
@@ -66,7 +67,7 @@ class Sheet:
         """Add `label = formula = result` and return the result as shown."""
         value = calc(formula) * (100 if unit == "percent" else 1)
         shown = UNITS[unit]
-        for lang, label, separator, form in (("zh", zh, "", shown[0]), ("en", en, ",", shown[1])):
+        for lang, label, separator, form in (("zh", zh, "", shown[0]), ("en", grouped(en), ",", shown[1])):
             sign, number = result(value, separator).split(" ")
             text = formula if lang == "zh" else grouped(formula)
             stop = "。" if lang == "zh" else "."

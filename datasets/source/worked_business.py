@@ -266,7 +266,7 @@ def gain_and_loss(k, s):
 def spending_sum(k, s):
     c, i, g, x, m = k.pick([500, 560, 620]), k.pick([200, 240, 300]), k.pick([150, 180, 200]), k.pick([120, 160]), k.pick([100, 130, 180])
     s.say("国内生产总值 = 消费 + 投资 + 政府购买 + 出口 − 进口。", "GDP = consumption + investment + government purchases + exports − imports.")
-    v = s.line("国内生产总值", "GDP", f"{c} + {i} + {g} + {x} − {m}", "number")
+    v = s.line("国内生产总值", "GDP", f"{c} + {i} + {g} + {x} − {m}", "yi")
     s.line("消费占比", "Share of consumption", f"{c} ÷ {v}", "percent")
     return (
         [f"某经济体消费{c}、投资{i}、政府购买{g}、出口{x}、进口{m}（单位：亿）。支出法国内生产总值和消费占比是多少？",
@@ -280,7 +280,7 @@ def real_growth(k, s):
     a, p = k.pick([800, 1000, 1200, 1500]), k.pick([2, 3, 4])
     b = nice(f"{a} × {k.pick(['1.05', '1.06', '1.08'])}")
     n = s.line("名义增长率", "Nominal growth", f"({b} − {a}) ÷ {a}", "percent")
-    r = s.line("剔除物价后的产出", "Output at last year's prices", f"{b} ÷ (1 + {p}%)", "number")
+    r = s.line("剔除物价后的产出", "Output at last year's prices", f"{b} ÷ (1 + {p}%)", "yi")
     s.line("实际增长率", "Real growth", f"{r} ÷ {a} − 1", "percent")
     return (
         [f"名义产出从{a}亿增至{b}亿，同期物价上涨{p}%，名义增长率和实际增长率各是多少？",
@@ -293,9 +293,9 @@ def real_growth(k, s):
 def reserve_lending(k, s):
     d, r = k.pick([500, 800, 1000, 2000]), k.pick([5, 8, 10, 12])
     low = r - k.pick([1, 2])
-    a = s.line("原应缴准备金", "Reserves before", f"{d} × {r}%", "number")
-    b = s.line("下调后", "Reserves after", f"{d} × {low}%", "number")
-    s.line("释放资金", "Money released", f"{a} − {b}", "number")
+    a = s.line("原应缴准备金", "Reserves before", f"{d} × {r}%", "yi")
+    b = s.line("下调后", "Reserves after", f"{d} × {low}%", "yi")
+    s.line("释放资金", "Money released", f"{a} − {b}", "yi")
     return (
         [f"银行体系存款{d}亿，法定准备金率由{r}%降到{low}%，可以释放多少资金？",
          f"存款总额{d}亿，准备金率从{r}%调为{low}%。前后应缴准备金和释放的资金各是多少亿？"],
@@ -348,7 +348,7 @@ def real_pay(k, s):
 def balance_share(k, s):
     y, x, m = k.pick([2000, 2500, 4000]), k.pick([420, 500, 640]), k.pick([380, 560, 700])
     up = x > m
-    a = s.line("贸易顺差" if up else "贸易逆差", "Trade surplus" if up else "Trade deficit", f"{x} − {m}" if up else f"{m} − {x}", "number")
+    a = s.line("贸易顺差" if up else "贸易逆差", "Trade surplus" if up else "Trade deficit", f"{x} − {m}" if up else f"{m} − {x}", "yi")
     s.line("占国内生产总值", "As a share of GDP", f"{a} ÷ {y}", "percent")
     return (
         [f"出口{x}亿，进口{m}亿，国内生产总值{y}亿，贸易是顺差还是逆差，占国内生产总值多少？",

@@ -191,7 +191,8 @@ def two_buys(k, s):
     a, p, b, q = k.pick([300, 500, 800]), k.pick([16, 20, 24]), k.pick([200, 500, 700]), k.pick([10, 12, 14])
     t = s.line("总成本", "Total cost", f"{a} × {p} + {b} × {q}")
     n = s.line("总股数", "Total shares", f"{a} + {b}", "share")
-    s.line("平均成本", "Average cost", f"{t} ÷ {n}")
+    c = s.line("平均成本", "Average cost", f"{t} ÷ {n}")
+    s.say(f"不计费用，股价回到{c}元即不亏。", f"Without costs the position is even again at ${c}.")
     return (
         [f"先以{p}元买{a}股，跌到{q}元又买{b}股，不计费用，平均成本是多少？股价回到多少才不亏？",
          f"两次买入：{a}股×{p}元、{b}股×{q}元。求持仓均价。"],
