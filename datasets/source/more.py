@@ -6,6 +6,7 @@ from pathlib import Path
 
 import talks_credit  # noqa: F401 - the order of these imports is the order of the rows
 import talks_invest  # noqa: F401
+import talks_lengths  # noqa: F401
 import worked_banking  # noqa: F401
 import worked_protection  # noqa: F401
 import worked_markets  # noqa: F401

@@ -209,7 +209,7 @@ def borrow_to_invest(t):
     u.line("自有资金亏损率", "Loss on own money", f"({l} + {i}) ÷ {own}", "percent")
     t.turn([f"那要是跌{x}%呢？"], [f"And if they fall {x}%?"], "利息照样要付：", "Interest is due all the same:", u)
     t.turn(["听起来风险挺大，怎么判断自己该不该借？", "那借钱投资到底行不行？"], ["That sounds risky. How do I judge?", "So should one borrow to invest at all?"],
-           [f"杠杆让涨跌都放大，{n}元的资产只要跌得够多，你的{own}元就会全没，还可能被要求追加保证金。多数普通家庭不适合，借来的钱必须还，股票却未必涨。", "问三个问题：亏光本金还能正常生活吗？下跌时有钱补保证金吗？借款到期时不卖股票能还吗？有一个答不上，就不要借。"],
+           [f"杠杆让涨跌都放大，{n}元的资产只要跌得够多，你的{own}元就会全没，还可能被要求追加保证金。多数普通家庭不适合，借来的钱必须还，股价却可能下跌。", "问三个问题：亏光本金还能正常生活吗？下跌时有钱补保证金吗？借款到期时不卖股票能还吗？有一个答不上，就不要借。"],
            [f"Leverage magnifies both ways: if ${n} of assets falls far enough, your ${own} is gone and more margin may be called. It does not suit most households; the loan must be repaid whatever shares do.", "Ask three things: could you live on if your money were gone, could you meet a margin call, and could you repay without selling? If one answer is no, do not borrow."])
 
 
