@@ -100,7 +100,7 @@ def friend_guarantee(t):
            ["Say openly that you have duties of your own and cannot carry more debt. You can still help with a budget or with comparing lenders.", "It is enough to say that you cannot bear the risk. You might help him look for collateral or a smaller loan instead."])
 
 
-@talk("loans", "consolidate", "refinancing")
+@talk("loans", "consolidate")
 def consolidate(t):
     x, y = t.pick([(20000, 15000), (30000, 20000), (24000, 12000)])
     p, q, r = t.pick([18, 20]), t.pick([15, 16]), t.pick([8, 9, 10])

@@ -266,7 +266,7 @@ def paid_later(t):
            "可以用预收款、早付折扣或分期交货来争取。", "Deposits, a discount for early payment or staged delivery can help.")
 
 
-@talk("macro", "exchange-trip", "exchange-rate")
+@talk("macro", "exchange-trip")
 def exchange_trip(t):
     f, r, new = t.pick([(1000, "7.2", "7.4"), (2000, "1.25", "1.3"), (3000, "6.5", "6.4"), (1500, "8.4", "8.2")])
     s, u = sheet(), sheet()

@@ -102,7 +102,7 @@ def above_par(t):
            ["You can, at the market price, which follows rates and the issuer's credit and may be better or worse; bonds that rarely trade have a wide spread.", "Yes, though perhaps not at the price you would like. If you may need the money, a shorter and more traded bond is safer."])
 
 
-@talk("pension", "retire-figures", "replacement-rate")
+@talk("pension", "retire-figures")
 def retire_figures(t):
     pay, a, b = t.pick([9000, 10000, 12500, 15000]), t.pick([3800, 4200, 4600]), t.pick([500, 800])
     need = a + b + t.pick([900, 1200, 1500])
