@@ -1,39 +1,18 @@
 //! Benchmarks that are answered in writing, choices found in text, and perplexities, with models that cost nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::characters::Characters;
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::eval::{FewshotSampler, Mode, PlanRequest, find, plan};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, Silent};
-use linly_bench::prompt::{Message, Tokenize};
+use linly_bench::prompt::Message;
 use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        1
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// Writes what `reply` says to a prompt, token by token; every token has the log-probability −1.
 struct Scripted<F> {

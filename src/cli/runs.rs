@@ -208,6 +208,8 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
         model: record.model.clone(),
         adapter: record.adapter.clone(),
         template: record.template.clone(),
+        weights: weights_of(&record),
+        reused: 0,
         report,
         outcomes: Vec::new(),
     };
@@ -216,6 +218,11 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
     lines.extend(command.map(|command| one_line(&tr!("again: {command}", "复现：{command}"))));
     lines.iter().for_each(|line| context.ui.line(line));
     Ok(())
+}
+
+/// The form of the weights of a finished score.
+fn weights_of(run: &RunRecord) -> String {
+    run.result.get("weights").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()> {
@@ -233,6 +240,8 @@ fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()>
         model: rescored.model,
         adapter: rescored.adapter,
         template: rescored.template,
+        weights: weights_of(&workbench.store.run(id)?),
+        reused: 0,
         report: rescored.report,
         outcomes: Vec::new(),
     };

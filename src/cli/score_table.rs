@@ -18,11 +18,16 @@ pub(super) fn render(score: &ScoreReport) -> Vec<String> {
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),
         one_line(&tr!(
-            "{}-shot, preset {}, {how}, {}",
-            "{}-shot，预设 {}，{how}，{}",
+            "{}-shot, preset {}, {how}, {}{}",
+            "{}-shot，预设 {}，{how}，{}{}",
             report.shots,
             report.preset,
-            report.summary.mode.name()
+            report.summary.mode.name(),
+            // The usual f32 goes without saying.
+            Some(&score.weights)
+                .filter(|w| !["", "f32"].contains(&w.as_str()))
+                .map(|w| format!(", {w}"))
+                .unwrap_or_default()
         )),
         String::new(),
     ];

@@ -7,7 +7,7 @@ use super::report::Ordered;
 use super::rolling;
 use super::runner::{ItemOutcome, argmax};
 use crate::error::{Error, Kind, Result};
-use crate::infer::{LanguageModel, Sampling, ScoreRequest};
+use crate::infer::{LanguageModel, Sampling};
 use crate::job::CancelToken;
 use crate::prompt::Tokenize;
 use crate::tr;
@@ -71,7 +71,7 @@ pub fn ask(
         Asks::Choices => {
             let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
             counted.context = requests.iter().map(|r| r.context.len() as u64).sum();
-            counted.prefill = prefill_tokens(&requests);
+            counted.prefill = prefill_tokens(requests.iter().map(|r| r.context.as_slice()));
             counted.answers = requests.iter().map(|r| r.continuations.iter().map(Vec::len).collect()).collect();
             let answers = model.loglikelihoods(&requests, done, cancel)?;
             Ok(answers.into_iter().map(Answer::Loglikelihoods).collect())
@@ -85,7 +85,7 @@ pub fn ask(
                 prompts.iter_mut().for_each(|ids| drop(ids.drain(..ids.len().saturating_sub(room))));
             }
             counted.context = prompts.iter().map(|ids| ids.len() as u64).sum();
-            counted.prefill = counted.context;
+            counted.prefill = prefill_tokens(prompts.iter().map(Vec::as_slice));
             let texts = write(writing, &prompts, model, tokenizer, cancel)?;
             Ok(texts.into_iter().map(Answer::Text).collect())
         }
@@ -225,14 +225,14 @@ fn unusable(subject: &str, item: &PlannedItem, lls: &[f64]) -> Error {
     ))
 }
 
-/// Context tokens that have to be computed when each request reuses what it shares with the one before.
-fn prefill_tokens(requests: &[ScoreRequest]) -> u64 {
+/// Context tokens that have to be computed when each context reuses what it shares with the one before.
+fn prefill_tokens<'a>(contexts: impl Iterator<Item = &'a [u32]>) -> u64 {
     let mut before: &[u32] = &[];
     let mut sum = 0;
-    for request in requests {
-        let shared = before.iter().zip(&request.context).take_while(|(a, b)| a == b).count();
-        sum += (request.context.len() - shared) as u64;
-        before = &request.context;
+    for context in contexts {
+        let shared = before.iter().zip(context).take_while(|(a, b)| a == b).count();
+        sum += (context.len() - shared) as u64;
+        before = context;
     }
     sum
 }
@@ -243,9 +243,8 @@ mod tests {
 
     #[test]
     fn a_shared_beginning_is_counted_once() {
-        let request = |ids: &[u32]| ScoreRequest { context: ids.to_vec(), continuations: vec![] };
-        let requests = [request(&[1, 2, 3, 4]), request(&[1, 2, 5]), request(&[1, 2, 5, 6])];
-        assert_eq!(prefill_tokens(&requests), 4 + 1 + 1);
+        let contexts: [&[u32]; 3] = [&[1, 2, 3, 4], &[1, 2, 5], &[1, 2, 5, 6]];
+        assert_eq!(prefill_tokens(contexts.into_iter()), 4 + 1 + 1);
     }
 
     #[test]

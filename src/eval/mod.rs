@@ -49,7 +49,7 @@ pub use pull::Source;
 pub use report::{CategoryScore, Ordered, Report, SubjectScore, report};
 pub use rescore::{Rescoring, Rule, rescore};
 pub use rolling::windows;
-pub use runner::{ItemOutcome, Known, Scored, argmax, run};
+pub use runner::{ItemOutcome, Known, KnownAnswer, Scored, argmax, run};
 pub use several::{GroupScore, PresetSpread, group_score, preset_spread};
 pub use shots::FewshotSampler;
 pub use summary::{MetricScore, Summary};

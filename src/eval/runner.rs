@@ -56,6 +56,8 @@ pub struct Scored {
     pub outcomes: Vec<ItemOutcome>,
     /// Items scored now, not taken from before.
     pub fresh: usize,
+    /// Items answered in an earlier run.
+    pub reused: usize,
     /// Seconds the model computed for them.
     pub seconds: f64,
     /// Tokens of their contexts, each beginning shared with the item before counted once.
@@ -64,8 +66,30 @@ pub struct Scored {
     pub context_tokens: u64,
 }
 
-/// Answers from before an interruption, by subject and item, each with its prompt's hash.
-pub type Known = HashMap<(String, String), (String, Answer)>;
+/// An answer from before.
+#[derive(Clone, Debug)]
+pub struct KnownAnswer {
+    /// [`Asks::stamp`] of the prompt that it answers.
+    pub prompt_hash: String,
+    /// The answer.
+    pub answer: Answer,
+    /// Tokens of each of the item's choices.
+    pub tokens: Vec<usize>,
+    /// Whether it is one of an earlier run, to be kept for this one too.
+    pub earlier: bool,
+}
+
+impl KnownAnswer {
+    /// What was kept of an item, by its subject and id.
+    pub fn of(outcome: ItemOutcome, earlier: bool) -> ((String, String), KnownAnswer) {
+        let at = (outcome.subject.clone(), outcome.id.clone());
+        let (prompt_hash, tokens) = (outcome.prompt_hash.clone(), outcome.detail.tokens.clone());
+        (at, KnownAnswer { prompt_hash, tokens, earlier, answer: Answer::kept(outcome) })
+    }
+}
+
+/// Answers from before an interruption or of earlier runs, by subject and item.
+pub type Known = HashMap<(String, String), KnownAnswer>;
 
 /// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not asked again.
 ///
@@ -97,15 +121,24 @@ pub fn run(
         };
         let mut fresh = Vec::new();
         let mut found: Vec<Option<Answer>> = Vec::with_capacity(part.items.len());
+        let mut earlier = Vec::new();
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
-            if before.is_some_and(|(hash, _)| *hash != item.hash) {
-                return Err(changed(handle, &item.id));
+            match before {
+                Some(before) if before.prompt_hash != item.hash => return Err(changed(handle, &item.id)),
+                Some(before) if before.earlier => {
+                    let mut outcome = outcome(plan, handle, item, &before.answer)?;
+                    outcome.detail.tokens.clone_from(&before.tokens);
+                    earlier.push(outcome);
+                }
+                Some(_) => {}
+                None => fresh.push(found.len()),
             }
-            if before.is_none() {
-                fresh.push(found.len());
-            }
-            found.push(before.map(|(_, answer)| answer.clone()));
+            found.push(before.map(|before| before.answer.clone()));
+        }
+        if !earlier.is_empty() {
+            keep(&earlier)?;
+            scored.reused += earlier.len();
         }
         finished += part.items.len() - fresh.len();
         progress(finished);

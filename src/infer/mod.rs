@@ -3,6 +3,7 @@
 mod engine;
 mod request;
 mod sampler;
+mod writing;
 
 pub use engine::Engine;
 pub use request::{Generation, LanguageModel, Sampling, ScoreRequest};
