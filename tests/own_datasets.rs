@@ -64,7 +64,10 @@ fn read_questions(folder: &Path, out: &mut BTreeSet<String>) {
             match serde_json::from_str::<Value>(&text) {
                 Ok(value) => questions(&value, false, out),
                 // JSON lines, whatever the ending says.
-                Err(_) => text.lines().filter_map(|l| serde_json::from_str(l).ok()).for_each(|v: Value| questions(&v, false, out)),
+                Err(_) => text
+                    .lines()
+                    .filter_map(|l| serde_json::from_str(l).ok())
+                    .for_each(|v: Value| questions(&v, false, out)),
             }
         }
     }
@@ -96,13 +99,15 @@ fn no_row_holds_an_item_of_a_benchmark() {
     let found = contamination::check(&bench, "own", &there, SHARE, &cancel).unwrap();
     assert_eq!(found.rows, rows().len(), "every row was compared");
     assert!(found.items > 100, "{} items", found.items);
-    let told: Vec<_> = found.contaminated.iter().map(|c| format!("row {}: {} {}", c.row, c.benchmark, c.item)).collect();
+    let told: Vec<_> =
+        found.contaminated.iter().map(|c| format!("row {}: {} {}", c.row, c.benchmark, c.item)).collect();
     assert!(told.is_empty(), "{told:#?}");
     eprintln!("{} rows against {} items of {:?}", found.rows, found.items, found.against);
 
     // The comparison does find one where there is one.
     let item = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("evals/finance-qa/en_test.csv")).unwrap();
-    let question = item.lines().skip(1).map(|l| l.split(',').nth(1).unwrap()).find(|q| q.split(' ').count() > 15).unwrap();
+    let question =
+        item.lines().skip(1).map(|l| l.split(',').nth(1).unwrap()).find(|q| q.split(' ').count() > 15).unwrap();
     let planted = home.path().join("planted.jsonl");
     let row = serde_json::json!({"instruction": question.trim_matches('"'), "input": "", "output": "x"});
     fs::write(&planted, row.to_string()).unwrap();
@@ -120,8 +125,7 @@ fn no_row_holds_a_question_of_other_public_sets() {
         read_questions(&data.join(name), &mut asked);
         eprintln!("{name}: {} questions", asked.len() - before);
     }
-    let items: Vec<TestItem> =
-        asked.into_iter().map(|question| TestItem { question, ..TestItem::default() }).collect();
+    let items: Vec<TestItem> = asked.into_iter().map(|question| TestItem { question, ..TestItem::default() }).collect();
     let index = OverlapIndex::new(&items, SHARE);
     for row in rows() {
         if let Some(held) = index.held_by(&row).first() {

@@ -67,7 +67,7 @@ def sell_machine(k, s):
 @worked("accounting", "cash-days", "working-capital")
 def cash_days(k, s):
     a, b, c = k.pick([40, 55, 60, 75]), k.pick([30, 45, 50]), k.pick([25, 35, 40])
-    sale = k.pick([3600, 7200, 10800])
+    sale = k.pick([360000, 720000, 1080000])
     t = s.line("营业周期", "Operating cycle", f"{a} + {b}", "day")
     n = s.line("现金周转期", "Cash cycle", f"{t} − {c}", "day")
     s.line("约占用资金", "Money tied up, about", f"{sale} ÷ 360 × {n}")
