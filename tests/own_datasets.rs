@@ -41,7 +41,9 @@ fn shared_data() -> Option<PathBuf> {
 /// Every text under a key that holds a question, however deep; lists of turns count one by one.
 fn questions(value: &Value, asked: bool, out: &mut BTreeSet<String>) {
     match value {
-        Value::String(text) if asked => drop(out.insert(text.clone())),
+        Value::String(text) if asked => {
+            out.insert(text.clone());
+        }
         Value::Array(list) => list.iter().for_each(|v| questions(v, asked, out)),
         Value::Object(fields) => {
             for (key, v) in fields {
