@@ -321,8 +321,49 @@ fn a_choice_is_found_in_text_and_never_mixes_with_probabilities() {
 fn a_long_prompt_loses_its_left_end_and_leaves_room_for_the_answer() {
     let bench = sums();
     let model = Scripted { length: Some(43), ..Scripted::new(|_: &str| "#### 1".into()) };
-    bench.score(&bench.request(), &model).unwrap();
+    let report = bench.score(&bench.request(), &model).unwrap();
     assert_eq!(model.prompts.borrow()[0], "\nA:", "40 of 43 are for the answer");
+    // `Q: 1+1` is what each of the six lost; it is counted and kept.
+    assert_eq!((report.report.truncated, report.outcomes[0].detail.truncated), (Some(6), 6));
+    assert_eq!(bench.workbench.store.outcomes(&report.run).unwrap(), report.outcomes);
+    assert_eq!(serde_json::to_value(&report).unwrap()["truncated"], 6);
+    assert_eq!(serde_json::to_value(&report.outcomes[0]).unwrap()["truncated"], 6, "in --log-samples, too");
+    let roomy = Scripted { length: Some(200), ..Scripted::new(|_: &str| "#### 1".into()) };
+    assert_eq!(bench.score(&bench.request(), &roomy).unwrap().report.truncated, Some(0));
+    let unknown = Scripted::new(|_: &str| "#### 1".into());
+    let report = bench.score(&bench.request(), &unknown).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap()["truncated"], serde_json::Value::Null, "nobody knows");
+}
+
+#[test]
+fn prompts_of_choices_that_do_not_fit_are_counted_and_stay_counted() {
+    let bench = choices();
+    // `一\nA. 甲\nB. 乙\n答案：` has 15 characters and ` A` two, of which the last is only predicted.
+    for (length, cut) in [(16, 0), (15, 3), (9, 3)] {
+        let model = Scripted { length: Some(length), ..Scripted::new(|_: &str| String::new()) };
+        let report = bench.score(&bench.request(), &model).unwrap();
+        assert_eq!(report.report.truncated, Some(cut), "{length}");
+        let lost: Vec<usize> = report.outcomes.iter().map(|o| o.detail.truncated).collect();
+        assert_eq!(lost, vec![16 - length; 3]);
+        let stored = bench.workbench.store.outcomes(&report.run).unwrap();
+        assert!(stored.iter().all(|o| o.detail.truncated == 16 - length));
+    }
+    // Answers from before an interruption keep their mark.
+    let rows: Vec<String> = (0..40).map(|i| format!(r#"{{"q": "{}+1", "a": "2"}}"#, i % 6 + 1)).collect();
+    let bench = sums();
+    std::fs::write(bench.dir.path().join("data/sums.jsonl"), rows.join("\n")).unwrap();
+    let broken = Scripted { length: Some(43), left: Cell::new(20), ..Scripted::new(sloppy_or_silent) };
+    bench.score(&bench.request(), &broken).unwrap_err();
+    let record = bench.workbench.store.runs(Some("eval")).unwrap().remove(0);
+    let rest = Scripted { length: Some(43), ..Scripted::new(sloppy_or_silent) };
+    let resumed = resume_score(&bench.workbench, &record, &who(&rest), &Silent, &CancelToken::default()).unwrap();
+    assert_eq!(rest.prompts.borrow().len(), 24);
+    assert_eq!(resumed.report.truncated, Some(40));
+}
+
+/// Of a question that was cut away nothing can be said.
+fn sloppy_or_silent(_: &str) -> String {
+    String::new()
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Counted {
     pub prefill: u64,
     /// Tokens of each item's choices.
     pub answers: Vec<Vec<usize>>,
+    /// Tokens that each item's prompt lost at its left end.
+    pub truncated: Vec<usize>,
 }
 
 /// Asks `items`; `done` hears how many are finished.
@@ -72,6 +74,8 @@ pub fn ask(
             let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
             counted.context = requests.iter().map(|r| r.context.len() as u64).sum();
             counted.prefill = prefill_tokens(requests.iter().map(|r| r.context.as_slice()));
+            let limit = model.max_length().unwrap_or(usize::MAX - 1);
+            counted.truncated = requests.iter().map(|r| r.overhang(limit)).collect();
             counted.answers = requests.iter().map(|r| r.continuations.iter().map(Vec::len).collect()).collect();
             let answers = model.loglikelihoods(&requests, done, cancel)?;
             Ok(answers.into_iter().map(Answer::Loglikelihoods).collect())
@@ -82,7 +86,11 @@ pub fn ask(
             if let Some(length) = model.max_length() {
                 // As the harness does: room for the answer, at the cost of the prompt's left end.
                 let room = length.saturating_sub(writing.max_tokens).max(1);
-                prompts.iter_mut().for_each(|ids| drop(ids.drain(..ids.len().saturating_sub(room))));
+                for ids in &mut prompts {
+                    let cut = ids.len().saturating_sub(room);
+                    ids.drain(..cut);
+                    counted.truncated.push(cut);
+                }
             }
             counted.context = prompts.iter().map(|ids| ids.len() as u64).sum();
             counted.prefill = prefill_tokens(prompts.iter().map(Vec::as_slice));
@@ -175,7 +183,7 @@ pub fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, answer: &Answer) 
 }
 
 /// The answer in `text`, whether it is right, and what to keep of it.
-fn judge(plan: &Plan, writing: &Writing, item: &PlannedItem, text: &str) -> (String, bool, Written) {
+pub(super) fn judge(plan: &Plan, writing: &Writing, item: &PlannedItem, text: &str) -> (String, bool, Written) {
     let keep = |extracted, metrics| Written {
         answer: text.to_owned(),
         extracted: Ordered(extracted),

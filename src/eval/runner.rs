@@ -44,9 +44,13 @@ pub struct ItemOutcome {
     /// [`Asks::stamp`] of [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
-    /// What re-scoring and pairing need.
-    #[serde(skip)]
+    /// What re-scoring and pairing need. Of it only what the model did not read is a word for others: `truncated`.
+    #[serde(rename = "truncated", serialize_with = "write_truncated", skip_serializing_if = "ItemDetail::is_whole")]
     pub detail: ItemDetail,
+}
+
+fn write_truncated<S: serde::Serializer>(detail: &ItemDetail, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    detail.truncated.serialize(serializer)
 }
 
 /// What a run gave.
@@ -64,6 +68,8 @@ pub struct Scored {
     pub prefill_tokens: u64,
     /// Tokens of their contexts.
     pub context_tokens: u64,
+    /// Items whose prompt lost its left end; `None` where nobody knows how much the model takes.
+    pub truncated: Option<usize>,
 }
 
 /// An answer from before.
@@ -75,6 +81,8 @@ pub struct KnownAnswer {
     pub answer: Answer,
     /// Tokens of each of the item's choices.
     pub tokens: Vec<usize>,
+    /// See [`ItemDetail::truncated`].
+    pub truncated: usize,
     /// Whether it is one of an earlier run, to be kept for this one too.
     pub earlier: bool,
 }
@@ -84,7 +92,8 @@ impl KnownAnswer {
     pub fn of(outcome: ItemOutcome, earlier: bool) -> ((String, String), KnownAnswer) {
         let at = (outcome.subject.clone(), outcome.id.clone());
         let (prompt_hash, tokens) = (outcome.prompt_hash.clone(), outcome.detail.tokens.clone());
-        (at, KnownAnswer { prompt_hash, tokens, earlier, answer: Answer::kept(outcome) })
+        let truncated = outcome.detail.truncated;
+        (at, KnownAnswer { prompt_hash, tokens, truncated, earlier, answer: Answer::kept(outcome) })
     }
 }
 
@@ -120,7 +129,7 @@ pub fn run(
             sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
         };
         let mut fresh = Vec::new();
-        let mut found: Vec<Option<Answer>> = Vec::with_capacity(part.items.len());
+        let mut found: Vec<Option<(Answer, usize)>> = Vec::with_capacity(part.items.len());
         let mut earlier = Vec::new();
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
@@ -129,12 +138,13 @@ pub fn run(
                 Some(before) if before.earlier => {
                     let mut outcome = outcome(plan, handle, item, &before.answer)?;
                     outcome.detail.tokens.clone_from(&before.tokens);
+                    outcome.detail.truncated = before.truncated;
                     earlier.push(outcome);
                 }
                 Some(_) => {}
                 None => fresh.push(found.len()),
             }
-            found.push(before.map(|before| before.answer.clone()));
+            found.push(before.map(|before| (before.answer.clone(), before.truncated)));
         }
         if !earlier.is_empty() {
             keep(&earlier)?;
@@ -166,21 +176,29 @@ pub fn run(
             for (outcome, tokens) in outcomes.iter_mut().zip(counted.answers) {
                 outcome.detail.tokens = tokens;
             }
-            keep(&outcomes)?;
-            for (i, answer) in batch.iter().zip(answers) {
+            let truncated = counted.truncated.into_iter().chain(std::iter::repeat(0));
+            for ((i, answer), (outcome, truncated)) in batch.iter().zip(answers).zip(outcomes.iter_mut().zip(truncated))
+            {
+                outcome.detail.truncated = truncated;
                 if let Some(slot) = found.get_mut(*i) {
-                    *slot = Some(answer);
+                    *slot = Some((answer, truncated));
                 }
             }
+            keep(&outcomes)?;
             finished += items.len();
             scored.fresh += items.len();
             progress(finished);
         }
         for (item, answer) in part.items.iter().zip(&found) {
-            let answer = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
-            scored.outcomes.push(outcome(plan, handle, item, answer)?);
+            let (answer, truncated) = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
+            let mut outcome = outcome(plan, handle, item, answer)?;
+            outcome.detail.truncated = *truncated;
+            scored.outcomes.push(outcome);
         }
     }
+    // A text that is read in windows loses nothing.
+    let known = model.max_length().is_some() || matches!(plan.asks, Asks::Rolling(_));
+    scored.truncated = known.then(|| scored.outcomes.iter().filter(|o| !o.detail.is_whole()).count());
     Ok(scored)
 }
 

@@ -118,9 +118,7 @@ impl Engine {
             )
             .hint(tr!("look at the benchmark's definition and data", "请检查评测定义与数据")));
         }
-        let longest = request.continuations.iter().map(Vec::len).max().unwrap_or(1);
-        let room = (self.decoder.config().max_positions + 1).saturating_sub(longest).max(1);
-        let cut = request.context.len().saturating_sub(room);
+        let cut = request.overhang(self.decoder.config().max_positions);
         Ok(ScoreRequest { context: request.context[cut..].to_vec(), continuations: request.continuations.clone() })
     }
 }

@@ -12,6 +12,15 @@ pub struct ScoreRequest {
     pub continuations: Vec<Vec<u32>>,
 }
 
+impl ScoreRequest {
+    /// Tokens that the context loses at its left end in a model of `positions` positions, as in lm-evaluation-harness: at
+    /// least one stays, and the last token of a continuation is only predicted and needs no position.
+    pub fn overhang(&self, positions: usize) -> usize {
+        let longest = self.continuations.iter().map(Vec::len).max().unwrap_or(1);
+        self.context.len().saturating_sub((positions + 1).saturating_sub(longest).max(1))
+    }
+}
+
 /// How the next token is chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {

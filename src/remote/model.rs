@@ -54,6 +54,11 @@ pub struct RemoteModel {
 }
 
 impl RemoteModel {
+    /// How the server is treated.
+    pub fn options(&self) -> &Options {
+        &self.client.options
+    }
+
     /// Looks whether the server at `spec` is there and has the model.
     ///
     /// # Errors

@@ -14,7 +14,8 @@ use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// What is scored, and how the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,9 @@ pub struct Provenance {
     pub adapter: String,
     /// Hash of the adapter's weights.
     pub adapter_hash: String,
+    /// What else it takes to ask it again, as flags of `run`: where a path leads to, how a server is treated. It decides
+    /// nothing about the answers.
+    pub flags: BTreeMap<String, String>,
     /// Hash of the tokenizer; empty for a server's model, of which it is not known.
     pub tokenizer_hash: String,
     /// In which form the weights are multiplied; `None` for a server's model.
@@ -150,6 +154,7 @@ pub fn with_examinee<T>(
             model_hash: model.hash.clone(),
             adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
             adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+            flags: lasting_paths(model, adapter),
             tokenizer_hash: model.tokenizer.hash().to_owned(),
             weights: Some(model.form),
         },
@@ -157,6 +162,22 @@ pub fn with_examinee<T>(
         tokenizer: &*model.tokenizer,
         chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
     })
+}
+
+/// Where a model and an adapter that were named by relative paths lie: such a name means nothing in another folder.
+fn lasting_paths(model: &LoadedModel, adapter: Option<&LoadedAdapter>) -> BTreeMap<String, String> {
+    let named = [
+        ("--model", Some((&model.name, &model.path))),
+        ("--adapter", adapter.map(|adapter| (&adapter.name, &adapter.dir))),
+    ];
+    let each = |(flag, named): (&str, Option<(&String, &std::path::PathBuf)>)| {
+        let (name, found) = named?;
+        // A name of the catalogue or the database leads somewhere else than a path of the same letters.
+        let is_path = found.starts_with(name) && !Path::new(name).is_absolute();
+        let lasting = std::path::absolute(name).ok().filter(|_| is_path)?;
+        Some((flag.to_owned(), lasting.to_string_lossy().into_owned()))
+    };
+    named.into_iter().filter_map(each).collect()
 }
 
 /// Scores a model on a benchmark as a new run.
@@ -172,8 +193,11 @@ pub fn score(
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
     let (request, plan) = planned(workbench, request, who.chat, None)?;
-    let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
+    let mut config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let provenance = &who.provenance;
+    if let Some(object) = config.as_object_mut().filter(|_| !provenance.flags.is_empty()) {
+        object.insert("flags".to_owned(), serde_json::json!(provenance.flags));
+    }
     let (run, _lease) = workbench.store.start_run(&NewRun {
         kind: "eval",
         model: provenance.model.clone(),
