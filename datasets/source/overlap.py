@@ -23,15 +23,21 @@ def characters(text):
     return grams(re.findall(r"\w", text.lower()), SHORT)
 
 
+def text_of(row):
+    """All text of a training row."""
+    turns = [part for turn in row.get("history", []) for part in turn]
+    return " ".join([*turns, row["instruction"], row["input"], row["output"]])
+
+
 class Corpus:
     """The training rows' n-grams, made once."""
 
     def __init__(self, rows, lang):
         self.lang = lang
-        self.rows = [(r["id"], characters(r["instruction"] + " " + r["output"])) for r in rows]
+        self.rows = [(r["id"], characters(text_of(r))) for r in rows]
         self.long = {}
         for r in rows:
-            for gram in grams(words(r["instruction"] + " " + r["output"], lang), LONG):
+            for gram in grams(words(text_of(r), lang), LONG):
                 self.long.setdefault(gram, r["id"])
 
     def findings(self, name, question, options=()):

@@ -100,7 +100,9 @@ def check(out):
     found = []
     arena = json_lines(HERE / "arena-questions.jsonl")
     for lang in LANGS:
-        rows = [r for kind in ("terms", "computed", "choice") for r in json_lines(DATASETS / f"{kind}-{lang}.jsonl")]
+        # Parallel text has both languages in one row.
+        paths = sorted({*DATASETS.glob(f"*-{lang}.jsonl"), *DATASETS.glob("parallel-*.jsonl")})
+        rows = [r for path in paths for r in json_lines(path)]
         found += definition_findings([r for r in rows if r["id"].startswith("terms-")], lang)
         corpus = Corpus(rows, lang)
         figures = {}
