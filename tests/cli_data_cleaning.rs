@@ -115,7 +115,10 @@ fn near_duplicates_go_and_personal_data_is_hidden() {
     let bench = Bench::new();
     bench.import("d", &doubtful());
     let done = bench.json(&["data", "dedup", "d", "--near", "0.5"]);
-    assert_eq!((&done["removed"], &done["pairs"][0]["first"], &done["pairs"][0]["row"]), (&json!(1), &json!(0), &json!(5)));
+    assert_eq!(
+        (&done["removed"], &done["pairs"][0]["first"], &done["pairs"][0]["row"]),
+        (&json!(1), &json!(0), &json!(5))
+    );
     let masked = bench.json(&["data", "mask", "d"]);
     assert_eq!((&masked["changed"], &masked["removed"]), (&json!(1), &json!(0)));
     let texts: Vec<String> = bench.rows("d").iter().map(|row| row["output"].to_string()).collect();
@@ -151,7 +154,12 @@ fn a_mixture_has_its_shares_and_a_curriculum_moves_them() {
         assert_eq!(out.status.code(), Some(1), "{wrong:?}");
         assert!(String::from_utf8_lossy(&out.stderr).lines().count() >= 2, "with a hint");
     }
-    for usage in [&["--from", "en=x"][..], &["--from", "en=0.5,zh"], &["--from", "en,en"], &["--from", "en", "--curriculum", "en"]] {
+    for usage in [
+        &["--from", "en=x"][..],
+        &["--from", "en=0.5,zh"],
+        &["--from", "en,en"],
+        &["--from", "en", "--curriculum", "en"],
+    ] {
         let out = bench.run(&[&["data", "mix", "x"], usage].concat());
         assert_eq!(out.status.code(), Some(2), "{usage:?}");
     }
@@ -167,7 +175,13 @@ fn what_belongs_together_is_on_one_side_of_a_split() {
     assert!(rows.chunks(4).all(|four| four.iter().all(|r| r["split"] == four[0]["split"])));
     assert_eq!(rows.iter().filter(|r| r["split"] == "val").count(), 40);
     // Rows that differ in a word are nearly the same, however many there are of them.
-    let texts = |group: usize, i: usize| format!("group {} of texts about {} that are nearly alike in all but word {i}", group * 7919, "money ".repeat(group + 3));
+    let texts = |group: usize, i: usize| {
+        format!(
+            "group {} of texts about {} that are nearly alike in all but word {i}",
+            group * 7919,
+            "money ".repeat(group + 3)
+        )
+    };
     let alike: Vec<Value> = (0..90).map(|i| row(&texts(i / 3, i), "yes")).collect();
     bench.import("near", &alike);
     bench.json(&["data", "split", "near", "--val", "0.2", "--near", "0.6"]);

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use linly_bench::config::Settings;
-use linly_bench::workbench::data::SplitRequest;
 use linly_bench::data::{Example, HoldOut, ImportOptions, Split, Version};
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{CancelToken, EventSink, JobEvent};
 use linly_bench::store::{Existing, Matched, RowDiff, RowQuery};
 use linly_bench::workbench::Workbench;
+use linly_bench::workbench::data::SplitRequest;
 use linly_bench::workbench::data::{self, Edit, ImportReport, ImportRequest, Input};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

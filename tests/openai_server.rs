@@ -123,6 +123,7 @@ fn the_numbers_are_those_of_the_same_model_on_this_machine() {
     let run = workbench.store.run(&there.run).unwrap();
     assert_eq!((&run.model, &run.model_hash), (&server.model(), &server.model()));
     let markdown = run_report(&workbench, &there.run, ReportFormat::Markdown, &ReportRequest::default()).unwrap();
+    let markdown = String::from_utf8(markdown).unwrap();
     assert!(markdown.contains(&server.model()) && markdown.contains("could not be hashed"), "{markdown}");
     let out = linly(home.path(), &["leaderboard", "--format", "csv"]);
     assert!(String::from_utf8_lossy(&out.stdout).contains(&server.model()), "{out:?}");

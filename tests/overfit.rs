@@ -48,7 +48,7 @@ fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
         schedule: Schedule::Cosine,
         warmup: 0.1,
         length: Length::Steps(40),
-        shape: Shape { batch_size: 8, max_len: 64, packing: false, bucket: false },
+        shape: Shape { batch_size: 8, max_len: 64, packing: false, bucket: false, in_order: false },
         accum: 1,
         weight_decay: 0.0,
         clip: 1.0,

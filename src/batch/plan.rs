@@ -116,7 +116,12 @@ mod tests {
             assert_ne!(plans[0], plans[1]);
             assert_eq!(plans[0], epoch_plan(&lengths, shape, 9, 0));
         }
-        let packed = epoch_plan(&lengths, Shape { batch_size: 1, max_len: 256, packing: true, bucket: false, in_order: false }, 9, 0);
+        let packed = epoch_plan(
+            &lengths,
+            Shape { batch_size: 1, max_len: 256, packing: true, bucket: false, in_order: false },
+            9,
+            0,
+        );
         let least = lengths.iter().sum::<usize>().div_ceil(256);
         assert!(packed.len() <= least + least / 20 + 1, "{} sequences for a bound of {least}", packed.len());
     }

@@ -3,9 +3,9 @@
 use super::Context;
 use super::columns::{Align, columns};
 use super::data_check::{self, CheckArgs};
+use super::data_export::{self, ExportArgs};
 use super::data_mix::{self, MixArgs};
 use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
-use super::data_export::{self, ExportArgs};
 use super::data_stats::{self, RejectsArgs, StatsArgs};
 use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};

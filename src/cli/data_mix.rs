@@ -104,6 +104,11 @@ pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
     Ok(())
 }
 
+/// `NAME@HASH` with as much of the hash as people read.
+fn brief(exact: &str) -> String {
+    exact.rsplit_once('@').map_or_else(|| exact.to_owned(), |(name, hash)| format!("{name}@{}", short(hash)))
+}
+
 /// How the sources are drawn in the picture.
 const MARKS: [char; 8] = ['█', '░', '▓', '▒', '#', '+', 'o', '.'];
 
@@ -113,7 +118,12 @@ fn render(report: &MixReport) -> Vec<String> {
         tr!("plan of {name}: {} rows, {} held out", "{name} 的计划：{} 行，留出 {} 行", report.rows, report.val)
     } else {
         let version = short(&report.version);
-        tr!("{name}: {} rows, {} held out (version {version})", "{name}：{} 行，留出 {} 行（版本 {version}）", report.rows, report.val)
+        tr!(
+            "{name}: {} rows, {} held out (version {version})",
+            "{name}：{} 行，留出 {} 行（版本 {version}）",
+            report.rows,
+            report.val
+        )
     }];
     lines.push(String::new());
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
@@ -124,7 +134,7 @@ fn render(report: &MixReport) -> Vec<String> {
         .map(|(i, s)| {
             let mark = MARKS[i % MARKS.len()];
             vec![
-                format!("{mark} {}", truncate(&one_line(&s.dataset), 28)),
+                format!("{mark} {}", truncate(&one_line(&brief(&s.dataset)), 36)),
                 s.available.to_string(),
                 s.drawn.to_string(),
                 format!("{:.2}", s.epochs),

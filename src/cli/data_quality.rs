@@ -129,7 +129,7 @@ pub(super) fn quality(context: &Context, args: &QualityArgs) -> Result<()> {
 }
 
 /// Columns of the longest bar.
-const BAR: u64 = 24;
+const BAR: u64 = 16;
 
 fn render(found: &QualityReport) -> Vec<String> {
     let (name, number, version, rows) = (one_line(&found.dataset), found.number, short(&found.version), found.rows);
@@ -230,8 +230,12 @@ fn clean(
     job: impl FnOnce(&crate::workbench::Workbench, &Bar, &crate::job::CancelToken) -> Result<Cleaned>,
 ) -> Result<()> {
     if name.contains('@') {
-        return Err(Error::new(Kind::Usage, tr!("only the newest version can be changed", "只能修改最新版本"))
-            .hint(tr!("go back to it first: linly-bench data restore NAME VERSION", "请先恢复：linly-bench data restore 名称 版本")));
+        return Err(Error::new(Kind::Usage, tr!("only the newest version can be changed", "只能修改最新版本")).hint(
+            tr!(
+                "go back to it first: linly-bench data restore NAME VERSION",
+                "请先恢复：linly-bench data restore 名称 版本"
+            ),
+        ));
     }
     let bench = context.workbench()?;
     let bar = Bar(context.ui.bar(bench.store.dataset(name)?.rows, false));
@@ -252,7 +256,10 @@ fn clean(
     let (name, removed, changed, rows) = (one_line(name), cleaned.removed, cleaned.changed, cleaned.rows);
     let (number, version) = (cleaned.number, short(&cleaned.version));
     ui.line(&match (cleaned.dry_run, removed + changed) {
-        (_, 0) => tr!("{name}: nothing to change (version {number}, {version})", "{name}：无需改动（版本 {number}，{version}）"),
+        (_, 0) => tr!(
+            "{name}: nothing to change (version {number}, {version})",
+            "{name}：无需改动（版本 {number}，{version}）"
+        ),
         (true, _) => tr!(
             "{name}: {removed} rows would go, {changed} would change; {rows} would stay",
             "{name}：将删除 {removed} 行、修改 {changed} 行，保留 {rows} 行"

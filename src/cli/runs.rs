@@ -53,7 +53,7 @@ enum Verb {
     Report {
         /// Id of a run, or its beginning
         run: String,
-        /// The file to write (.md, .html, .csv or .json)
+        /// The file to write (.md, .html, .csv, .parquet or .json)
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
         /// Show where this second run parts from it
@@ -193,7 +193,7 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
             context.ui.json_line(&record);
         } else {
             let text = run_report(&workbench, &record.id, ReportFormat::Markdown, &ReportRequest::default())?;
-            context.ui.line(crate::text::clean(&text).trim_end());
+            context.ui.line(crate::text::clean(&String::from_utf8_lossy(&text)).trim_end());
         }
         return Ok(());
     };

@@ -30,7 +30,7 @@ pub use import::{Format, ImportOptions, RAW, ReadReport, Record, Reject, Row, re
 pub use language::detect as detect_language;
 pub use llama_factory::{ListedSet, listed_sets};
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
-pub use parquet_writer::{TokenRow, write_rows, write_tokens};
+pub use parquet_writer::{TableColumn, TokenRow, write_rows, write_table, write_tokens};
 pub use plain::Unit;
 pub use roles::FieldMap;
 pub use split::{HoldOut, hold_out, hold_out_groups};

@@ -75,6 +75,57 @@ pub fn write_rows<'e, W: Write + Send>(
     writer.close().map(|_| ()).map_err(|e| failed(&e))
 }
 
+/// A column of a table; `None` is null.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TableColumn {
+    /// Texts.
+    Texts(Vec<Option<String>>),
+    /// 64-bit floating-point numbers.
+    Numbers(Vec<Option<f64>>),
+}
+
+/// Writes a table of equally long columns. A name's characters other than letters, digits and `_` become `_`.
+///
+/// # Errors
+/// `failed` of those of writing.
+pub fn write_table<W: Write + Send>(
+    to: W,
+    columns: &[(String, TableColumn)],
+    failed: impl Fn(&dyn std::fmt::Display) -> Error,
+) -> Result<()> {
+    let plain = |name: &str| name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect::<String>();
+    let schema: String = columns
+        .iter()
+        .map(|(name, column)| match column {
+            TableColumn::Texts(_) => format!("OPTIONAL BYTE_ARRAY {} (STRING); ", plain(name)),
+            TableColumn::Numbers(_) => format!("OPTIONAL DOUBLE {}; ", plain(name)),
+        })
+        .collect();
+    let mut writer = writer(to, &format!("message items {{ {schema} }}")).map_err(|e| failed(&e))?;
+    let mut group = writer.next_row_group().map_err(|e| failed(&e))?;
+    for (_, column) in columns {
+        let mut to =
+            group.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
+        match (column, to.untyped()) {
+            (TableColumn::Texts(cells), ColumnWriter::ByteArrayColumnWriter(to)) => {
+                let levels: Vec<i16> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
+                let values: Vec<ByteArray> =
+                    cells.iter().flatten().map(|cell| ByteArray::from(cell.as_str())).collect();
+                to.write_batch(&values, Some(&levels), None).map_err(|e| failed(&e))?;
+            }
+            (TableColumn::Numbers(cells), ColumnWriter::DoubleColumnWriter(to)) => {
+                let levels: Vec<i16> = cells.iter().map(|cell| i16::from(cell.is_some())).collect();
+                let values: Vec<f64> = cells.iter().flatten().copied().collect();
+                to.write_batch(&values, Some(&levels), None).map_err(|e| failed(&e))?;
+            }
+            _ => return Err(Error::internal("a column is not of its kind")),
+        }
+        to.close().map_err(|e| failed(&e))?;
+    }
+    group.close().map_err(|e| failed(&e))?;
+    writer.close().map(|_| ()).map_err(|e| failed(&e))
+}
+
 /// Writes rows as token ids: lists of 32-bit integers under [`TOKEN_COLUMNS`].
 ///
 /// # Errors
@@ -117,6 +168,21 @@ pub fn write_tokens<W: Write + Send>(
 mod tests {
     use super::super::import::{ImportOptions, Record, read};
     use super::*;
+
+    #[test]
+    fn a_table_comes_back_with_its_kinds_and_gaps() {
+        use parquet::file::reader::{FileReader, SerializedFileReader};
+        let texts = TableColumn::Texts(vec![Some("甲".into()), None, Some("a,\"b\"".into())]);
+        let numbers = TableColumn::Numbers(vec![None, Some(-0.5), Some(f64::MAX)]);
+        let mut file = tempfile::tempfile().unwrap();
+        let columns = [("name".to_owned(), texts), ("exact,match".to_owned(), numbers)];
+        write_table(&mut file, &columns, |e| Error::internal(e.to_string())).unwrap();
+        let reader = SerializedFileReader::new(file).unwrap();
+        let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
+        assert_eq!(rows.len(), 3);
+        assert!(rows[0].contains("甲") && rows[0].contains("exact_match: null"), "{}", rows[0]);
+        assert!(rows[1].contains("name: null") && rows[1].contains("-0.5"), "{}", rows[1]);
+    }
 
     #[test]
     fn rows_come_back_from_parquet() {

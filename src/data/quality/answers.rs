@@ -108,7 +108,9 @@ fn ends_too_early(answer: &str, words: usize) -> bool {
     };
     // A last line of its own in a text of lines is an item or a signature.
     let stands_alone = answer.lines().count() > 1 && tokens(line).len() < SHORTEST_SENTENCE;
-    let has_sentences = answer.contains(['。', '！', '？']) || answer.contains(". ");
+    // The letter of a choice and its full stop are no sentence.
+    let latin = answer.match_indices(". ").any(|(at, _)| at > 3);
+    let has_sentences = answer.contains(['。', '！', '？']) || latin;
     has_sentences && !lists(line) && !stands_alone && !answer.contains("```")
 }
 
@@ -159,6 +161,7 @@ mod tests {
             [Rule::CutOff]
         );
         assert_eq!(rules(&row("问", LONG)), []);
+        assert_eq!(rules(&row("复利是什么？", "A. 让上一期赚到的钱留在账上、与最初存入的钱一起继续生钱的算法")), []);
         assert_eq!(rules(&row("问", &format!("{LONG}\n- 久期\n- 凸性"))), []);
         assert_eq!(rules(&row("问", &format!("{LONG}\n利息 = 100 × 5% = 5"))), []);
     }

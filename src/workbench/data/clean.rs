@@ -43,8 +43,11 @@ impl Filter {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
         toml::from_str(&text).map_err(|e| {
             let rules: Vec<&str> = Rule::ALL.into_iter().map(Rule::name).collect();
-            Error::new(Kind::InvalidInput, format!("{}: {}", path.display(), e.to_string().trim_end()))
-                .hint(tr!("rules: {}", "规则：{}", rules.join(", ")))
+            Error::new(Kind::InvalidInput, format!("{}: {}", path.display(), e.to_string().trim_end())).hint(tr!(
+                "rules: {}",
+                "规则：{}",
+                rules.join(", ")
+            ))
         })
     }
 
@@ -71,8 +74,10 @@ impl Filter {
         let Some(path) = &self.words else {
             return match self.drop.contains(&Rule::ListedWord) {
                 false => Ok(None),
-                true => Err(Error::new(Kind::Usage, tr!("listed_word needs your own list", "listed_word 需要自定词表"))
-                    .hint(tr!("give it with --words FILE, one word a line", "请用 --words FILE 给出，每行一个词"))),
+                true => {
+                    Err(Error::new(Kind::Usage, tr!("listed_word needs your own list", "listed_word 需要自定词表"))
+                        .hint(tr!("give it with --words FILE, one word a line", "请用 --words FILE 给出，每行一个词")))
+                }
             };
         };
         read_words(path).map(Some)

@@ -186,8 +186,11 @@ fn sources(request: &MixRequest, parts: &[Part]) -> Result<Vec<MixSource>> {
     let by_size = mixture::by_temperature(&sizes, request.temperature);
     for (name, ..) in &request.curriculum {
         if !request.from.iter().any(|(from, _)| from == name) {
-            return Err(Error::new(Kind::Usage, tr!("--curriculum names {name}, --from does not", "--curriculum 中的 {name} 不在 --from 中"))
-                .hint(tr!("name the same datasets in both", "请在两处使用相同的数据集名称")));
+            return Err(Error::new(
+                Kind::Usage,
+                tr!("--curriculum names {name}, --from does not", "--curriculum 中的 {name} 不在 --from 中"),
+            )
+            .hint(tr!("name the same datasets in both", "请在两处使用相同的数据集名称")));
         }
     }
     let named: f64 = request.from.iter().filter_map(|(_, share)| *share).sum();
@@ -196,13 +199,17 @@ fn sources(request: &MixRequest, parts: &[Part]) -> Result<Vec<MixSource>> {
     // With one source's share given from its beginning to its end, the others divide what it leaves by their own shares.
     let rest = |at: fn(&(String, f64, f64)) -> f64| {
         let taken: f64 = request.curriculum.iter().map(at).sum();
-        let others: f64 = request.from.iter().zip(&fixed).filter(|((n, _), _)| moved(n).is_none()).map(|(_, w)| w).sum();
+        let others: f64 =
+            request.from.iter().zip(&fixed).filter(|((n, _), _)| moved(n).is_none()).map(|(_, w)| w).sum();
         if others > 0.0 { ((1.0 - taken).max(0.0)) / others } else { 0.0 }
     };
     let (at_start, at_end) = (rest(|m| m.1), rest(|m| m.2));
     if named > 0.0 && request.from.iter().any(|(_, share)| share.is_none()) && request.curriculum.is_empty() {
-        return Err(Error::new(Kind::Usage, tr!("some sources have a share and some have none", "有的来源给了比例，有的没有"))
-            .hint(tr!("give every source a share, or none of them", "请给每个来源都写比例，或都不写")));
+        return Err(Error::new(
+            Kind::Usage,
+            tr!("some sources have a share and some have none", "有的来源给了比例，有的没有"),
+        )
+        .hint(tr!("give every source a share, or none of them", "请给每个来源都写比例，或都不写")));
     }
     let source = |((part, (name, _)), weight): ((&Part, &(String, Option<f64>)), &f64)| {
         let (start, end) = match moved(name) {
@@ -211,7 +218,13 @@ fn sources(request: &MixRequest, parts: &[Part]) -> Result<Vec<MixSource>> {
             None => (weight * at_start, weight * at_end),
         };
         let mean_length = part.characters as f64 / part.train.len().max(1) as f64;
-        MixSource { name: name.clone(), rows: part.train.len(), mean_length: if request.by_length { mean_length } else { 1.0 }, start, end }
+        MixSource {
+            name: name.clone(),
+            rows: part.train.len(),
+            mean_length: if request.by_length { mean_length } else { 1.0 },
+            start,
+            end,
+        }
     };
     Ok(parts.iter().zip(&request.from).zip(&fixed).map(source).collect())
 }

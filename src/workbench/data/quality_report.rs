@@ -57,7 +57,10 @@ fn summary(report: &QualityReport) -> String {
 fn markdown(report: &QualityReport) -> String {
     let cell = |text: &str| one_line(text).replace('|', "\\|").replace('<', "&lt;");
     let mut out = format!("# {}\n\n{}\n\n", heading(report), summary(report));
-    out.push_str(&tr!("| rule | what it finds | rows |\n| --- | --- | ---: |\n", "| 规则 | 含义 | 行数 |\n| --- | --- | ---: |\n"));
+    out.push_str(&tr!(
+        "| rule | what it finds | rows |\n| --- | --- | ---: |\n",
+        "| 规则 | 含义 | 行数 |\n| --- | --- | ---: |\n"
+    ));
     for rule in &report.rules {
         out.push_str(&format!("| `{}` | {} | {} |\n", rule.rule.name(), rule_title(rule.rule), rule.rows));
     }
@@ -70,7 +73,10 @@ fn markdown(report: &QualityReport) -> String {
         ));
     }
     if !report.findings.is_empty() {
-        out.push_str(&tr!("\n| row | rule | where | text |\n| ---: | --- | --- | --- |\n", "\n| 行 | 规则 | 位置 | 文本 |\n| ---: | --- | --- | --- |\n"));
+        out.push_str(&tr!(
+            "\n| row | rule | where | text |\n| ---: | --- | --- | --- |\n",
+            "\n| 行 | 规则 | 位置 | 文本 |\n| ---: | --- | --- | --- |\n"
+        ));
         for f in &report.findings {
             let (rule, field) = (f.finding.rule.name(), field_name(f.finding.field));
             out.push_str(&format!("| {} | `{rule}` | {field} | {} |\n", f.row, cell(&f.finding.text)));
@@ -98,7 +104,10 @@ fn html(report: &QualityReport) -> String {
     for f in &report.findings {
         findings.push_str(&format!(
             "<tr><td class=n>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>\n",
-            f.row, f.finding.rule.name(), escape(&field_name(f.finding.field)), escape(&one_line(&f.finding.text))
+            f.row,
+            f.finding.rule.name(),
+            escape(&field_name(f.finding.field)),
+            escape(&one_line(&f.finding.text))
         ));
     }
     let near = report.near.as_ref().map_or(String::new(), |near| {

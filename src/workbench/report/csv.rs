@@ -1,6 +1,7 @@
 //! The items of a score as a table.
 
 use super::Document;
+use crate::data::{TableColumn, write_table};
 use crate::error::{Error, Result};
 use crate::eval::{ItemOutcome, Mode, Written, softmax, text_perplexity};
 
@@ -27,9 +28,45 @@ const COLUMNS: [&str; 16] = [
 /// One line per item: what was asked by its hashes, what was answered or written, what was taken from that, how likely each
 /// choice was, and the value of every metric.
 pub(super) fn render(document: &Document) -> Result<String> {
+    let (header, rows) = table(document)?;
+    let mut out = line(header.iter().map(String::as_str));
+    rows.iter().for_each(|cells| out.push_str(&line(cells.iter().map(String::as_str))));
+    Ok(out)
+}
+
+/// Columns of texts; all others hold numbers.
+const TEXTS: usize = 7;
+const LATER_TEXTS: [&str; 6] = ["loglikelihoods", "prompt_hash", "content_hash", "mode", "answer", "extracted"];
+
+/// The same table as Parquet: numbers as numbers, and what is empty as null.
+pub(super) fn parquet(document: &Document) -> Result<Vec<u8>> {
+    let (header, rows) = table(document)?;
+    let column = |(i, name): (usize, String)| {
+        let cells = || rows.iter().map(move |row| row.get(i).filter(|cell| !cell.is_empty()));
+        let column = if i < TEXTS || LATER_TEXTS.contains(&name.as_str()) {
+            TableColumn::Texts(cells().map(|cell| cell.cloned()).collect())
+        } else {
+            let number = |cell: &String| match cell.as_str() {
+                "true" => Some(1.0),
+                "false" => Some(0.0),
+                text => text.parse().ok(),
+            };
+            TableColumn::Numbers(cells().map(|cell| cell.and_then(number)).collect())
+        };
+        (name, column)
+    };
+    let columns: Vec<(String, TableColumn)> = header.into_iter().enumerate().map(column).collect();
+    let mut bytes = Vec::new();
+    write_table(&mut bytes, &columns, |e| Error::internal(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// Header and cells.
+fn table(document: &Document) -> Result<(Vec<String>, Vec<Vec<String>>)> {
     let report = document.score()?;
     let metrics: Vec<&String> = report.summary.metrics.0.iter().map(|(name, _)| name).collect();
-    let mut out = line(COLUMNS.into_iter().chain(metrics.iter().map(|name| name.as_str())));
+    let header = COLUMNS.into_iter().chain(metrics.iter().map(|name| name.as_str())).map(str::to_owned).collect();
+    let mut rows = Vec::with_capacity(document.outcomes.len());
     for o in &document.outcomes {
         let probabilities = softmax(&o.loglikelihoods).unwrap_or_default();
         let confidence = probabilities.iter().copied().fold(f64::NAN, f64::max);
@@ -53,9 +90,9 @@ pub(super) fn render(document: &Document) -> Result<String> {
             o.written.as_ref().map(extracted).transpose()?.unwrap_or_default(),
         ];
         cells.extend(metrics.iter().map(|name| value(o, name).map_or_else(String::new, |v| v.to_string())));
-        out.push_str(&line(cells.iter().map(String::as_str)));
+        rows.push(cells);
     }
-    Ok(out)
+    Ok((header, rows))
 }
 
 /// What was taken from a written answer: the text where there is one way to take it, a JSON object of all ways otherwise.

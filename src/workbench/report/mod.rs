@@ -29,6 +29,8 @@ pub enum ReportFormat {
     Html,
     /// One line per item.
     Csv,
+    /// The same table, typed and packed.
+    Parquet,
     /// lm-evaluation-harness's results file.
     Json,
 }
@@ -43,14 +45,15 @@ impl ReportFormat {
             Some("md") => Ok(ReportFormat::Markdown),
             Some("html") => Ok(ReportFormat::Html),
             Some("csv") => Ok(ReportFormat::Csv),
+            Some("parquet") => Ok(ReportFormat::Parquet),
             Some("json") => Ok(ReportFormat::Json),
             _ => Err(Error::new(
                 Kind::Unsupported,
                 tr!("{}: no report is written like that", "{}：不支持这种报告格式", path.display()),
             )
             .hint(tr!(
-                "name a file that ends in .md, .html, .csv or .json",
-                "请使用以 .md、.html、.csv 或 .json 结尾的文件名"
+                "name a file that ends in .md, .html, .csv, .parquet or .json",
+                "请使用以 .md、.html、.csv、.parquet 或 .json 结尾的文件名"
             ))),
         }
     }
@@ -95,14 +98,15 @@ struct Against {
 /// # Errors
 /// `NotFound` for an unknown run; `InvalidInput` when the format or the request is for scores and the run has none; those
 /// of [`rescore`] and [`compare_runs`].
-pub fn run_report(workbench: &Workbench, id: &str, format: ReportFormat, request: &ReportRequest) -> Result<String> {
+pub fn run_report(workbench: &Workbench, id: &str, format: ReportFormat, request: &ReportRequest) -> Result<Vec<u8>> {
     let document = document(workbench, id, request)?;
-    match format {
-        ReportFormat::Markdown => Ok(markdown::render(&document)),
-        ReportFormat::Html => Ok(html::render(&document)),
-        ReportFormat::Csv => csv::render(&document),
-        ReportFormat::Json => harness::render(&document),
-    }
+    Ok(match format {
+        ReportFormat::Markdown => markdown::render(&document).into_bytes(),
+        ReportFormat::Html => html::render(&document).into_bytes(),
+        ReportFormat::Csv => csv::render(&document)?.into_bytes(),
+        ReportFormat::Parquet => csv::parquet(&document)?,
+        ReportFormat::Json => harness::render(&document)?.into_bytes(),
+    })
 }
 
 fn document(workbench: &Workbench, id: &str, request: &ReportRequest) -> Result<Document> {
