@@ -11,6 +11,7 @@ typedef unsigned long long u64;
 #ifdef __CUDACC__
 #define KERNEL extern "C" __global__ void
 #define DYNAMIC_SHARED(type, name) extern __shared__ __align__(16) type name[]
+#define INFINITY __uint_as_float(0x7f800000u)
 #endif
 
 // The upper half of an f32: eight bits of exponent, seven of fraction.
