@@ -24,7 +24,7 @@ mod rows;
 mod tests;
 
 pub use attention::{Heads, Segments, attention, attention_backward};
-pub use decoding::{CachedRows, attention_decode, low_rank, matrix_vector};
+pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
 pub use device::{Argument, Buffer, Device, Element, Launch, Number, Out, Product, Rows};
 pub use kernels::{Kernel, KernelFile};
 pub use loss::{add_to_total, argmax, cross_entropy};
