@@ -1,7 +1,7 @@
 //! What one step of decoding does: products of few rows with weights as they are stored, and attention of one new row.
 
 use super::attention::Heads;
-use super::device::{Buffer, Launch, in_eights};
+use super::device::{Argument, Buffer, Launch, in_eights};
 use super::kernels::{Kernel, KernelFile};
 use super::quantised::{CardRows, Format};
 use crate::error::{Error, Result};
@@ -57,14 +57,15 @@ pub fn matrix_vector(
         update.low.holds(rows * update.rank)?;
         update.b.holds(outputs * update.rank)?;
     }
-    let mut arguments = Vec::with_capacity(11);
+    let mut arguments: Vec<Argument> = Vec::with_capacity(11);
     let name = match weight {
         Weight::Bf16(weight, _) => {
             arguments.push(weight.into());
             "matrix_vector_bf16"
         }
         Weight::Quantised(matrix) => {
-            arguments.extend([(&matrix.numbers).into(), (&matrix.factors).into()]);
+            arguments.push((&matrix.numbers).into());
+            arguments.push((&matrix.factors).into());
             match matrix.format {
                 Format::Q8_0 => "matrix_vector_Q8_0",
                 Format::Q4_0 => "matrix_vector_Q4_0",
@@ -72,7 +73,7 @@ pub fn matrix_vector(
             }
         }
     };
-    arguments.extend([
+    let rest: [Argument; 9] = [
         x.into(),
         update.map(|u| u.low).into(),
         update.map(|u| u.b).into(),
@@ -82,7 +83,8 @@ pub fn matrix_vector(
         (outputs as u32).into(),
         (inputs as u32).into(),
         (update.map_or(0, |u| u.rank) as u32).into(),
-    ]);
+    ];
+    arguments.extend(rest);
     let kernel = Kernel { file: KernelFile::MatrixVector, name };
     y.device().launch(kernel, &Launch::line(outputs.div_ceil(8), 256), &arguments)
 }
