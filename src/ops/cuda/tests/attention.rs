@@ -111,7 +111,8 @@ fn expected(pool: &Pool, layout: HeadLayout, q: &[f32], new: [usize; 2]) -> Vec<
         split.iter().map(|(past, _)| (collect(&pool.keys, past), collect(&pool.values, past))).collect();
     let spans: Vec<Vec<Span<'_>>> = past
         .iter()
-        .map(|(keys, values)| vec![Span { keys, values, len: keys.len() / kw }])
+        // A sequence without a past has no span, not an empty one.
+        .map(|(keys, values)| if keys.is_empty() { Vec::new() } else { vec![Span { keys, values, len: keys.len() / kw }] })
         .collect();
     let own: Vec<u32> = split.iter().flat_map(|(_, own)| own.to_vec()).collect();
     let (k, v) = (collect(&pool.keys, &own), collect(&pool.values, &own));

@@ -11,7 +11,7 @@ fn every_kernel_compiles_for_every_capability() {
     let compiler = match Compiler::find() {
         Ok(compiler) => compiler,
         Err(missing) => {
-            eprintln!("skipped: {missing} ({})", missing.hint.unwrap_or_default());
+            eprintln!("skipped: {missing} ({})", missing.hint.clone().unwrap_or_default());
             return;
         }
     };

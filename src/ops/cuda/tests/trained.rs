@@ -9,7 +9,7 @@ use crate::ops::log_sum_exp;
 #[test]
 fn losses_and_their_gradients_follow_the_definition() {
     // A vocabulary that is no multiple of anything, one smaller than a warp, and large logits.
-    for (n, vocabulary, size) in [(3, 1003, 4.0), (2, 17, 1.0), (4, 2048, 60.0)] {
+    for (n, vocabulary, size) in [(3, 1003usize, 4.0), (2, 17, 1.0), (4, 2048, 60.0)] {
         let stride = vocabulary.next_multiple_of(8);
         let logits: Vec<f32> = rounded(&values(n * stride, 1, size));
         let targets: Vec<u32> = (0..n as u32).map(|i| (i * 7919 + 5) % vocabulary as u32).collect();
