@@ -30,7 +30,10 @@ impl Heads {
         let size = layout.head_dim;
         Err(Error::new(
             Kind::Unsupported,
-            crate::tr!("no GPU kernel for attention heads of size {size}", "没有适用于大小为 {size} 的注意力头的 GPU 内核"),
+            crate::tr!(
+                "no GPU kernel for attention heads of size {size}",
+                "没有适用于大小为 {size} 的注意力头的 GPU 内核"
+            ),
         )
         .hint(crate::tr!("use --device cpu for this model", "此模型请用 --device cpu")))
     }

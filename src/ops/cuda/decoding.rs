@@ -147,7 +147,12 @@ impl DecodeScratch {
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub fn new(device: &std::sync::Arc<dyn super::Device>, heads: Heads, sequences: usize, splits: usize) -> Result<Self> {
+    pub fn new(
+        device: &std::sync::Arc<dyn super::Device>,
+        heads: Heads,
+        sequences: usize,
+        splits: usize,
+    ) -> Result<Self> {
         let parts = sequences * heads.layout().heads * splits;
         Ok(DecodeScratch {
             out: Buffer::zeros(device, parts * heads.layout().head_dim)?,

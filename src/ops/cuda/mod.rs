@@ -10,12 +10,19 @@
 //! bytes, FLOPs and expected times, and how a training pass is put together from these.
 
 mod attention;
+mod card;
 mod decoding;
 mod device;
 #[cfg(test)]
 mod emulator;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod kernels;
 mod loss;
+#[cfg(feature = "cuda")]
+mod machine_code;
+#[cfg(feature = "cuda")]
+mod matmul;
 mod nvrtc;
 mod optimizer;
 mod quantised;
@@ -24,12 +31,15 @@ mod rows;
 mod tests;
 
 pub use attention::{Heads, Segments, attention, attention_backward};
+pub use card::{Card, cards};
 pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
 pub use device::{Argument, Buffer, Device, Element, Launch, Number, Out, Product, Rows};
+#[cfg(feature = "cuda")]
+pub use gpu::Gpu;
 pub use kernels::{Kernel, KernelFile};
 pub use loss::{add_to_total, argmax, cross_entropy};
-pub use nvrtc::{Compiler, Target};
-pub use optimizer::{Stretch, StepSettings, adamw, gradient_norm, stretches};
+pub use nvrtc::{Compiler, Target, library_folders};
+pub use optimizer::{StepSettings, Stretch, adamw, gradient_norm, stretches};
 pub use quantised::{CardRows, dequantise};
 pub use rows::{
     Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, rms_norm, rms_norm_again, rms_norm_backward, rope,

@@ -72,7 +72,7 @@ pub fn library_folders() -> Vec<PathBuf> {
 }
 
 /// Loads the first library of these names: from the folders, then as the system's loader finds it.
-fn load(folders: &[PathBuf], names: &[&str]) -> Option<(*mut c_void, PathBuf)> {
+pub(super) fn load(folders: &[PathBuf], names: &[&str]) -> Option<(*mut c_void, PathBuf)> {
     let beside = folders.iter().flat_map(|folder| names.iter().map(move |name| folder.join(name)));
     let paths = beside.filter(|path| path.exists()).chain(names.iter().map(PathBuf::from));
     for path in paths {
@@ -94,11 +94,14 @@ impl Compiler {
     pub fn find() -> Result<Compiler> {
         let folders = library_folders();
         let missing = || {
-            Error::new(Kind::NotFound, tr!("NVRTC, CUDA's run-time compiler, was not found", "没有找到 CUDA 的运行时编译器 NVRTC"))
-                .hint(tr!(
-                    "run scripts/cuda-toolchain.sh, or set {FOLDER} to the folder of libnvrtc.so",
-                    "请运行 scripts/cuda-toolchain.sh，或将 {FOLDER} 设为 libnvrtc.so 所在目录"
-                ))
+            Error::new(
+                Kind::NotFound,
+                tr!("NVRTC, CUDA's run-time compiler, was not found", "没有找到 CUDA 的运行时编译器 NVRTC"),
+            )
+            .hint(tr!(
+                "run scripts/cuda-toolchain.sh, or set {FOLDER} to the folder of libnvrtc.so",
+                "请运行 scripts/cuda-toolchain.sh，或将 {FOLDER} 设为 libnvrtc.so 所在目录"
+            ))
         };
         let (handle, path) =
             load(&folders, &["libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"]).ok_or_else(missing)?;

@@ -31,11 +31,8 @@ fn packed_sequences_and_their_gradients_are_those_of_the_cpu() {
         let rows = sequences(lengths);
         let n = lengths.iter().sum::<usize>();
         let (qw, kw) = (layout.q_width(), layout.kv_width());
-        let (q, k, v) = (
-            rounded(&values(n * qw, 1, 2.0)),
-            rounded(&values(n * kw, 2, 2.0)),
-            rounded(&values(n * kw, 3, 1.0)),
-        );
+        let (q, k, v) =
+            (rounded(&values(n * qw, 1, 2.0)), rounded(&values(n * kw, 2, 2.0)), rounded(&values(n * kw, 3, 1.0)));
         let d_out = rounded(&values(n * qw, 4, 1.0));
         let input = Qkv { q: &q, k: &k, v: &v, layout };
         let (mut out, mut lse) = (vec![0.0; n * qw], vec![0.0; n * heads]);
@@ -112,7 +109,11 @@ fn expected(pool: &Pool, layout: HeadLayout, q: &[f32], new: [usize; 2]) -> Vec<
     let spans: Vec<Vec<Span<'_>>> = past
         .iter()
         // A sequence without a past has no span, not an empty one.
-        .map(|(keys, values)| if keys.is_empty() { Vec::new() } else { vec![Span { keys, values, len: keys.len() / kw }] })
+        .map(
+            |(keys, values)| {
+                if keys.is_empty() { Vec::new() } else { vec![Span { keys, values, len: keys.len() / kw }] }
+            },
+        )
         .collect();
     let own: Vec<u32> = split.iter().flat_map(|(_, own)| own.to_vec()).collect();
     let (k, v) = (collect(&pool.keys, &own), collect(&pool.values, &own));
@@ -144,7 +145,9 @@ fn sequences_behind_a_shared_prefix_find_their_keys_in_the_pool() {
 
 #[test]
 fn a_step_of_decoding_attends_to_all_cached_rows() {
-    for (heads, kv_heads, head_dim, splits) in [(9, 3, 64, 3), (6, 1, 64, 1), (2, 1, 96, 2), (8, 1, 128, 5), (4, 1, 256, 2)] {
+    for (heads, kv_heads, head_dim, splits) in
+        [(9, 3, 64, 3), (6, 1, 64, 1), (2, 1, 96, 2), (8, 1, 128, 5), (4, 1, 256, 2)]
+    {
         let layout = HeadLayout { heads, kv_heads, head_dim };
         let (qw, kw) = (layout.q_width(), layout.kv_width());
         // The second sequence is one row long: most of its parts are empty.

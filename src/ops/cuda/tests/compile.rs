@@ -21,11 +21,8 @@ fn every_kernel_compiles_for_every_capability() {
             let ptx = String::from_utf8(ptx).unwrap();
             assert_eq!(log, "", "{} for {capability}: a remark of the compiler", file.name());
             // The list of kernels is what the file has, neither more nor less.
-            let mut found: Vec<&str> = ptx
-                .split(".visible .entry ")
-                .skip(1)
-                .filter_map(|rest| rest.split(['(', '\n']).next())
-                .collect();
+            let mut found: Vec<&str> =
+                ptx.split(".visible .entry ").skip(1).filter_map(|rest| rest.split(['(', '\n']).next()).collect();
             let mut listed = file.kernels().to_vec();
             found.sort_unstable();
             listed.sort_unstable();

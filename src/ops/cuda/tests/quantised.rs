@@ -98,7 +98,9 @@ fn products_of_decoding_read_weights_as_they_are_stored() {
             let mut exact = vec![0.0; outputs * inputs];
             read(&bytes, &mut exact);
             let matrix = |device: &Arc<dyn Device>| repack(device, &bytes, outputs, inputs).unwrap();
-            let Some(found) = both_orders(|device| vec![run(device, Weight::Quantised(&matrix(device)))]) else { return };
+            let Some(found) = both_orders(|device| vec![run(device, Weight::Quantised(&matrix(device)))]) else {
+                return;
+            };
             close("quantised", &found[0], &product(&exact, &x, &start, rows), 1e-5);
         }
     }

@@ -70,12 +70,9 @@ fn heads_turn_as_on_the_cpu_and_back() {
         let Some(found) = both_orders(|device| {
             let cosines = angles.iter().map(|a| a.cos()).collect::<Vec<_>>();
             let sines = angles.iter().map(|a| a.sin()).collect::<Vec<_>>();
-            let table = Rotary::new(
-                Buffer::of(device, &cosines).unwrap(),
-                Buffer::of(device, &sines).unwrap(),
-                half_dim,
-            )
-            .unwrap();
+            let table =
+                Rotary::new(Buffer::of(device, &cosines).unwrap(), Buffer::of(device, &sines).unwrap(), half_dim)
+                    .unwrap();
             let places = Buffer::of(device, &positions).unwrap();
             let (qs, ks) = (Buffer::of(device, &q).unwrap(), Buffer::of(device, &k).unwrap());
             let turn = |backward: bool| {
