@@ -5,7 +5,8 @@
 //! [`data`] (rows) → [`prompt`] (text, tokens and loss mask from one rendering) → [`batch`] (micro-batches) →
 //! [`ops`] and [`model`] (one decoder with LoRA) → [`train`] (an adapter) → [`infer`] (scores and text; [`remote`] asks a
 //! server for them) → [`eval`] (benchmarks), [`arena`] (battles and ratings) → [`leaderboard`].
-//! [`store`] keeps all of it, [`workbench`] has one function per verb, [`cli`] and [`tui`] call those.
+//! [`store`] keeps all of it, [`workbench`] has one function per verb, [`cli`], [`tui`]
+//! and [`serve`] (HTTP) call those.
 
 pub mod arena;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod model;
 pub mod ops;
 pub mod prompt;
 pub mod remote;
+pub mod serve;
 pub mod store;
 pub mod text;
 pub mod train;

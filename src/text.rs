@@ -105,6 +105,30 @@ pub fn clean(text: &str) -> String {
     out
 }
 
+/// [`clean`] for a text that comes in pieces: a sequence that is cut by the border of two pieces is still one.
+#[derive(Clone, Debug, Default)]
+pub struct PieceCleaner {
+    /// The raw text since the last line end, which ends every sequence.
+    line: String,
+    /// Bytes of the cleaned line that have been given out.
+    shown: usize,
+}
+
+impl PieceCleaner {
+    /// Takes the next piece; gives what can be shown of it.
+    pub fn push(&mut self, piece: &str) -> String {
+        self.line.push_str(piece);
+        let clean = clean(&self.line);
+        let out = clean.get(self.shown..).unwrap_or_default().to_owned();
+        self.shown = clean.len();
+        if let Some(end) = self.line.rfind('\n') {
+            self.line.drain(..=end);
+            self.shown = self::clean(&self.line).len();
+        }
+        out
+    }
+}
+
 /// [`clean`]ed text on a single line: each run of white space becomes one blank.
 pub fn one_line(text: &str) -> String {
     let text = clean(text);
@@ -250,6 +274,17 @@ mod tests {
         assert_eq!(clean("\u{1b}]never ended\nnext"), "\nnext");
         assert_eq!(clean("\u{1b}"), "");
         assert_eq!(one_line("  a\n\n b\u{1b}[1m\tc "), "a b c");
+    }
+
+    #[test]
+    fn in_pieces_a_text_is_cleaned_as_it_is_as_a_whole() {
+        let text = "a\u{1b}[31mred\u{1b}[0m\r\nb\u{1b}]0;title\u{7}宝\u{9b}2J\r盆\u{1b}]never\nend\tx\u{1b}";
+        let characters: Vec<char> = text.chars().collect();
+        for size in 1..=characters.len() {
+            let mut cleaner = PieceCleaner::default();
+            let out: String = characters.chunks(size).map(|c| cleaner.push(&c.iter().collect::<String>())).collect();
+            assert_eq!(out, clean(text), "{size}");
+        }
     }
 
     #[test]

@@ -186,8 +186,121 @@ fn without_a_network_the_way_out_is_told_and_nothing_is_left() {
     }
     assert!(!bench.dir.path().join("evil").exists() && !Path::new(&data).join("evil").exists());
     assert!(bench.fails(2, &["pull", "gsm8k"], &[]).contains("LINLY_BENCH_DATA"));
-    assert!(bench.fails(1, &["pull", "mmlu", "--data-dir", &data], &[]).contains("hendrycks"));
+    // Where no place can be reached, the addresses and the place of what they give are told.
+    let offline = [("HF_ENDPOINT", closed.as_str())];
+    let stderr = bench.fails(1, &["pull", "fineval", "--data-dir", &data], &offline);
+    for part in
+        ["/datasets/SUFE-AIFLM-Lab/FinEval/resolve/main/FinEval.zip", "dev/{subject}_dev.csv", "data/fineval holds"]
+    {
+        assert!(stderr.contains(part), "{part}: {stderr}");
+    }
+    // A definition that names no place says where to get the data and where it belongs.
+    let file = bench.write("own.toml", &definition(""));
+    let stderr = bench.fails(1, &["pull", &file, "--data-dir", &data], &[]);
+    assert!(stderr.contains("https://example.org/own") && stderr.contains("`own`") && stderr.contains("test.jsonl"));
     assert!(bench.fails(1, &["pull", "finance-qa", "--data-dir", &data], &[]).contains("needs no download"));
+}
+
+/// A tar archive of these files, and a link that leads out of it.
+fn tarball(entries: &[(String, String)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, text) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, text.as_bytes()).unwrap();
+    }
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    tar.append_link(&mut link, "data/dev/link.csv", "/etc/passwd").unwrap();
+    tar.into_inner().unwrap()
+}
+
+/// The subjects of a benchmark that comes with the program.
+fn subjects(name: &str) -> Vec<String> {
+    let benchmark = linly_bench::eval::find(name, None).unwrap();
+    benchmark.subjects(&[]).unwrap().into_iter().map(|s| s.handle).collect()
+}
+
+/// Archives laid out as the owners of the benchmarks lay theirs out, served by a hub on this machine.
+#[test]
+fn the_benchmarks_in_archives_are_fetched_from_a_hub_and_can_be_asked() {
+    let bench = Bench::new();
+    let each =
+        |name: &str, path: &dyn Fn(&str, &str) -> String, splits: [&str; 2], text: &str| -> Vec<(String, String)> {
+            let subjects = subjects(name);
+            let all = subjects.iter().flat_map(|s| splits.map(|split| (path(split, s), text.to_owned())));
+            all.collect()
+        };
+    let cmmlu = ",Question,A,B,C,D,Answer\n0,一加一,一,二,三,四,B\n";
+    let mut in_cmmlu = each("cmmlu", &|split, s| format!("{split}/{s}.csv"), ["dev", "test"], cmmlu);
+    in_cmmlu.push(("__MACOSX/dev/._agronomy.csv".into(), "junk".into()));
+    let fineval = "\u{feff}id,question,A,B,C,D,answer,explanation\n0,一加一,一,二,三,四,B,1. 数一数\n";
+    let in_fineval = each("fineval", &|split, s| format!("{split}/{s}_{split}.csv"), ["dev", "val"], fineval);
+    let mmlu = "\"One, plus one\",1,2,3,4,B\nTwo,1,2,3,4,C\n";
+    let mut in_mmlu = each("mmlu", &|split, s| format!("data/{split}/{s}_{split}.csv"), ["dev", "test"], mmlu);
+    in_mmlu.push(("data/auxiliary_train/arc.csv".into(), "x".repeat(4096)));
+    in_mmlu.push(("data/README.txt".into(), "read me".into()));
+    let zip = |entries: &[(String, String)]| {
+        archive(&entries.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect::<Vec<_>>())
+    };
+    let (zip_cmmlu, zip_fineval, tar_mmlu) = (zip(&in_cmmlu), zip(&in_fineval), tarball(&in_mmlu));
+    let hub = Server::start(move |path| match path {
+        "/datasets/haonan-li/cmmlu/resolve/main/cmmlu_v1_0_1.zip" => Reply::Body(zip_cmmlu.clone()),
+        "/datasets/SUFE-AIFLM-Lab/FinEval/resolve/main/FinEval.zip" => Reply::Body(zip_fineval.clone()),
+        "/datasets/cais/mmlu/resolve/main/data.tar" => Reply::Body(tar_mmlu.clone()),
+        _ => Reply::Status(404),
+    });
+    let data = bench.path("data");
+    // Nothing is to leave this machine: MMLU's own address is left out of its definition.
+    let text = include_str!("../evals/mmlu.toml").replace("\"https://people.eecs.berkeley.edu/~hendrycks\", ", "");
+    let own_mmlu = bench.write("mmlu.toml", &text);
+    for (name, files, answer) in [("cmmlu", 2 * 67, "B"), ("fineval", 2 * 34, "B"), (own_mmlu.as_str(), 2 * 57, "B")] {
+        let args = ["pull", name, "--data-dir", &data, "--json"];
+        let out = bench.run(&args, &[("HF_ENDPOINT", &hub.address)]);
+        assert!(out.status.success(), "{name}: {}", String::from_utf8_lossy(&out.stderr));
+        let pulled: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert_eq!((&pulled["files"], &pulled["missing"]), (&1.into(), &serde_json::json!([])), "{pulled}");
+        let folder = Path::new(pulled["path"].as_str().unwrap());
+        // The mark of an archive that is unpacked is one more file.
+        assert_eq!(files_under(folder).len(), files + 1, "only what is asked is kept");
+        let checked = bench.json(&["check", name, "--shots", "1", "--data-dir", &data]);
+        assert_eq!((&checked["missing"], &checked["skipped"]), (&serde_json::json!([]), &serde_json::json!([])));
+        let sample = &checked["samples"][0];
+        assert_eq!(sample["gold"], answer);
+        let prompt = sample["prompt"].as_str().unwrap();
+        assert!(prompt.contains("一加一") || prompt.contains("One, plus one"), "{prompt}");
+    }
+    assert!(files_under(Path::new(&data)).iter().all(|f| !f.to_string_lossy().contains("link")));
+}
+
+#[test]
+fn everything_that_a_definition_tells_is_shown_in_both_languages() {
+    let bench = Bench::new();
+    let about = bench.json(&["list", "financeiq"]);
+    assert_eq!((&about["licence"], &about["split"]), (&"CC BY-NC-SA 4.0".into(), &"test".into()));
+    assert_eq!(about["groups"], serde_json::json!(["finance", "zh", "all"]));
+    assert_eq!(about["reference"][0]["scores"]["LLaMA-2-7B"], 31.49);
+    assert_eq!((&about["subjects"], &about["reference"][0]["shots"]), (&10.into(), &5.into()));
+    for (lang, word) in [("en", "published"), ("zh", "已发表")] {
+        for verb in ["list", "check"] {
+            let out = bench.run(&[verb, "financeiq", "--lang", lang], &[]);
+            let text = String::from_utf8(out.stdout).unwrap();
+            assert!(text.contains(word) && text.contains("LLaMA-2-7B 31.49"), "{text}");
+            let width = |line: &str| linly_bench::text::width(line);
+            assert!(text.lines().all(|line| width(line) <= 80), "{text}");
+        }
+    }
+    assert!(bench.fails(1, &["list", "nothing"], &[]).contains("finance-qa"));
+    for (wrong, named) in [
+        ("[[reference]]\nsource = 'x'\npreset = 'gone'\n[reference.scores]\nm = 1.0\n", "presets.gone"),
+        ("[[reference]]\nsource = 'x'\n[reference.scores]\nm = 310.0\n", "310"),
+        ("[[reference]]\nsource = 'x'\n[reference.scores]\n", "scores"),
+    ] {
+        let file = bench.write("bad.toml", &definition(wrong));
+        assert!(bench.fails(1, &["check", &file], &[]).contains(named), "{wrong}");
+    }
 }
 
 #[test]

@@ -1,41 +1,20 @@
 //! `linly-bench run` and `runs` from outside, and the verbs behind them with a model that costs nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::characters::Characters;
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, EventSink, JobEvent, Silent};
-use linly_bench::prompt::Tokenize;
+use linly_bench::model::{BaseStorage, WeightForm};
 use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        0
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// How the model fails at its last permitted batch.
 #[derive(Clone, Copy)]
@@ -172,6 +151,59 @@ fn a_resumed_run_gives_the_numbers_of_one_that_was_never_interrupted() {
         let again = resume_score(&workbench, &finished, &who(&rest, "m"), &Silent, &CancelToken::default());
         assert_eq!(again.unwrap_err().kind, Kind::InvalidInput);
     }
+}
+
+#[test]
+fn what_the_same_examinee_answered_is_not_asked_again() {
+    let home = tempfile::tempdir().unwrap();
+    let workbench = open(home.path());
+    let asked = |provenance: Provenance, request: ScoreRequest| {
+        let model = Hashing::new(0);
+        let who = Examinee { provenance, model: &model, tokenizer: &Characters, chat: None };
+        let report = score(&workbench, &request, &who, &Silent, &CancelToken::default()).unwrap();
+        let stored = workbench.store.outcomes(&report.run).unwrap();
+        assert_eq!(stored.len(), report.outcomes.len(), "every run has all of its items");
+        assert!(stored.iter().all(|o| !o.detail.tokens.is_empty()), "and all that is known of them");
+        assert_eq!(report.reused + model.items.get(), report.report.n);
+        (model.items.get(), report)
+    };
+    let form = |storage| WeightForm { storage, ..WeightForm::F32 };
+    let same = || Provenance {
+        model: "m".into(),
+        model_hash: "a".into(),
+        tokenizer_hash: "t".into(),
+        weights: Some(WeightForm::F32),
+        ..Provenance::default()
+    };
+    let some = ScoreRequest { limit: Some(2), ..request() };
+    let (first, part) = asked(same(), some.clone());
+    assert_eq!(first, part.report.n);
+    let (rest, whole) = asked(same(), request());
+    assert_eq!(rest, whole.report.n - first);
+    let (none, again) = asked(same(), request());
+    assert_eq!((none, again.report.acc), (0, whole.report.acc));
+    assert_eq!(
+        again.report.items_per_second, whole.report.items_per_second,
+        "the speed is that of the run that computed"
+    );
+
+    let n = whole.report.n;
+    let others = [
+        Provenance { model_hash: "b".into(), ..same() },
+        Provenance { adapter: "x".into(), adapter_hash: "c".into(), ..same() },
+        Provenance { adapter: "x".into(), adapter_hash: "d".into(), ..same() },
+        Provenance { tokenizer_hash: "u".into(), ..same() },
+        Provenance { weights: Some(form(BaseStorage::Int8)), ..same() },
+        // A server's model: its weights may have changed behind its name.
+        Provenance { tokenizer_hash: String::new(), weights: None, ..same() },
+        Provenance { tokenizer_hash: String::new(), weights: None, ..same() },
+    ];
+    for other in others {
+        assert_eq!(asked(other.clone(), request()).0, n, "{other:?} is another examinee");
+    }
+    assert_eq!(asked(same(), ScoreRequest { shots: 1, ..request() }).0, n, "another prompt");
+    let fresh = How { fresh: true, ..How::default() };
+    assert_eq!(asked(same(), ScoreRequest { how: fresh, ..request() }).0, n, "when everything is to be asked again");
 }
 
 #[test]

@@ -2,41 +2,19 @@
 //! contamination, documents. The model costs nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::characters::Characters;
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, Silent};
-use linly_bench::prompt::Tokenize;
 use linly_bench::workbench::{Examinee, Provenance, ScoreReport, ScoreRequest, Workbench, permute, score};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        0
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// How a model that costs nothing answers.
 enum Habit {
@@ -186,6 +164,7 @@ fn who<'a>(model: &'a Model, adapter: &str) -> Examinee<'a> {
         model_hash: "tiny-hash".into(),
         adapter: adapter.into(),
         adapter_hash: if adapter.is_empty() { String::new() } else { format!("{adapter}-hash") },
+        ..Provenance::default()
     };
     Examinee { provenance, model, tokenizer: &Characters, chat: None }
 }

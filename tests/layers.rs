@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const COMMON: [&str; 6] = ["config", "error", "job", "lang", "machine", "text"];
 
 /// Module → the modules that it may use beside the common ones.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("data", &[]),
     ("ops", &[]),
     ("model", &["ops"]),
@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
         "workbench",
         &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "remote", "store", "train"],
     ),
-    // Both front ends call the workbench and show its records. Only the command line may open the other one.
+    // The front ends call the workbench and show its records. Only the command line may open the others.
     (
         "cli",
         &[
@@ -39,12 +39,14 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "model",
             "prompt",
             "remote",
+            "serve",
             "store",
             "train",
             "tui",
             "workbench",
         ],
     ),
+    ("serve", &["arena", "eval", "infer", "model", "prompt", "workbench"]),
     (
         "tui",
         &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "store", "train", "workbench"],
@@ -52,7 +54,8 @@ const MAY_USE: [(&str, &[&str]); 15] = [
 ];
 
 /// Crate → the one module that may name it.
-const OWNERS: [(&str, &str); 4] = [("sqlx", "store"), ("ratatui", "tui"), ("clap", "cli"), ("indicatif", "cli")];
+const OWNERS: [(&str, &str); 5] =
+    [("sqlx", "store"), ("ratatui", "tui"), ("clap", "cli"), ("indicatif", "cli"), ("httparse", "serve")];
 
 fn sources() -> Vec<(String, PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,39 +1,18 @@
 //! Benchmarks that are answered in writing, choices found in text, and perplexities, with models that cost nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod common;
+
+use common::characters::Characters;
 use linly_bench::config::Settings;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::eval::{FewshotSampler, Mode, PlanRequest, find, plan};
 use linly_bench::infer::{Generation, LanguageModel, Sampling, ScoreRequest as Request};
 use linly_bench::job::{CancelToken, Silent};
-use linly_bench::prompt::{Message, Tokenize};
+use linly_bench::prompt::Message;
 use linly_bench::workbench::{Examinee, How, Provenance, ScoreReport, ScoreRequest, Workbench, resume_score, score};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-
-/// One token per character.
-struct Characters;
-
-impl Tokenize for Characters {
-    fn encode(&self, text: &str, _: bool) -> Result<Vec<u32>> {
-        Ok(text.chars().map(u32::from).collect())
-    }
-    fn decode_token(&self, id: u32) -> String {
-        char::from_u32(id).map(String::from).unwrap_or_default()
-    }
-    fn eos(&self) -> u32 {
-        1
-    }
-    fn eos_text(&self) -> &str {
-        "</s>"
-    }
-    fn bos_text(&self) -> Option<&str> {
-        None
-    }
-    fn chat_template(&self) -> Option<&str> {
-        None
-    }
-}
 
 /// Writes what `reply` says to a prompt, token by token; every token has the log-probability −1.
 struct Scripted<F> {
@@ -342,8 +321,49 @@ fn a_choice_is_found_in_text_and_never_mixes_with_probabilities() {
 fn a_long_prompt_loses_its_left_end_and_leaves_room_for_the_answer() {
     let bench = sums();
     let model = Scripted { length: Some(43), ..Scripted::new(|_: &str| "#### 1".into()) };
-    bench.score(&bench.request(), &model).unwrap();
+    let report = bench.score(&bench.request(), &model).unwrap();
     assert_eq!(model.prompts.borrow()[0], "\nA:", "40 of 43 are for the answer");
+    // `Q: 1+1` is what each of the six lost; it is counted and kept.
+    assert_eq!((report.report.truncated, report.outcomes[0].detail.truncated), (Some(6), 6));
+    assert_eq!(bench.workbench.store.outcomes(&report.run).unwrap(), report.outcomes);
+    assert_eq!(serde_json::to_value(&report).unwrap()["truncated"], 6);
+    assert_eq!(serde_json::to_value(&report.outcomes[0]).unwrap()["truncated"], 6, "in --log-samples, too");
+    let roomy = Scripted { length: Some(200), ..Scripted::new(|_: &str| "#### 1".into()) };
+    assert_eq!(bench.score(&bench.request(), &roomy).unwrap().report.truncated, Some(0));
+    let unknown = Scripted::new(|_: &str| "#### 1".into());
+    let report = bench.score(&bench.request(), &unknown).unwrap();
+    assert_eq!(serde_json::to_value(&report).unwrap()["truncated"], serde_json::Value::Null, "nobody knows");
+}
+
+#[test]
+fn prompts_of_choices_that_do_not_fit_are_counted_and_stay_counted() {
+    let bench = choices();
+    // `一\nA. 甲\nB. 乙\n答案：` has 15 characters and ` A` two, of which the last is only predicted.
+    for (length, cut) in [(16, 0), (15, 3), (9, 3)] {
+        let model = Scripted { length: Some(length), ..Scripted::new(|_: &str| String::new()) };
+        let report = bench.score(&bench.request(), &model).unwrap();
+        assert_eq!(report.report.truncated, Some(cut), "{length}");
+        let lost: Vec<usize> = report.outcomes.iter().map(|o| o.detail.truncated).collect();
+        assert_eq!(lost, vec![16 - length; 3]);
+        let stored = bench.workbench.store.outcomes(&report.run).unwrap();
+        assert!(stored.iter().all(|o| o.detail.truncated == 16 - length));
+    }
+    // Answers from before an interruption keep their mark.
+    let rows: Vec<String> = (0..40).map(|i| format!(r#"{{"q": "{}+1", "a": "2"}}"#, i % 6 + 1)).collect();
+    let bench = sums();
+    std::fs::write(bench.dir.path().join("data/sums.jsonl"), rows.join("\n")).unwrap();
+    let broken = Scripted { length: Some(43), left: Cell::new(20), ..Scripted::new(sloppy_or_silent) };
+    bench.score(&bench.request(), &broken).unwrap_err();
+    let record = bench.workbench.store.runs(Some("eval")).unwrap().remove(0);
+    let rest = Scripted { length: Some(43), ..Scripted::new(sloppy_or_silent) };
+    let resumed = resume_score(&bench.workbench, &record, &who(&rest), &Silent, &CancelToken::default()).unwrap();
+    assert_eq!(rest.prompts.borrow().len(), 24);
+    assert_eq!(resumed.report.truncated, Some(40));
+}
+
+/// Of a question that was cut away nothing can be said.
+fn sloppy_or_silent(_: &str) -> String {
+    String::new()
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::Context;
 use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
+use crate::model::WeightForm;
 use crate::prompt::Template;
 use crate::remote::{Method, RemoteModel, is_address};
 use crate::tr;
@@ -17,7 +18,8 @@ pub(super) enum Loaded {
 }
 
 impl Loaded {
-    /// Loads `model` with `adapter`, or finds the server that has it; `scores` is false when it only has to write.
+    /// Loads `model` in the form `weights` with `adapter`, or finds the server that has it; `scores` is false when it only has
+    /// to write.
     ///
     /// # Errors
     /// Those of loading, and of the server.
@@ -25,14 +27,22 @@ impl Loaded {
         context: &Context,
         workbench: &Workbench,
         (model, adapter): (&str, Option<&str>),
+        weights: Option<WeightForm>,
         (server, scores): (&ServerFlags, bool),
         cancel: &CancelToken,
     ) -> Result<Loaded> {
         if is_address(model) {
+            if weights.is_some() {
+                return Err(Error::new(
+                    Kind::Usage,
+                    tr!("a server's weights are in the form that it chose", "服务器上模型的权重形式由服务器决定"),
+                )
+                .hint(tr!("leave --dtype and --quantize out", "请去掉 --dtype 与 --quantize")));
+            }
             return Loaded::server(context, (model, adapter), (server, scores), cancel);
         }
         context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
-        let model = workbench.load_model(model)?;
+        let model = workbench.load_model_as(model, weights.unwrap_or_default())?;
         let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
         Ok(Loaded::Local { model: Box::new(model), adapter })
     }

@@ -2,6 +2,7 @@
 
 mod arena;
 mod bench;
+mod chat;
 mod columns;
 mod compare;
 mod data;
@@ -17,6 +18,7 @@ mod run;
 mod runs;
 mod score_table;
 mod score_view;
+mod serve;
 mod server_flags;
 mod train;
 mod train_flags;
@@ -92,6 +94,8 @@ enum Command {
     Evals(evals::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
+    Chat(chat::ChatArgs),
+    Serve(serve::ServeArgs),
     Bench(bench::BenchArgs),
     /// Open the terminal interface (as does no command at all)
     #[command(after_help = "Example:\n  linly-bench tui")]
@@ -180,6 +184,8 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Evals(args)) => evals::run(&context, args),
         Some(Command::Arena(args)) => arena::run(&context, args),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
+        Some(Command::Chat(args)) => chat::run(&context, &args),
+        Some(Command::Serve(args)) => serve::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),
     }?;
     Ok(ExitCode::SUCCESS)

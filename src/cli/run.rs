@@ -8,6 +8,7 @@ use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, FewshotSampler, ItemOutcome, PermutationReport, Report};
 use crate::job::{CancelToken, EventSink};
+use crate::model::{BaseStorage, WeightForm};
 use crate::store::RunStatus;
 use crate::text::one_line;
 use crate::tr;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
   linly-bench run --resume eval-20260101-120000-1a2b
   linly-bench run ceval --model smollm2-135m --presets lm-eval,ceval-official,opencompass
   linly-bench run finance-qa --model smollm2-135m --permute 3
+  linly-bench run ceval --model Model-Q4_1.gguf --quantize keep --dtype bf16
 
 With several benchmarks or presets, --json prints one object a line, and last one with `summary`.")]
 pub struct Args {
@@ -72,9 +74,15 @@ pub struct Args {
     /// Ask in conversations of this template; `chat` is the model's own, `none` plain text
     #[arg(long, value_name = "TEMPLATE")]
     template: Option<String>,
-    /// Number type of the weights
-    #[arg(long, value_enum, default_value = "auto")]
+    /// Number type in which weights are multiplied; bf16 is faster, and its scores are others in the third digit
+    #[arg(long, value_enum, value_name = "TYPE", default_value = "auto")]
     dtype: Dtype,
+    /// How weights are held: converted once (full), as the file has them (keep: a quantised GGUF stays so), or quantised now
+    #[arg(long, value_name = "HOW", default_value = "full", value_parser = ["full", "keep", "int8", "int4"])]
+    quantize: String,
+    /// Ask again what an earlier run has answers for (same weights, adapter, tokenizer and prompt)
+    #[arg(long)]
+    fresh: bool,
     /// How an answer is found [default: as the benchmark wants it]
     #[arg(long, value_enum)]
     mode: Option<Mode>,
@@ -88,7 +96,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     submission: Option<PathBuf>,
     /// Go on with an interrupted run
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split", "mode", "fewshot_sampler", "fewshot_seed", "fewshot_split"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["benchmarks", "shots", "preset", "presets", "subjects", "limit", "template", "split", "mode", "fewshot_sampler", "fewshot_seed", "fewshot_split", "dtype", "quantize", "fresh"])]
     resume: Option<String>,
     #[command(flatten)]
     server: ServerFlags,
@@ -132,12 +140,23 @@ impl From<Sampler> for FewshotSampler {
     }
 }
 
-/// Number type of the weights.
+/// Number type in which weights are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Dtype {
     F32,
     Bf16,
+    /// f32, which other programs' scores are compared with
     Auto,
+}
+
+impl Args {
+    /// In which form the weights are held; `None` for the usual one.
+    fn weights(&self) -> Result<Option<WeightForm>> {
+        let dtype = if self.dtype == Dtype::Bf16 { "bf16" } else { "f32" };
+        let arithmetic = WeightForm::parse_arithmetic(dtype)?;
+        let form = WeightForm { arithmetic, storage: BaseStorage::parse(&self.quantize)? };
+        Ok(Some(form).filter(|form| *form != WeightForm::F32))
+    }
 }
 
 /// Runs the command.
@@ -145,16 +164,7 @@ enum Dtype {
 /// # Errors
 /// Those of [`workbench::score`] and of loading the model.
 pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
-    if args.dtype == Dtype::Bf16 {
-        return Err(Error::new(
-            Kind::Unsupported,
-            tr!(
-                "scores are computed in f32, so that they equal the harness's",
-                "评分以 f32 计算，以便与评测框架的结果一致"
-            ),
-        )
-        .hint(tr!("leave --dtype out", "请去掉 --dtype")));
-    }
+    let weights = args.weights()?;
     let workbench = context.workbench()?;
     if let Some(id) = &args.resume {
         return resume(context, &workbench, &args, id, cancel);
@@ -185,6 +195,8 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
                 fewshot_split: args.fewshot_split.clone(),
                 fewshot_sampler: args.fewshot_sampler.map(Into::into),
                 fewshot_seed: args.fewshot_seed,
+                weights,
+                fresh: args.fresh,
             },
         };
         let preset = workbench::check_score(&workbench, &request)?;
@@ -199,7 +211,8 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
     }
     let mut samples = args.log_samples.as_deref().map(Samples::create).transpose()?;
     let model = args.model.as_deref().unwrap_or_default();
-    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), (&args.server, scores), cancel)?;
+    let server = (&args.server, scores);
+    let loaded = Loaded::new(context, &workbench, (model, args.adapter.as_deref()), weights, server, cancel)?;
     let mut reports = Vec::new();
     for request in &requests {
         let report = scored(context, &loaded, &request.template, |who, sink| {
@@ -292,7 +305,8 @@ fn resume(context: &Context, workbench: &Workbench, args: &Args, id: &str, cance
     let model = args.model.as_deref().unwrap_or(&record.model);
     let adapter = args.adapter.as_deref().unwrap_or(&record.adapter);
     let adapter = Some(adapter).filter(|a| !a.is_empty());
-    let loaded = Loaded::new(context, workbench, (model, adapter), (&args.server, scores), cancel)?;
+    let server = (&args.server, scores);
+    let loaded = Loaded::new(context, workbench, (model, adapter), request.how.weights, server, cancel)?;
     let report = if done {
         workbench::finished_score(workbench, &record)?
     } else {
@@ -355,6 +369,13 @@ fn show(
     }
     if let Some(path) = submission {
         write_submission(path, &report.outcomes)?;
+    }
+    if report.reused > 0 {
+        let (reused, n) = (report.reused, report.report.n);
+        context.ui.note(&tr!(
+            "{reused} of {n} answers are those of earlier runs of the same model (--fresh asks again)",
+            "{reused}/{n} 个答案取自同一模型的先前运行（--fresh 重新提问）"
+        ));
     }
     for skipped in &report.report.skipped {
         context.ui.warn(&one_line(&tr!(

@@ -10,8 +10,8 @@ use crate::eval::Rule;
 use crate::store::RunRecord;
 use crate::text::{one_line, wrap};
 use crate::tr;
-use crate::workbench::report::{ReportFormat, ReportRequest, reproduce, run_report};
-use crate::workbench::{RescoreRequest, ScoreReport, rescore, score_detail};
+use crate::workbench::report::{ReportFormat, ReportRequest, beside, published_words, reproduce, run_report};
+use crate::workbench::{Extraction, RescoreRequest, ScoreReport, rescore, score_detail};
 use clap::{Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 
@@ -63,15 +63,20 @@ enum Verb {
         leave_out: LeaveOut,
     },
     /// A finished score by another rule or on fewer items, from the answers that were kept
-    #[command(
-        after_help = "Example:\n  linly-bench runs rescore RUN --metric acc_norm --subjects accountant,tax_accountant"
-    )]
+    #[command(after_help = "Examples:
+  linly-bench runs rescore RUN --metric acc_norm --subjects accountant,tax_accountant
+  linly-bench runs rescore RUN --extract '答案[是为]\\s*([A-D])'
+
+Answers that were written are taken out of the texts again, by the benchmark's present rules or by --extract.")]
     Rescore {
         /// Id of a run, or its beginning
         run: String,
         /// Which choice counts: the likeliest, or the likeliest per character, byte or token
         #[arg(long, value_enum, default_value = "acc")]
         metric: Metric,
+        /// Take the answers out of what was written by this regular expression: the first group of its first match
+        #[arg(long, value_name = "REGEX", conflicts_with = "metric")]
+        extract: Option<String>,
         /// Only these subjects
         #[arg(long, value_name = "A,B", value_delimiter = ',')]
         subjects: Vec<String>,
@@ -124,9 +129,10 @@ pub fn run(context: &Context, args: Args) -> Result<()> {
             let LeaveOut { without_contaminated, share } = leave_out;
             report(context, &run, &output, &ReportRequest { against, without_contaminated, share })
         }
-        Verb::Rescore { run, metric, subjects, leave_out } => {
+        Verb::Rescore { run, metric, extract, subjects, leave_out } => {
             let LeaveOut { without_contaminated, share } = leave_out;
-            let request = RescoreRequest { rule: metric.into(), subjects, without_contaminated, share };
+            let extraction = extract.map_or(Extraction::Present, Extraction::Pattern);
+            let request = RescoreRequest { rule: metric.into(), extraction, subjects, without_contaminated, share };
             rescored(context, &run, &request)
         }
     }
@@ -193,11 +199,13 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
     };
     let detail = score_detail(&workbench.store.outcomes(&record.id)?, workbench.settings.seed);
     let command = reproduce(&record, workbench.settings.data_dir.as_deref());
+    let published = beside(&record, &report, workbench.settings.data_dir.as_deref());
     if context.ui.json {
         let mut value = serde_json::to_value(&record).map_err(|e| Error::internal(e.to_string()))?;
         if let Some(object) = value.as_object_mut() {
             object.insert("detail".to_owned(), serde_json::json!(detail));
             object.insert("command".to_owned(), serde_json::json!(command));
+            object.insert("published".to_owned(), serde_json::json!(published));
         }
         context.ui.json_line(&value);
         return Ok(());
@@ -208,14 +216,22 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
         model: record.model.clone(),
         adapter: record.adapter.clone(),
         template: record.template.clone(),
+        weights: weights_of(&record),
+        reused: 0,
         report,
         outcomes: Vec::new(),
     };
     let mut lines = super::score_table::render(&score);
     lines.extend(score_view::detail(detail.as_ref(), permutations.as_ref()));
+    lines.extend(published.iter().flat_map(|reference| wrap(&one_line(&published_words(reference)), 80)));
     lines.extend(command.map(|command| one_line(&tr!("again: {command}", "复现：{command}"))));
     lines.iter().for_each(|line| context.ui.line(line));
     Ok(())
+}
+
+/// The form of the weights of a finished score.
+fn weights_of(run: &RunRecord) -> String {
+    run.result.get("weights").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()> {
@@ -233,6 +249,8 @@ fn rescored(context: &Context, id: &str, request: &RescoreRequest) -> Result<()>
         model: rescored.model,
         adapter: rescored.adapter,
         template: rescored.template,
+        weights: weights_of(&workbench.store.run(id)?),
+        reused: 0,
         report: rescored.report,
         outcomes: Vec::new(),
     };

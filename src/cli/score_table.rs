@@ -2,9 +2,10 @@
 
 use super::columns::{Align, columns, model_label};
 use crate::eval::{self, CategoryScore, Report, SubjectScore};
-use crate::text::one_line;
+use crate::text::{one_line, wrap};
 use crate::tr;
 use crate::workbench::ScoreReport;
+use crate::workbench::report::{truncated_words, unanswered_words};
 
 /// Columns of the table's name and of its bar: together with the numbers 79 of a terminal's 80.
 const NAME: usize = 36;
@@ -18,11 +19,16 @@ pub(super) fn render(score: &ScoreReport) -> Vec<String> {
     let mut lines = vec![
         one_line(&format!("{}: {who}", report.task)),
         one_line(&tr!(
-            "{}-shot, preset {}, {how}, {}",
-            "{}-shot，预设 {}，{how}，{}",
+            "{}-shot, preset {}, {how}, {}{}",
+            "{}-shot，预设 {}，{how}，{}{}",
             report.shots,
             report.preset,
-            report.summary.mode.name()
+            report.summary.mode.name(),
+            // The usual f32 goes without saying.
+            Some(&score.weights)
+                .filter(|w| !["", "f32"].contains(&w.as_str()))
+                .map(|w| format!(", {w}"))
+                .unwrap_or_default()
         )),
         String::new(),
     ];
@@ -54,12 +60,8 @@ pub(super) fn render(score: &ScoreReport) -> Vec<String> {
         lines.extend(columns(&header.into_iter().zip(layout).collect::<Vec<_>>(), &written, 80));
         lines.push(String::new());
     }
-    if let Some(unanswered) = report.summary.unanswered {
-        lines.push(tr!(
-            "{unanswered} of {} items unanswered (counted as wrong)",
-            "{} 题中有 {unanswered} 题未作答（计为错误）",
-            report.n
-        ));
+    for words in unanswered_words(report).into_iter().chain(truncated_words(report)) {
+        lines.extend(wrap(&one_line(&words), 80));
     }
     lines.push(one_line(&tr!(
         "run {}, {:.2} items/s, prompts {}",

@@ -286,16 +286,85 @@ fn on_or_off(flag: &str, text: &str) -> Result<bool> {
     }
 }
 
+/// Keys whose values are words on the command line and may be bare numbers, truth values or lists in a file.
+const WORDS: [&str; 9] =
+    ["target", "packing", "bucket", "val", "checkpointing", "modules-to-save", "loss-on", "overlong", "dtype"];
+
 /// Reads a settings file.
 ///
 /// # Errors
-/// I/O, and `InvalidInput` with the parser's words.
+/// I/O, and `InvalidInput` that names the line.
 pub(super) fn read_settings(path: &Path) -> Result<Flags> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, &e))?;
-    toml::from_str(&text).map_err(|e| {
-        Error::new(Kind::InvalidInput, format!("{}: {}", path.display(), e.message())).hint(tr!(
+    let invalid = |e: &toml::de::Error, key: &str| {
+        let before = e.span().and_then(|span| text.get(..span.start));
+        let place = before.map_or(String::new(), |before| format!(":{}", before.lines().count().max(1)));
+        Error::new(Kind::InvalidInput, format!("{}{place}: {key}{}", path.display(), e.message().trim_end())).hint(tr!(
             "keys are the flags of `train` without the dashes in front",
             "键名即 `train` 的选项名（去掉前面的短横线）"
         ))
-    })
+    };
+    let mut table: toml::Table = toml::from_str(&text).map_err(|e| invalid(&e, ""))?;
+    for (key, value) in &mut table {
+        if WORDS.contains(&key.as_str()) {
+            *value = toml::Value::String(as_words(value));
+        }
+    }
+    // One key at a time first: the parser's own words do not name the key whose value is of the wrong kind.
+    for (key, value) in &table {
+        let alone = toml::Table::from_iter([(key.clone(), value.clone())]);
+        if let Err(e) = alone.try_into::<Flags>() {
+            let line = text.lines().position(|line| line.split('=').next().is_some_and(|name| name.trim() == key));
+            let place = line.map_or(String::new(), |line| format!(":{}", line + 1));
+            return Err(Error::new(
+                Kind::InvalidInput,
+                format!("{}{place}: {key}: {}", path.display(), e.message().trim_end()),
+            )
+            .hint(tr!(
+                "keys are the flags of `train` without the dashes in front",
+                "键名即 `train` 的选项名（去掉前面的短横线）"
+            )));
+        }
+    }
+    table.try_into().map_err(|e| invalid(&e, ""))
+}
+
+/// A value as it would stand on the command line.
+fn as_words(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text.clone(),
+        toml::Value::Boolean(yes) => if *yes { "on" } else { "off" }.to_owned(),
+        toml::Value::Array(list) => list.iter().map(as_words).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Result<Flags> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read_settings(file.path())
+    }
+
+    #[test]
+    fn words_may_be_bare() {
+        let flags = settings("val = 0.2\npacking = true\ntarget = ['q_proj', 'v_proj']\nlr = 1e-3\n").unwrap();
+        assert_eq!((flags.val.as_deref(), flags.packing.as_deref()), (Some("0.2"), Some("on")));
+        assert_eq!((flags.target.as_deref(), flags.lr), (Some("q_proj,v_proj"), Some(1e-3)));
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_line_and_key() {
+        for (text, line, key) in [
+            ("lr = 1e-3\n\nrank = 'eight'\n", ":3:", "rank"),
+            ("lr = 1e-3\nrnak = 8\n", ":2:", "rnak"),
+            ("lr = 1e-3\nrank = = 8\n", ":2:", ""),
+        ] {
+            let error = settings(text).err().unwrap();
+            assert!(error.message.contains(line) && error.message.contains(key), "{}", error.message);
+        }
+    }
 }

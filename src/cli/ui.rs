@@ -58,6 +58,16 @@ impl Ui {
         let _ = writeln!(std::io::stderr().lock(), "{mark}: {}", text::clean(text));
     }
 
+    /// `text` (clean already) for stderr, dim where there is colour.
+    pub fn dim(&self, text: &str) -> String {
+        if self.color { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// `text` (clean already) for stderr, bold where there is colour.
+    pub fn strong(&self, text: &str) -> String {
+        if self.color { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
     /// A failure and its hint on stderr.
     pub fn error(&self, error: &Error) {
         let mark = crate::tr!("error", "错误");

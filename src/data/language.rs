@@ -6,6 +6,12 @@ const LETTERS_PER_CHARACTER: usize = 4;
 
 /// `zh` when Chinese characters make up at least half of the words of `texts`, else `en`.
 pub fn detect(texts: &[&str]) -> &'static str {
+    let (chinese, latin) = words(texts);
+    if chinese > 0.0 && chinese >= latin { "zh" } else { "en" }
+}
+
+/// Words of `texts` in Chinese and in Latin letters.
+pub(super) fn words(texts: &[&str]) -> (f64, f64) {
     let (mut chinese, mut letters) = (0usize, 0usize);
     for text in texts {
         for c in text.chars() {
@@ -16,7 +22,7 @@ pub fn detect(texts: &[&str]) -> &'static str {
             }
         }
     }
-    if chinese > 0 && chinese * LETTERS_PER_CHARACTER >= letters { "zh" } else { "en" }
+    (chinese as f64, letters as f64 / LETTERS_PER_CHARACTER as f64)
 }
 
 /// CJK ideographs: the basic block, extension A, the compatibility block and the supplementary planes.

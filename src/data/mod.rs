@@ -5,8 +5,11 @@ mod example;
 mod fields;
 mod import;
 mod language;
+pub mod mixture;
 mod overlap;
+pub mod quality;
 mod records;
+mod shingles;
 mod split;
 
 pub use example::{Example, RowHash, Split, Version, hex, parse_hash};
@@ -14,4 +17,4 @@ pub use fields::FieldMap;
 pub use import::{Format, ImportOptions, Record, Reject, Row, read};
 pub use language::detect as detect_language;
 pub use overlap::{NEAR, NGRAM, Overlap, OverlapIndex, OverlapKind, SHARE, SHINGLE, TestItem};
-pub use split::{HoldOut, hold_out};
+pub use split::{HoldOut, hold_out, hold_out_groups};

@@ -16,12 +16,12 @@
 //! question, of 8 tokens or more, counts without.
 
 use super::example::Example;
+pub use super::shingles::SHINGLE;
+use super::shingles::{common, mix, run_hash, shingle_set, tokens};
 use std::collections::{HashMap, HashSet};
 
 /// Tokens of a run that is hardly shared by chance.
 pub const NGRAM: usize = 13;
-/// Tokens of a run by which near-duplicates are found.
-pub const SHINGLE: usize = 3;
 /// Jaccard index from which two prompts are near-duplicates.
 pub const NEAR: f64 = 0.7;
 /// Share of a question's tokens that shared runs must cover, unless another is asked for.
@@ -246,83 +246,6 @@ impl Indexed {
 
 /// Stands between the parts of a row.
 const BORDER: u64 = u64::MAX;
-
-/// The tokens of `text`, as hashes.
-fn tokens(text: &str) -> Vec<u64> {
-    let mut out = Vec::new();
-    let mut word = 0u64;
-    for c in text.chars() {
-        let code = u32::from(c);
-        // Full-width Latin letters, digits and signs lie at a fixed distance from ASCII.
-        let narrow = if (0xff01..=0xff5e).contains(&code) { char::from_u32(code - 0xfee0).unwrap_or(c) } else { c };
-        let ideograph = is_ideograph(narrow);
-        if !narrow.is_alphanumeric() || ideograph {
-            if word != 0 {
-                out.push(word);
-                word = 0;
-            }
-            if ideograph {
-                out.push(mix(SEED, u64::from(code)));
-            }
-            continue;
-        }
-        for lower in narrow.to_lowercase() {
-            word = mix(if word == 0 { SEED } else { word }, u64::from(u32::from(lower)));
-        }
-    }
-    if word != 0 {
-        out.push(word);
-    }
-    out
-}
-
-/// Writing without spaces between words: one character is one token.
-fn is_ideograph(c: char) -> bool {
-    matches!(u32::from(c), 0x3040..=0x30ff | 0x3400..=0x4dbf | 0x4e00..=0x9fff | 0xf900..=0xfaff | 0x20000..=0x3ffff)
-}
-
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// One step of a 64-bit hash (splitmix64's finaliser): so few texts meet in one value that none is compared again.
-fn mix(h: u64, value: u64) -> u64 {
-    let mut x = h.rotate_left(5) ^ value.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
-fn run_hash(run: &[u64]) -> u64 {
-    run.iter().fold(SEED, |h, t| mix(h, *t))
-}
-
-fn shingle_set(tokens: &[u64]) -> Vec<u64> {
-    let mut set: Vec<u64> = tokens.windows(SHINGLE).map(run_hash).collect();
-    set.sort_unstable();
-    set.dedup();
-    set
-}
-
-/// How many values two sorted lists share.
-fn common(a: &[u64], b: &[u64]) -> usize {
-    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
-    let mut count = 0;
-    while let (Some(x), Some(y)) = (a.peek(), b.peek()) {
-        match x.cmp(y) {
-            std::cmp::Ordering::Less => {
-                a.next();
-            }
-            std::cmp::Ordering::Greater => {
-                b.next();
-            }
-            std::cmp::Ordering::Equal => {
-                count += 1;
-                a.next();
-                b.next();
-            }
-        }
-    }
-    count
-}
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use super::example::{RowHash, Split};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 
 /// How many rows are held out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,6 +42,23 @@ impl HoldOut {
 /// # Errors
 /// `InvalidInput` when no row would be left to train on.
 pub fn hold_out(hashes: &[RowHash], val: HoldOut, seed: u64) -> Result<Vec<Split>> {
+    let apart: Vec<usize> = (0..hashes.len()).collect();
+    hold_out_groups(hashes, &apart, &vec![0; hashes.len()], val, seed)
+}
+
+/// As [`hold_out`], and rows of one group (`groups` has a number for each row) are all on one side, and each stratum (`strata` likewise)
+/// gives its own share. A group counts for the stratum of its first row. The held-out part is at most half a group larger or smaller than
+/// asked for in each stratum.
+///
+/// # Errors
+/// `InvalidInput` when no row would be left to train on.
+pub fn hold_out_groups(
+    hashes: &[RowHash],
+    groups: &[usize],
+    strata: &[usize],
+    val: HoldOut,
+    seed: u64,
+) -> Result<Vec<Split>> {
     let total = hashes.len();
     let held = match val {
         HoldOut::Rows(rows) => rows,
@@ -48,31 +66,63 @@ pub fn hold_out(hashes: &[RowHash], val: HoldOut, seed: u64) -> Result<Vec<Split
         HoldOut::Share(share) if share > 0.0 => ((total as f64 * share).round() as usize).max(1),
         HoldOut::Share(_) => 0,
     };
-    if held >= total {
+    let mut splits = vec![Split::Train; total];
+    if held < total {
+        for part in strata_of(hashes, groups, strata, seed) {
+            let rows: usize = part.iter().map(|group| group.rows.len()).sum();
+            let wanted = if part.is_empty() { 0.0 } else { held as f64 * rows as f64 / total as f64 };
+            let mut taken = 0.0;
+            for group in part {
+                let size = group.rows.len() as f64;
+                // The group that makes it more than wanted comes along when that is nearer.
+                if taken + size / 2.0 > wanted + 1e-9 {
+                    continue;
+                }
+                taken += size;
+                group.rows.iter().for_each(|row| splits[*row] = Split::Val);
+            }
+        }
+        // Strata too small for a row of their own must not leave nothing held out.
+        if held > 0 && !splits.contains(&Split::Val) {
+            let smallest =
+                strata_of(hashes, groups, strata, seed).into_iter().flatten().min_by_key(|g| (g.rows.len(), g.place));
+            smallest.iter().flat_map(|group| &group.rows).for_each(|row| splits[*row] = Split::Val);
+        }
+    }
+    if held >= total || !splits.contains(&Split::Train) {
         return Err(Error::new(
             Kind::InvalidInput,
             tr!("{held} rows cannot be held out of {total}", "共 {total} 行，不能留出 {held} 行"),
         )
         .hint(tr!("hold fewer rows out: something must be left to train on", "请减少留出的行数：训练集不能为空")));
     }
-    let mut order: Vec<([u8; 32], usize)> = hashes
-        .iter()
-        .enumerate()
-        .map(|(row, hash)| {
-            let mut sha = Sha256::new();
-            sha.update(seed.to_le_bytes());
-            sha.update(hash);
-            (sha.finalize().into(), row)
-        })
-        .collect();
-    order.sort_unstable();
-    let mut splits = vec![Split::Train; total];
-    for (_, row) in order.iter().take(held) {
-        if let Some(split) = splits.get_mut(*row) {
-            *split = Split::Val;
-        }
-    }
     Ok(splits)
+}
+
+/// Rows that stay together.
+struct Group {
+    /// Where it stands in the draw: a hash of the seed and its contents.
+    place: [u8; 32],
+    rows: Vec<usize>,
+}
+
+/// The groups of each stratum in the order of the draw.
+fn strata_of(hashes: &[RowHash], groups: &[usize], strata: &[usize], seed: u64) -> Vec<Vec<Group>> {
+    let mut rows_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    groups.iter().enumerate().for_each(|(row, group)| rows_of.entry(*group).or_default().push(row));
+    let mut parts: BTreeMap<usize, Vec<Group>> = BTreeMap::new();
+    for rows in rows_of.into_values() {
+        let stratum = rows.first().and_then(|row| strata.get(*row)).copied().unwrap_or(0);
+        let mut contents: Vec<&RowHash> = rows.iter().filter_map(|row| hashes.get(*row)).collect();
+        contents.sort_unstable();
+        let mut sha = Sha256::new();
+        sha.update(seed.to_le_bytes());
+        contents.iter().for_each(|hash| sha.update(hash));
+        parts.entry(stratum).or_default().push(Group { place: sha.finalize().into(), rows });
+    }
+    let mut parts: Vec<Vec<Group>> = parts.into_values().collect();
+    parts.iter_mut().for_each(|part| part.sort_unstable_by(|a, b| a.place.cmp(&b.place).then(a.rows.cmp(&b.rows))));
+    parts
 }
 
 #[cfg(test)]
@@ -120,5 +170,23 @@ mod tests {
         for bad in ["1.5", "-1", "x", "", "NaN"] {
             assert!(HoldOut::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn groups_stay_together_and_strata_keep_their_shares() {
+        let hashes: Vec<RowHash> = (0..400u32).map(|i| Sha256::digest(i.to_le_bytes()).into()).collect();
+        let groups: Vec<usize> = (0..400).map(|i| i / 4).collect();
+        let strata: Vec<usize> = (0..400).map(|i| usize::from(i >= 300)).collect();
+        let splits = hold_out_groups(&hashes, &groups, &strata, HoldOut::Share(0.1), 3).unwrap();
+        for rows in splits.chunks(4) {
+            assert!(rows.iter().all(|split| *split == rows[0]));
+        }
+        let held = |range: std::ops::Range<usize>| splits[range].iter().filter(|s| **s == Split::Val).count();
+        assert!(held(0..300).abs_diff(30) <= 2 && held(300..400).abs_diff(10) <= 2);
+        // One large group is taken or left, never cut.
+        let large = hold_out_groups(&hashes, &[0; 400], &strata, HoldOut::Share(0.1), 3);
+        assert_eq!(large.unwrap_err().kind, Kind::InvalidInput);
+        let small = hold_out_groups(&hashes[..3], &[0, 1, 1], &[0, 1, 1], HoldOut::Share(0.1), 3).unwrap();
+        assert_eq!(small, [Split::Val, Split::Train, Split::Train]);
     }
 }

@@ -7,9 +7,9 @@ use super::report::Ordered;
 use super::rolling;
 use super::runner::{ItemOutcome, argmax};
 use crate::error::{Error, Kind, Result};
-use crate::infer::{LanguageModel, Sampling, ScoreRequest};
+use crate::infer::{LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::prompt::Tokenize;
+use crate::prompt::{Tokenize, cut_at};
 use crate::tr;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +52,8 @@ pub struct Counted {
     pub prefill: u64,
     /// Tokens of each item's choices.
     pub answers: Vec<Vec<usize>>,
+    /// Tokens that each item's prompt lost at its left end.
+    pub truncated: Vec<usize>,
 }
 
 /// Asks `items`; `done` hears how many are finished.
@@ -71,7 +73,9 @@ pub fn ask(
         Asks::Choices => {
             let requests = items.iter().map(|item| encode(tokenizer, &item.prompt)).collect::<Result<Vec<_>>>()?;
             counted.context = requests.iter().map(|r| r.context.len() as u64).sum();
-            counted.prefill = prefill_tokens(&requests);
+            counted.prefill = prefill_tokens(requests.iter().map(|r| r.context.as_slice()));
+            let limit = model.max_length().unwrap_or(usize::MAX - 1);
+            counted.truncated = requests.iter().map(|r| r.overhang(limit)).collect();
             counted.answers = requests.iter().map(|r| r.continuations.iter().map(Vec::len).collect()).collect();
             let answers = model.loglikelihoods(&requests, done, cancel)?;
             Ok(answers.into_iter().map(Answer::Loglikelihoods).collect())
@@ -82,10 +86,14 @@ pub fn ask(
             if let Some(length) = model.max_length() {
                 // As the harness does: room for the answer, at the cost of the prompt's left end.
                 let room = length.saturating_sub(writing.max_tokens).max(1);
-                prompts.iter_mut().for_each(|ids| drop(ids.drain(..ids.len().saturating_sub(room))));
+                for ids in &mut prompts {
+                    let cut = ids.len().saturating_sub(room);
+                    ids.drain(..cut);
+                    counted.truncated.push(cut);
+                }
             }
             counted.context = prompts.iter().map(|ids| ids.len() as u64).sum();
-            counted.prefill = counted.context;
+            counted.prefill = prefill_tokens(prompts.iter().map(Vec::as_slice));
             let texts = write(writing, &prompts, model, tokenizer, cancel)?;
             Ok(texts.into_iter().map(Answer::Text).collect())
         }
@@ -111,8 +119,12 @@ fn write(
     tokenizer: &dyn Tokenize,
     cancel: &CancelToken,
 ) -> Result<Vec<String>> {
-    let sampling =
-        Sampling { temperature: writing.temperature, max_new_tokens: writing.max_tokens, ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: writing.temperature,
+        max_new_tokens: writing.max_tokens,
+        stop: writing.until.clone(),
+        ..Sampling::default()
+    };
     // A text of so many bytes ends within the last so many tokens, one of which may be half a character.
     let tail = writing.until.iter().map(String::len).max().unwrap_or(0) + 4;
     let mut heard: Vec<Vec<u32>> = vec![Vec::new(); prompts.len()];
@@ -124,15 +136,7 @@ fn write(
         writing.until.iter().any(|end| text.contains(end.as_str()))
     };
     let written = model.generate_until(prompts, &sampling, &mut enough, cancel)?;
-    written.iter().map(|generation| Ok(cut(tokenizer.decode(&generation.tokens)?, &writing.until))).collect()
-}
-
-/// `text` up to the first of the texts that end it.
-fn cut(mut text: String, until: &[String]) -> String {
-    if let Some(end) = until.iter().filter_map(|end| text.find(end.as_str())).min() {
-        text.truncate(end);
-    }
-    text
+    written.iter().map(|generation| Ok(cut_at(tokenizer.decode(&generation.tokens)?, &writing.until))).collect()
 }
 
 /// What `item` comes to with `answer`.
@@ -175,7 +179,7 @@ pub fn outcome(plan: &Plan, subject: &str, item: &PlannedItem, answer: &Answer) 
 }
 
 /// The answer in `text`, whether it is right, and what to keep of it.
-fn judge(plan: &Plan, writing: &Writing, item: &PlannedItem, text: &str) -> (String, bool, Written) {
+pub(super) fn judge(plan: &Plan, writing: &Writing, item: &PlannedItem, text: &str) -> (String, bool, Written) {
     let keep = |extracted, metrics| Written {
         answer: text.to_owned(),
         extracted: Ordered(extracted),
@@ -225,14 +229,14 @@ fn unusable(subject: &str, item: &PlannedItem, lls: &[f64]) -> Error {
     ))
 }
 
-/// Context tokens that have to be computed when each request reuses what it shares with the one before.
-fn prefill_tokens(requests: &[ScoreRequest]) -> u64 {
+/// Context tokens that have to be computed when each context reuses what it shares with the one before.
+fn prefill_tokens<'a>(contexts: impl Iterator<Item = &'a [u32]>) -> u64 {
     let mut before: &[u32] = &[];
     let mut sum = 0;
-    for request in requests {
-        let shared = before.iter().zip(&request.context).take_while(|(a, b)| a == b).count();
-        sum += (request.context.len() - shared) as u64;
-        before = &request.context;
+    for context in contexts {
+        let shared = before.iter().zip(context).take_while(|(a, b)| a == b).count();
+        sum += (context.len() - shared) as u64;
+        before = context;
     }
     sum
 }
@@ -243,17 +247,16 @@ mod tests {
 
     #[test]
     fn a_shared_beginning_is_counted_once() {
-        let request = |ids: &[u32]| ScoreRequest { context: ids.to_vec(), continuations: vec![] };
-        let requests = [request(&[1, 2, 3, 4]), request(&[1, 2, 5]), request(&[1, 2, 5, 6])];
-        assert_eq!(prefill_tokens(&requests), 4 + 1 + 1);
+        let contexts: [&[u32]; 3] = [&[1, 2, 3, 4], &[1, 2, 5], &[1, 2, 5, 6]];
+        assert_eq!(prefill_tokens(contexts.into_iter()), 4 + 1 + 1);
     }
 
     #[test]
     fn the_earliest_end_cuts() {
         let until = ["Question:".to_owned(), "\n\n".to_owned()];
-        assert_eq!(cut("a\n\nQuestion: b".into(), &until), "a");
-        assert_eq!(cut("a Question: b\n\n".into(), &until), "a ");
-        assert_eq!(cut("净利润".into(), &until), "净利润");
-        assert_eq!(cut("x".into(), &[]), "x");
+        assert_eq!(cut_at("a\n\nQuestion: b".into(), &until), "a");
+        assert_eq!(cut_at("a Question: b\n\n".into(), &until), "a ");
+        assert_eq!(cut_at("净利润".into(), &until), "净利润");
+        assert_eq!(cut_at("x".into(), &[]), "x");
     }
 }

@@ -4,10 +4,11 @@
 use super::asking::{self, GenerationKwargs, Output, WrittenWording};
 use super::extract::Filter;
 use super::metric::MetricFields;
+use super::reference::Reference;
 use super::shots::FewshotSampler;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What a definition file holds.
@@ -73,6 +74,9 @@ pub struct Definition {
     /// Where `evals pull` finds the data.
     #[serde(default)]
     pub download: Vec<super::pull::Source>,
+    /// Published figures.
+    #[serde(default, rename = "reference")]
+    pub references: Vec<Reference>,
     /// The preset in force when none is asked for; the others take from it what they leave out.
     pub default_preset: String,
     /// Named wordings of the prompt.
@@ -80,7 +84,7 @@ pub struct Definition {
 }
 
 /// How a table is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TableFormat {
     /// Comma-separated, with a header.
@@ -91,6 +95,18 @@ pub enum TableFormat {
     Json,
     /// The whole file is one row with the column `text`.
     Txt,
+}
+
+impl TableFormat {
+    /// Its name in a definition.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableFormat::Csv => "csv",
+            TableFormat::Jsonl => "jsonl",
+            TableFormat::Json => "json",
+            TableFormat::Txt => "txt",
+        }
+    }
 }
 
 /// What lm-evaluation-harness draws few-shots with when nothing else is said.
@@ -139,6 +155,9 @@ pub enum AnswerForm {
     Index,
     /// A number from 0, or the text of a choice.
     Choice,
+    /// `A`, `B`, …, or a number from 0.
+    #[serde(rename = "letter_or_index")]
+    LetterOrIndex,
 }
 
 /// The subjects: listed, or read from a JSON file of the benchmark, or neither (one table).
@@ -386,6 +405,9 @@ impl Definition {
                 place,
                 &tr!("`presets.{}.body` is missing", "缺少 `presets.{}.body`", self.default_preset),
             ));
+        }
+        if let Some(problem) = self.references.iter().find_map(|r| r.problem(self)) {
+            return Err(invalid(place, &format!("[[reference]]: {problem}")));
         }
         for (name, fields) in &self.presets {
             let none = WrittenWording::default();

@@ -17,9 +17,16 @@ pub struct ItemDetail {
     pub tokens: Vec<usize>,
     /// Where the choices of a shuffled item stood: the one shown at i was the file's `order[i]`. Empty: as in the file.
     pub order: Vec<usize>,
+    /// Tokens that the prompt lost at its left end because it did not fit the model.
+    pub truncated: usize,
 }
 
 impl ItemDetail {
+    /// Whether the whole prompt was read.
+    pub fn is_whole(&self) -> bool {
+        self.truncated == 0
+    }
+
     /// The file's position of the choice that was shown at `shown`.
     pub fn original(&self, shown: usize) -> usize {
         self.order.get(shown).copied().unwrap_or(shown)

@@ -218,6 +218,14 @@ impl Letters {
         Ok(Letters { labels: labels.to_vec(), patterns })
     }
 
+    /// Only the first match of `pattern` counts.
+    ///
+    /// # Errors
+    /// What is wrong with the pattern.
+    pub fn only(labels: &[String], pattern: &str) -> Result<Letters, String> {
+        Ok(Letters { labels: labels.to_vec(), patterns: vec![(compile(pattern)?, Take::First)] })
+    }
+
     /// Index of the choice, of `count`, that `text` names; `None` where it names none.
     pub fn find(&self, text: &str, count: usize) -> Option<usize> {
         let text: String = text.chars().map(half_width).collect();

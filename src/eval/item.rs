@@ -221,6 +221,7 @@ fn read_answer(written: &str, form: AnswerForm) -> Option<usize> {
     let bare = written.trim_matches(|c: char| c.is_whitespace() || "()[]（）【】.．。、:：'\"".contains(c));
     match form {
         AnswerForm::Index | AnswerForm::Choice => bare.parse().ok(),
+        AnswerForm::LetterOrIndex => bare.parse().ok().or_else(|| read_answer(written, AnswerForm::Letter)),
         AnswerForm::Letter => {
             let mut chars = bare.chars();
             let letter = chars.next().filter(|_| chars.next().is_none())?;
@@ -316,5 +317,8 @@ mod tests {
         assert_eq!(read_answer(" 3 ", AnswerForm::Index), Some(3));
         assert_eq!(read_answer("-1", AnswerForm::Index), None);
         assert_eq!(read_answer("A", AnswerForm::Index), None);
+        for (written, index) in [("2", Some(2)), ("C", Some(2)), ("-1", None), ("AB", None), ("", None)] {
+            assert_eq!(read_answer(written, AnswerForm::LetterOrIndex), index, "{written}");
+        }
     }
 }

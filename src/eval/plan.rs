@@ -129,6 +129,7 @@ impl PlannedItem {
             lengths: self.lengths.clone(),
             tokens: Vec::new(),
             order: self.order.clone(),
+            truncated: 0,
         }
     }
 }

@@ -15,12 +15,24 @@ pub struct Source {
     /// Taken off the beginning of a path to make it the one here.
     #[serde(default)]
     pub strip: String,
-    /// Whether the files are ZIP archives; what is in them is what counts.
+    /// Whether the files are archives (ZIP or tar); what is in them is what counts. `strip` is taken off their paths, too.
     #[serde(default)]
     pub archive: bool,
+    /// Of an archive only what begins so, after `strip`; all without.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// A line put before each table, where the tables have no header.
+    pub header: Option<String>,
 }
 
 impl Source {
+    /// The path here of `path` in an archive; `None` for what is not wanted.
+    pub fn wanted<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let here = path.strip_prefix("./").unwrap_or(path);
+        let here = here.strip_prefix(&self.strip).unwrap_or(here);
+        (self.only.is_empty() || self.only.iter().any(|begin| here.starts_with(begin))).then_some(here)
+    }
+
     /// Its files for `definition`, each as the path there.
     pub fn paths(&self, definition: &Definition) -> Vec<String> {
         let subjects = &definition.subjects.list;

@@ -48,6 +48,10 @@ pub struct Report {
     pub prefill_tokens: u64,
     /// Context tokens of the prompts.
     pub context_tokens: u64,
+    /// Items whose prompt lost its left end because it did not fit the model; `None` where nobody knows how much the model
+    /// takes (a server's), and in runs of versions that did not count.
+    #[serde(default)]
+    pub truncated: Option<usize>,
     /// Items that cannot be scored, and why.
     pub skipped: Vec<Skipped>,
 }
@@ -300,6 +304,7 @@ pub fn report(plan: &Plan, scored: &Scored) -> Report {
         items_per_second: if scored.seconds > 0.0 { scored.fresh as f64 / scored.seconds } else { 0.0 },
         prefill_tokens: scored.prefill_tokens,
         context_tokens: scored.context_tokens,
+        truncated: scored.truncated,
         skipped: plan.skipped.clone(),
     }
 }

@@ -136,6 +136,7 @@ pub fn rescore(before: &Report, outcomes: &[ItemOutcome], what: &Rescoring) -> R
         items_per_second: 0.0,
         prefill_tokens: 0,
         context_tokens: 0,
+        truncated: before.truncated.map(|_| left.iter().filter(|o| !o.detail.is_whole()).count()),
         ..before.clone()
     })
 }

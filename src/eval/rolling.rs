@@ -60,6 +60,11 @@ pub fn loglikelihood(
     Ok((sum, tokens))
 }
 
+/// Word and byte perplexity, and bits per byte, of one text.
+pub fn text_perplexity(outcome: &ItemOutcome) -> Ordered<MetricScore> {
+    summary(std::slice::from_ref(outcome))
+}
+
 /// Word and byte perplexity, and bits per byte, over all texts together.
 pub fn summary(outcomes: &[ItemOutcome]) -> Ordered<MetricScore> {
     let sum: f64 = outcomes.iter().flat_map(|o| &o.loglikelihoods).sum();

@@ -44,9 +44,13 @@ pub struct ItemOutcome {
     /// [`Asks::stamp`] of [`Prompt::hash`](super::Prompt::hash).
     #[serde(skip)]
     pub prompt_hash: String,
-    /// What re-scoring and pairing need.
-    #[serde(skip)]
+    /// What re-scoring and pairing need. Of it only what the model did not read is a word for others: `truncated`.
+    #[serde(rename = "truncated", serialize_with = "write_truncated", skip_serializing_if = "ItemDetail::is_whole")]
     pub detail: ItemDetail,
+}
+
+fn write_truncated<S: serde::Serializer>(detail: &ItemDetail, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    detail.truncated.serialize(serializer)
 }
 
 /// What a run gave.
@@ -56,16 +60,45 @@ pub struct Scored {
     pub outcomes: Vec<ItemOutcome>,
     /// Items scored now, not taken from before.
     pub fresh: usize,
+    /// Items answered in an earlier run.
+    pub reused: usize,
     /// Seconds the model computed for them.
     pub seconds: f64,
     /// Tokens of their contexts, each beginning shared with the item before counted once.
     pub prefill_tokens: u64,
     /// Tokens of their contexts.
     pub context_tokens: u64,
+    /// Items whose prompt lost its left end; `None` where nobody knows how much the model takes.
+    pub truncated: Option<usize>,
 }
 
-/// Answers from before an interruption, by subject and item, each with its prompt's hash.
-pub type Known = HashMap<(String, String), (String, Answer)>;
+/// An answer from before.
+#[derive(Clone, Debug)]
+pub struct KnownAnswer {
+    /// [`Asks::stamp`] of the prompt that it answers.
+    pub prompt_hash: String,
+    /// The answer.
+    pub answer: Answer,
+    /// Tokens of each of the item's choices.
+    pub tokens: Vec<usize>,
+    /// See [`ItemDetail::truncated`].
+    pub truncated: usize,
+    /// Whether it is one of an earlier run, to be kept for this one too.
+    pub earlier: bool,
+}
+
+impl KnownAnswer {
+    /// What was kept of an item, by its subject and id.
+    pub fn of(outcome: ItemOutcome, earlier: bool) -> ((String, String), KnownAnswer) {
+        let at = (outcome.subject.clone(), outcome.id.clone());
+        let (prompt_hash, tokens) = (outcome.prompt_hash.clone(), outcome.detail.tokens.clone());
+        let truncated = outcome.detail.truncated;
+        (at, KnownAnswer { prompt_hash, tokens, truncated, earlier, answer: Answer::kept(outcome) })
+    }
+}
+
+/// Answers from before an interruption or of earlier runs, by subject and item.
+pub type Known = HashMap<(String, String), KnownAnswer>;
 
 /// Scores `plan`. `keep` stores each batch as it arrives; items in `known` are not asked again.
 ///
@@ -96,16 +129,26 @@ pub fn run(
             sink.emit(&JobEvent::Progress { done: done as u64, total: total as u64, note: one_line(handle) })
         };
         let mut fresh = Vec::new();
-        let mut found: Vec<Option<Answer>> = Vec::with_capacity(part.items.len());
+        let mut found: Vec<Option<(Answer, usize)>> = Vec::with_capacity(part.items.len());
+        let mut earlier = Vec::new();
         for item in &part.items {
             let before = known.get(&(handle.clone(), item.id.clone()));
-            if before.is_some_and(|(hash, _)| *hash != item.hash) {
-                return Err(changed(handle, &item.id));
+            match before {
+                Some(before) if before.prompt_hash != item.hash => return Err(changed(handle, &item.id)),
+                Some(before) if before.earlier => {
+                    let mut outcome = outcome(plan, handle, item, &before.answer)?;
+                    outcome.detail.tokens.clone_from(&before.tokens);
+                    outcome.detail.truncated = before.truncated;
+                    earlier.push(outcome);
+                }
+                Some(_) => {}
+                None => fresh.push(found.len()),
             }
-            if before.is_none() {
-                fresh.push(found.len());
-            }
-            found.push(before.map(|(_, answer)| answer.clone()));
+            found.push(before.map(|before| (before.answer.clone(), before.truncated)));
+        }
+        if !earlier.is_empty() {
+            keep(&earlier)?;
+            scored.reused += earlier.len();
         }
         finished += part.items.len() - fresh.len();
         progress(finished);
@@ -133,21 +176,29 @@ pub fn run(
             for (outcome, tokens) in outcomes.iter_mut().zip(counted.answers) {
                 outcome.detail.tokens = tokens;
             }
-            keep(&outcomes)?;
-            for (i, answer) in batch.iter().zip(answers) {
+            let truncated = counted.truncated.into_iter().chain(std::iter::repeat(0));
+            for ((i, answer), (outcome, truncated)) in batch.iter().zip(answers).zip(outcomes.iter_mut().zip(truncated))
+            {
+                outcome.detail.truncated = truncated;
                 if let Some(slot) = found.get_mut(*i) {
-                    *slot = Some(answer);
+                    *slot = Some((answer, truncated));
                 }
             }
+            keep(&outcomes)?;
             finished += items.len();
             scored.fresh += items.len();
             progress(finished);
         }
         for (item, answer) in part.items.iter().zip(&found) {
-            let answer = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
-            scored.outcomes.push(outcome(plan, handle, item, answer)?);
+            let (answer, truncated) = answer.as_ref().ok_or_else(|| Error::internal("an item without an answer"))?;
+            let mut outcome = outcome(plan, handle, item, answer)?;
+            outcome.detail.truncated = *truncated;
+            scored.outcomes.push(outcome);
         }
     }
+    // A text that is read in windows loses nothing.
+    let known = model.max_length().is_some() || matches!(plan.asks, Asks::Rolling(_));
+    scored.truncated = known.then(|| scored.outcomes.iter().filter(|o| !o.detail.is_whole()).count());
     Ok(scored)
 }
 

@@ -1,7 +1,6 @@
 //! The local engine: a decoder, perhaps with an adapter, behind [`LanguageModel`].
 
 use super::request::{Generation, LanguageModel, Sampling, ScoreRequest};
-use super::sampler::Sampler;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::model::{Decoder, KvBlock, Lora, Stretch, Workspace};
@@ -11,19 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Tokens that go through the model at once. More gains nothing on a CPU and costs memory.
-const TOKENS_AT_ONCE: usize = 1024;
+pub(super) const TOKENS_AT_ONCE: usize = 1024;
 
-/// Sequences that are decoded side by side: one pass over the weights serves all of them.
-const SEQUENCES_AT_ONCE: usize = 16;
+/// Sequences that go side by side: one pass over the weights serves all of them.
+pub(super) const SEQUENCES_AT_ONCE: usize = 16;
 
 /// A shared beginning shorter than this is not worth a pass of its own.
 const SHORTEST_PREFIX: usize = 16;
 
 /// A model on this machine.
 pub struct Engine {
-    decoder: Arc<Decoder>,
-    lora: Option<Arc<Lora>>,
-    end: Vec<u32>,
+    pub(super) decoder: Arc<Decoder>,
+    pub(super) lora: Option<Arc<Lora>>,
+    /// Tokens that end an answer.
+    pub(super) end: Vec<u32>,
     workspace: Mutex<Workspace>,
     prefilled: AtomicU64,
 }
@@ -36,11 +36,17 @@ impl Engine {
     }
 
     /// Runs stretches; gives hidden states and caches.
-    fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+    pub(super) fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
         let tokens: usize = stretches.iter().map(|s| s.ids.len()).sum();
         self.prefilled.fetch_add(tokens as u64, Ordering::Relaxed);
         let mut workspace = self.workspace.lock().map_err(|_| Error::internal("an inference thread failed"))?;
         self.decoder.forward(stretches, self.lora.as_deref(), &mut workspace)
+    }
+
+    /// The cache of a beginning that several sequences share.
+    pub(super) fn read_prefix(&self, ids: &[u32]) -> Result<KvBlock> {
+        let (_, mut caches) = self.forward(&[Stretch { ids, past: Vec::new() }])?;
+        Ok(caches.pop().unwrap_or_default())
     }
 
     /// Log-probabilities `ln p(token | row)` for (row of `hidden`, token) pairs; pairs of a row lie together.
@@ -113,30 +119,28 @@ impl Engine {
             )
             .hint(tr!("look at the benchmark's definition and data", "请检查评测定义与数据")));
         }
-        let longest = request.continuations.iter().map(Vec::len).max().unwrap_or(1);
-        let room = (self.decoder.config().max_positions + 1).saturating_sub(longest).max(1);
-        let cut = request.context.len().saturating_sub(room);
+        let cut = request.overhang(self.decoder.config().max_positions);
         Ok(ScoreRequest { context: request.context[cut..].to_vec(), continuations: request.continuations.clone() })
     }
 }
 
-fn interrupted() -> Error {
+pub(super) fn interrupted() -> Error {
     Error::new(Kind::Interrupted, tr!("interrupted", "已中断"))
 }
 
 /// Length of the common beginning of two token lists.
-fn common(a: &[u32], b: &[u32]) -> usize {
+pub(super) fn common(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(x, y)| x == y).count()
 }
 
-/// How many of `requests`, from the first, share a beginning worth caching, and how long it is. At least
-/// one token of each context stays outside it: its hidden state predicts the continuation.
-fn sharing_run(requests: &[ScoreRequest]) -> (usize, usize) {
-    let first = &requests[0].context;
-    let mut shared = first.len() - 1;
+/// How many of `contexts`, from the first, share a beginning worth caching, and how long it is. At least
+/// one token of each context stays outside it: its hidden state predicts what follows.
+pub(super) fn sharing_run<'a>(mut contexts: impl Iterator<Item = &'a [u32]>) -> (usize, usize) {
+    let first = contexts.next().unwrap_or_default();
+    let mut shared = first.len().saturating_sub(1);
     let mut count = 1;
-    for request in &requests[1..] {
-        let next = common(&first[..shared], &request.context).min(request.context.len() - 1);
+    for context in contexts {
+        let next = common(&first[..shared], context).min(context.len().saturating_sub(1));
         if next < SHORTEST_PREFIX || next < shared / 4 && count > 1 {
             break;
         }
@@ -157,18 +161,14 @@ impl LanguageModel for Engine {
         let mut results = Vec::with_capacity(requests.len());
         let mut rest = &requests[..];
         while !rest.is_empty() {
-            let (count, shared) = sharing_run(rest);
+            let (count, shared) = sharing_run(rest.iter().map(|r| r.context.as_slice()));
             // Requests without a common beginning still go through the model together.
             let count = if shared == 0 { rest.len().min(SEQUENCES_AT_ONCE) } else { count };
             let (group, after) = rest.split_at(count);
             rest = after;
             let prefix = match shared {
                 0 => KvBlock::default(),
-                _ => {
-                    let ids = &group[0].context[..shared];
-                    let (_, mut caches) = self.forward(&[Stretch { ids, past: Vec::new() }])?;
-                    caches.pop().unwrap_or_default()
-                }
+                _ => self.read_prefix(&group[0].context[..shared])?,
             };
             let mut waiting: Vec<&ScoreRequest> = Vec::new();
             let mut tokens = 0;
@@ -211,37 +211,7 @@ impl LanguageModel for Engine {
         enough: &mut dyn FnMut(usize, u32) -> bool,
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>> {
-        let mut results = Vec::with_capacity(prompts.len());
-        for (chunk, prompts) in prompts.chunks(SEQUENCES_AT_ONCE).enumerate() {
-            let first = chunk * SEQUENCES_AT_ONCE;
-            let mut live: Vec<Writing> = Vec::with_capacity(prompts.len());
-            for (i, prompt) in prompts.iter().enumerate() {
-                live.push(self.read_prompt(first + i, prompt, sampling)?);
-            }
-            let mut finished: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
-            while !live.is_empty() {
-                if cancel.is_cancelled() {
-                    return Err(interrupted());
-                }
-                let limit = self.decoder.config().max_positions;
-                live.retain_mut(|w| {
-                    let mut ended = self.end.contains(&w.next);
-                    if !ended {
-                        w.tokens.push(w.next);
-                        ended = enough(w.index, w.next);
-                    }
-                    let full = w.tokens.len() >= sampling.max_new_tokens || w.cache.len() + 1 >= limit;
-                    if ended || full {
-                        let tokens = std::mem::take(&mut w.tokens);
-                        finished[w.index - first] = Some(Generation { tokens, stopped: ended });
-                    }
-                    !(ended || full)
-                });
-                self.next_tokens(&mut live)?;
-            }
-            results.extend(finished.into_iter().flatten());
-        }
-        Ok(results)
+        self.write_answers(prompts, sampling, enough, cancel)
     }
 
     fn max_length(&self) -> Option<usize> {
@@ -250,53 +220,5 @@ impl LanguageModel for Engine {
 
     fn prefilled(&self) -> u64 {
         self.prefilled.load(Ordering::Relaxed)
-    }
-}
-
-/// An answer in the making.
-struct Writing {
-    /// Which prompt it answers.
-    index: usize,
-    cache: KvBlock,
-    /// Chosen, not yet run.
-    next: u32,
-    tokens: Vec<u32>,
-    sampler: Sampler,
-}
-
-impl Engine {
-    fn read_prompt(&self, index: usize, prompt: &[u32], sampling: &Sampling) -> Result<Writing> {
-        if prompt.is_empty() {
-            return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
-                .hint(tr!("write something to answer", "请输入内容")));
-        }
-        let width = self.decoder.config().hidden_size;
-        let (hidden, mut caches) = self.forward(&[Stretch { ids: prompt, past: Vec::new() }])?;
-        let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1, self.lora.as_deref());
-        let mut sampler = Sampler::new(sampling, index as u64);
-        sampler.see(prompt);
-        let next = sampler.choose(logits);
-        Ok(Writing { index, cache: caches.pop().unwrap_or_default(), next, tokens: Vec::new(), sampler })
-    }
-
-    /// Runs every answer's chosen token and chooses the one after it.
-    fn next_tokens(&self, live: &mut [Writing]) -> Result<()> {
-        if live.is_empty() {
-            return Ok(());
-        }
-        let (hidden, caches) = {
-            let stretches: Vec<Stretch<'_>> =
-                live.iter().map(|w| Stretch { ids: std::slice::from_ref(&w.next), past: vec![&w.cache] }).collect();
-            self.forward(&stretches)?
-        };
-        let logits = self.decoder.logits(&hidden, live.len(), self.lora.as_deref());
-        for ((w, cache), logits) in
-            live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.decoder.config().vocab_size))
-        {
-            w.cache.append(cache);
-            w.sampler.see(&[w.next]);
-            w.next = w.sampler.choose(logits.to_vec());
-        }
-        Ok(())
     }
 }

@@ -15,20 +15,31 @@ struct Key {
     adapter: String,
     model_hash: String,
     adapter_hash: String,
+    /// The form of the weights where it is not the usual f32: other numbers, so another row.
+    weights: String,
 }
 
 impl Key {
     fn of(run: &RunRecord) -> Key {
+        let weights = run.result.get("weights").and_then(Value::as_str).filter(|_| run.kind == "eval");
         Key {
             model: run.model.clone(),
             adapter: run.adapter.clone(),
             model_hash: run.model_hash.clone(),
             adapter_hash: run.adapter_hash.clone(),
+            weights: weights.filter(|w| *w != "f32").unwrap_or_default().to_owned(),
         }
     }
 
     fn label(&self) -> String {
-        if self.adapter.is_empty() { self.model.clone() } else { format!("{}+{}", self.model, self.adapter) }
+        let mut label = self.model.clone();
+        if !self.adapter.is_empty() {
+            label = format!("{label}+{}", self.adapter);
+        }
+        if !self.weights.is_empty() {
+            label = format!("{label} ({})", self.weights);
+        }
+        label
     }
 }
 

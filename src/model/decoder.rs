@@ -62,6 +62,21 @@ impl KvBlock {
         self.len == 0
     }
 
+    /// Forgets the tokens from number `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        if len < self.len {
+            for rows in self.keys.iter_mut().chain(&mut self.values) {
+                rows.truncate(rows.len() / self.len * len);
+            }
+            self.len = len;
+        }
+    }
+
+    /// Bytes of memory held.
+    pub fn bytes(&self) -> usize {
+        self.keys.iter().chain(&self.values).map(|rows| rows.capacity() * size_of::<f32>()).sum()
+    }
+
     /// Appends the tokens of `next`.
     pub fn append(&mut self, next: &KvBlock) {
         for (mine, more) in [(&mut self.keys, &next.keys), (&mut self.values, &next.values)] {

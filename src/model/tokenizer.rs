@@ -141,7 +141,12 @@ impl Tokenizer {
 
     /// A decoder for tokens that arrive one by one.
     pub fn decode_stream(&self) -> DecodeStream<'_> {
-        DecodeStream { tokenizer: self, ids: Vec::new(), shown: 0 }
+        DecodeStream { tokenizer: self, ids: Vec::new(), shown: 0, with_special: false }
+    }
+
+    /// The same with special tokens by their names: for a prompt, whose text holds them so.
+    pub fn decode_stream_with_special(&self) -> DecodeStream<'_> {
+        DecodeStream { with_special: true, ..self.decode_stream() }
     }
 
     /// The end-of-sequence token.
@@ -223,6 +228,8 @@ pub struct DecodeStream<'a> {
     ids: Vec<u32>,
     /// How many of `ids` have been given out.
     shown: usize,
+    /// Whether special tokens are shown.
+    with_special: bool,
 }
 
 /// Tokens that wait for the rest of a character at most. A character has four bytes, and no token has
@@ -255,8 +262,8 @@ impl DecodeStream<'_> {
     }
 
     fn rest(&self) -> Result<String> {
-        let before = self.tokenizer.decode(&self.ids[..self.shown])?;
-        let all = self.tokenizer.decode(&self.ids)?;
+        let text = |ids| self.tokenizer.inner.decode(ids, !self.with_special).map_err(|e| tokenizer_error(e.as_ref()));
+        let (before, all) = (text(&self.ids[..self.shown])?, text(&self.ids)?);
         Ok(all.get(before.len()..).unwrap_or_default().to_owned())
     }
 }

@@ -71,6 +71,14 @@ impl WeightForm {
     /// f32 throughout: what scores are compared with.
     pub const F32: WeightForm = WeightForm { arithmetic: Arithmetic::F32, storage: BaseStorage::Full };
 
+    /// Its name in reports: `f32`, `bf16`, `f32 keep`, `bf16 int4`, …
+    pub fn label(self) -> String {
+        match self.storage {
+            BaseStorage::Full => self.arithmetic.name().to_owned(),
+            storage => format!("{} {}", self.arithmetic.name(), storage.name()),
+        }
+    }
+
     /// What trains fastest on this processor.
     pub fn fastest() -> WeightForm {
         WeightForm { arithmetic: Arithmetic::fastest(), storage: BaseStorage::Full }

@@ -5,6 +5,8 @@ use crate::error::{Error, Kind, Result};
 use crate::text::{one_line, truncate};
 use crate::tr;
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -61,11 +63,13 @@ pub(super) struct Client {
 }
 
 /// How one attempt ended.
-enum Attempt {
-    Done(Value),
+enum Attempt<T> {
+    Done(T),
     /// It may go better the next time, after the wait that the server asks for.
     Again(String, Option<Duration>),
 }
+
+type Response = ureq::http::Response<ureq::Body>;
 
 impl Client {
     pub(super) fn new(address: Address, options: Options) -> Client {
@@ -93,10 +97,15 @@ impl Client {
 
     /// The answer to `POST path`, repeated while there is hope and `stop` is not set.
     pub(super) fn post(&self, path: &str, body: &Value, stop: &AtomicBool) -> Result<Value> {
+        self.patiently(stop, || self.attempt(path, Some(body)))
+    }
+
+    /// What `attempt` gives in the end.
+    fn patiently<T>(&self, stop: &AtomicBool, attempt: impl Fn() -> Result<Attempt<T>>) -> Result<T> {
         let mut tries = 0;
         loop {
             self.wait_for_turn(stop)?;
-            let (why, asked) = match self.attempt(path, Some(body))? {
+            let (why, asked) = match attempt()? {
                 Attempt::Done(value) => return Ok(value),
                 Attempt::Again(why, asked) => (why, asked),
             };
@@ -130,7 +139,27 @@ impl Client {
         pause(turn.saturating_duration_since(Instant::now()), stop)
     }
 
-    fn attempt(&self, path: &str, body: Option<&Value>) -> Result<Attempt> {
+    fn attempt(&self, path: &str, body: Option<&Value>) -> Result<Attempt<Value>> {
+        Ok(match self.open(path, body, false)? {
+            Attempt::Again(why, wait) => Attempt::Again(why, wait),
+            Attempt::Done(response) => {
+                let wait = retry_after_of(&response);
+                match read_all(response) {
+                    Ok(text) => match serde_json::from_str::<Value>(&text) {
+                        Ok(value) => Attempt::Done(value),
+                        Err(error) => {
+                            Attempt::Again(tr!("the answer is no JSON ({error})", "返回内容不是 JSON（{error}）"), wait)
+                        }
+                    },
+                    Err(error) => Attempt::Again(self.broke_off(&error), wait),
+                }
+            }
+        })
+    }
+
+    /// Sends a request and looks at the status of what comes. Of an answer `in_pieces` each piece, not the whole, may take
+    /// as long as a request.
+    fn open(&self, path: &str, body: Option<&Value>, in_pieces: bool) -> Result<Attempt<Response>> {
         let url = format!("{}/{path}", self.address.base);
         let authorization = self.key.as_ref().map(|key| format!("Bearer {}", key.0));
         let sent = match body {
@@ -146,34 +175,75 @@ impl Client {
                 if let Some(value) = &authorization {
                     request = request.header("authorization", value);
                 }
+                if in_pieces {
+                    let patience = Some(self.options.timeout);
+                    request = request.config().timeout_global(None).timeout_per_read(patience).build();
+                }
                 request.send(body.to_string())
             }
         };
-        let mut response = match sent {
+        let response = match sent {
             Ok(response) => response,
             Err(error) => return Ok(Attempt::Again(self.quote(&error.to_string()), None)),
         };
         let status = response.status().as_u16();
-        let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
-        let (wait, place) = (header("retry-after").and_then(|v| retry_after(&v)), header("location"));
-        let text = match response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec() {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) => {
-                let error = self.quote(&error.to_string());
-                return Ok(Attempt::Again(tr!("the answer broke off: {error}", "返回内容中断：{error}"), wait));
-            }
+        if (200..=299).contains(&status) {
+            return Ok(Attempt::Done(response));
+        }
+        let place = response.headers().get("location").and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let wait = retry_after_of(&response);
+        let text = match read_all(response) {
+            Ok(text) => text,
+            Err(error) => return Ok(Attempt::Again(self.broke_off(&error), wait)),
         };
         match status {
-            200..=299 => Ok(match serde_json::from_str::<Value>(&text) {
-                Ok(value) => Attempt::Done(value),
-                Err(error) => {
-                    Attempt::Again(tr!("the answer is no JSON ({error})", "返回内容不是 JSON（{error}）"), wait)
-                }
-            }),
             408 | 425 | 429 | 500 | 502..=599 if !refuses_as_fault(status, &text) => {
                 Ok(Attempt::Again(format!("HTTP {status}: {}", self.quote(&message(&text))), wait))
             }
             _ => Err(self.refused(&url, status, &self.quote(&message(&text)), place.as_deref())),
+        }
+    }
+
+    fn broke_off(&self, error: &str) -> String {
+        let error = self.quote(error);
+        tr!("the answer broke off: {error}", "返回内容中断：{error}")
+    }
+
+    /// `POST path` with an answer in server-sent events: `heard` gets the JSON of each until it has enough. Repeated like
+    /// [`Client::post`] while nothing was heard yet; an answer that was begun is not begun again.
+    pub(super) fn stream(
+        &self,
+        path: &str,
+        body: &Value,
+        stop: &AtomicBool,
+        heard: &mut dyn FnMut(Value) -> ControlFlow<()>,
+    ) -> Result<()> {
+        let response = self.patiently(stop, || self.open(path, Some(body), true))?;
+        let mut lines = BufReader::new(response.into_body().into_reader());
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let read = lines.by_ref().take(LONGEST_ANSWER).read_until(b'\n', &mut line);
+            let read = read.map_err(|e| self.gave_up(&self.broke_off(&e.to_string()), 1))?;
+            let text = String::from_utf8_lossy(&line);
+            let Some(data) = text.trim_end().strip_prefix("data:").map(str::trim_start) else {
+                // Comments, names of events, empty lines; and the end, which some servers do not announce.
+                if read == 0 {
+                    return Ok(());
+                }
+                continue;
+            };
+            if data == "[DONE]" {
+                return Ok(());
+            }
+            let value = serde_json::from_str::<Value>(data)
+                .map_err(|e| self.gave_up(&tr!("an event is no JSON ({e})", "事件不是 JSON（{e}）"), 1))?;
+            if value.get("error").is_some_and(|e| !e.is_null()) {
+                return Err(self.gave_up(&self.quote(&message(data)), 1));
+            }
+            if heard(value).is_break() {
+                return Ok(());
+            }
         }
     }
 
@@ -282,6 +352,19 @@ fn message(text: &str) -> String {
 /// Whether a server that fails (500) in truth refuses a part of the request, which llama-server and llama-cpp-python do.
 fn refuses_as_fault(status: u16, text: &str) -> bool {
     status == 500 && ["echo", "logprobs"].iter().any(|part| message(text).contains(part))
+}
+
+/// The whole body, or why it ends too early.
+fn read_all(mut response: Response) -> Result<String, String> {
+    match response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec() {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The wait that a response asks for.
+fn retry_after_of(response: &Response) -> Option<Duration> {
+    response.headers().get("retry-after").and_then(|v| v.to_str().ok()).and_then(retry_after)
 }
 
 /// The wait of a `Retry-After` header: seconds, or a date (RFC 9110, 10.2.3).

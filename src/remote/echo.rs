@@ -98,7 +98,9 @@ fn spelt(tokens: &[&str], prompt: &str, continuation: usize) -> Option<usize> {
             }
         }
     }
-    Some(first)
+    // A token without a text is a part of the character that a later token shows: only the offsets tell whose it is.
+    let part_before = first.checked_sub(1).is_some_and(|i| tokens[i].is_empty());
+    (!part_before).then_some(first)
 }
 
 /// The first token of the continuation by the offsets, for tokens that are parts of characters and therefore spell
@@ -183,6 +185,9 @@ mod tests {
         assert_eq!(summed(&answer(&tokens, &[0, 1, 1, 1, 2], Some(1)), "答", "案"), Ok(vec![1, 2, 3]));
         let tokens = ["\u{fffd}", "", "案", "", ""];
         assert_eq!(summed(&answer(&tokens, &[0, 0, 1, 2, 3], Some(1)), "答案", "丙"), Ok(vec![3]));
+        // The last part shows the character, as vLLM has it.
+        let tokens = ["", "", "答", "", "案", "x"];
+        assert_eq!(summed(&answer(&tokens, &[0, 0, 0, 1, 1, 2], Some(1)), "答", "案"), Ok(vec![3, 4]));
         // Each part counted as a character: nobody knows where the border is.
         let tokens = ["答", "\u{fffd}", "\u{fffd}", "\u{fffd}", "x"];
         assert_eq!(summed(&answer(&tokens, &[0, 1, 2, 3, 4], Some(1)), "答", "案"), Err(Unusable::Unaligned));

@@ -10,8 +10,10 @@ mod echo;
 mod model;
 mod plain_text;
 mod pool;
+mod stream;
 
 pub use address::{Address, is_address};
 pub use client::Options;
 pub use model::{Method, RemoteModel};
 pub use plain_text::PlainText;
+pub use stream::Streamed;

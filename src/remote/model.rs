@@ -8,7 +8,7 @@ use super::pool;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Generation, LanguageModel, Sampling, ScoreRequest};
 use crate::job::CancelToken;
-use crate::prompt::Message;
+use crate::prompt::{Message, cut_at};
 use crate::text::{one_line, truncate};
 use crate::tr;
 use serde_json::{Value, json};
@@ -54,6 +54,11 @@ pub struct RemoteModel {
 }
 
 impl RemoteModel {
+    /// How the server is treated.
+    pub fn options(&self) -> &Options {
+        &self.client.options
+    }
+
     /// Looks whether the server at `spec` is there and has the model.
     ///
     /// # Errors
@@ -270,8 +275,13 @@ fn not_listed(client: &Client, choice: &str, n: usize) -> Error {
 struct Writing {
     path: &'static str,
     body: Value,
+    /// Texts that end the answer. A server may know only four of them, so the answer is cut here too.
+    stop: Vec<String>,
     read: Arc<AtomicU64>,
 }
+
+/// Texts that end an answer which the protocol grants.
+const STOPS: usize = 4;
 
 fn write(client: &Client, job: &Writing, stop: &AtomicBool) -> Result<(String, bool)> {
     let answer = client.post(job.path, &job.body, stop)?;
@@ -285,10 +295,23 @@ fn write(client: &Client, job: &Writing, stop: &AtomicBool) -> Result<(String, b
             .hint(tr!("is it an OpenAI-compatible server?", "它是 OpenAI 兼容的服务器吗？")));
     };
     let stopped = choice.and_then(|c| c.get("finish_reason")).and_then(Value::as_str) == Some("stop");
-    Ok((text.as_str().unwrap_or_default().to_owned(), stopped))
+    let whole = text.as_str().unwrap_or_default();
+    let text = cut_at(whole.to_owned(), &job.stop);
+    let stopped = stopped || text.len() < whole.len();
+    Ok((text, stopped))
 }
 
 impl RemoteModel {
+    pub(super) fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// Path and body of the request for an answer to `prompt`, and the texts that end it.
+    pub(super) fn asked(&self, prompt: &[u32], sampling: &Sampling) -> Result<(&'static str, Value, Vec<String>)> {
+        let Writing { path, body, stop, .. } = self.writing(prompt, 0, sampling)?;
+        Ok((path, body, stop))
+    }
+
     fn writing(&self, prompt: &[u32], place: usize, sampling: &Sampling) -> Result<Writing> {
         let text = PlainText::text(prompt);
         let mut body = json!({"model": self.client.address.name, "max_tokens": sampling.max_new_tokens,
@@ -298,6 +321,10 @@ impl RemoteModel {
             // Every prompt draws for itself, whatever order the requests arrive in.
             body["seed"] = json!(sampling.seed.wrapping_add(place as u64) & i64::MAX as u64);
         }
+        let stop: Vec<String> = sampling.stop.iter().filter(|s| !s.is_empty()).cloned().collect();
+        if !stop.is_empty() {
+            body["stop"] = json!(&stop[..stop.len().min(STOPS)]);
+        }
         let path = if self.conversations {
             let messages: Vec<Message> = serde_json::from_str(&text).map_err(|e| Error::internal(e.to_string()))?;
             body["messages"] = serde_json::to_value(messages).map_err(|e| Error::internal(e.to_string()))?;
@@ -306,7 +333,7 @@ impl RemoteModel {
             body["prompt"] = json!(text);
             "completions"
         };
-        Ok(Writing { path, body, read: Arc::clone(&self.read) })
+        Ok(Writing { path, body, stop, read: Arc::clone(&self.read) })
     }
 }
 

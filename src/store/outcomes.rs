@@ -57,6 +57,20 @@ impl Store {
         Ok(rows.iter().map(outcome).collect())
     }
 
+    /// What an examinee made of the items of `task` in all its runs, the oldest first; none for an empty `examinee`.
+    pub fn outcomes_of_examinee(&self, examinee: &str, task: &str) -> Result<Vec<ItemOutcome>> {
+        let rows = self.wait(
+            sqlx::query(
+                "SELECT o.* FROM outcomes o JOIN runs r ON r.id = o.run_id
+                 WHERE r.examinee = ?1 AND ?1 <> '' AND o.task = ?2 ORDER BY r.started_at, r.id, o.subject, o.item",
+            )
+            .bind(examinee)
+            .bind(task)
+            .fetch_all(&self.pool),
+        )?;
+        Ok(rows.iter().map(outcome).collect())
+    }
+
     /// The outcomes of a run whose choices were shown in the random order number `round`, by subject and item.
     pub fn shuffled_outcomes(&self, run: &str, task: &str, round: u64) -> Result<Vec<ItemOutcome>> {
         let rows = self.wait(

@@ -62,6 +62,8 @@ pub struct NewRun {
     pub template: String,
     /// Everything that was asked for.
     pub config: serde_json::Value,
+    /// What decides, together with a prompt, what a scored model answers; empty where that is not known.
+    pub examinee: String,
 }
 
 /// A run as the database holds it.
@@ -158,7 +160,8 @@ impl Store {
         self.wait(
             sqlx::query(
                 "INSERT INTO runs (id, kind, status, model, model_hash, adapter, adapter_hash, dataset, dataset_version,
-                 task, template, config, code_version, started_at) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 task, template, config, examinee, code_version, started_at)
+                 VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&id)
             .bind(new.kind)
@@ -171,6 +174,7 @@ impl Store {
             .bind(&new.task)
             .bind(&new.template)
             .bind(new.config.to_string())
+            .bind(&new.examinee)
             .bind(code_version())
             .bind(now())
             .execute(&self.pool),
@@ -228,6 +232,20 @@ impl Store {
             sqlx::query("SELECT * FROM runs WHERE ?1 IS NULL OR kind = ?1 ORDER BY started_at DESC, id DESC")
                 .bind(kind)
                 .fetch_all(&self.pool),
+        )?;
+        rows.iter().map(|row| self.run_record(row)).collect()
+    }
+
+    /// The finished scores of an examinee on `task`, the newest first; none for an empty `examinee`.
+    pub fn runs_of_examinee(&self, examinee: &str, task: &str) -> Result<Vec<RunRecord>> {
+        let rows = self.wait(
+            sqlx::query(
+                "SELECT * FROM runs WHERE examinee = ?1 AND ?1 <> '' AND task = ?2 AND status = 'done'
+                 ORDER BY started_at DESC, id DESC",
+            )
+            .bind(examinee)
+            .bind(task)
+            .fetch_all(&self.pool),
         )?;
         rows.iter().map(|row| self.run_record(row)).collect()
     }

@@ -1,7 +1,9 @@
 //! The arena's verbs: new, battle, vote, judge, rate, import, export.
 
+mod live;
 mod transfer;
 
+pub use live::{LiveSession, typed_question};
 pub use transfer::{Exported, Imported, export, import};
 
 use super::Workbench;

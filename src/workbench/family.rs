@@ -166,6 +166,8 @@ fn setting(run: &RunRecord, same_base: bool) -> String {
     if let Some(object) = config.as_object_mut() {
         let preset = run.result.get("preset").cloned().unwrap_or(Value::Null);
         object.insert("preset".to_owned(), preset);
+        // How somebody was reached is no part of what was asked.
+        object.remove("flags");
     }
     let base = if same_base { run.model_hash.as_str() } else { "" };
     format!("{}\u{0}{base}\u{0}{config}", run.task)

@@ -25,6 +25,8 @@ pub struct LoadedModel {
     pub decoder: Arc<Decoder>,
     /// Its tokenizer.
     pub tokenizer: Arc<Tokenizer>,
+    /// In which form the weights are held.
+    pub form: WeightForm,
 }
 
 /// An adapter in memory, known to fit its model.
@@ -65,6 +67,7 @@ impl Workbench {
             tokenizer: Arc::new(Tokenizer::open(&path)?),
             decoder: Arc::new(decoder),
             path,
+            form,
         })
     }
 

@@ -13,24 +13,29 @@ pub mod leaderboard;
 mod load;
 pub mod models;
 mod permute;
+mod pull;
 mod remote;
 pub mod report;
 mod rescore;
 mod runs;
 mod samples;
 mod score;
+mod speaker;
+mod talk;
 pub mod train;
 mod train_rows;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use permute::permute;
 pub use remote::{RemoteContestant, with_remote_examinee};
-pub use rescore::{RescoreNote, RescoreRequest, Rescored, rescore};
+pub use rescore::{Extraction, RescoreNote, RescoreRequest, Rescored, rescore};
 pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{
     Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_probabilities,
     resumable, resume_score, score, with_examinee,
 };
+pub use speaker::{Ending, Hear, LocalSpeaker, RemoteSpeaker, Speaker, Spoken};
+pub use talk::{Talk, Turn};
 
 use crate::config::Settings;
 use crate::error::Result;

@@ -3,7 +3,7 @@
 use super::Workbench;
 use super::score::{Examinee, asked, planned, same_examinee};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, Answer, Asks, ItemOutcome, Known, PermutationReport, Shuffle, permutation_report};
+use crate::eval::{self, Asks, ItemOutcome, Known, KnownAnswer, PermutationReport, Shuffle, permutation_report};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::RunStatus;
 use crate::tr;
@@ -56,7 +56,7 @@ pub fn permute(
             .shuffled_outcomes(&record.id, &plan.task, round)?
             .into_iter()
             .filter(|o| asked.contains(o.prompt_hash.as_str()))
-            .map(|o| ((o.subject.clone(), o.id.clone()), (o.prompt_hash.clone(), Answer::kept(o))))
+            .map(|o| KnownAnswer::of(o, false))
             .collect();
         let mut keep =
             |batch: &[ItemOutcome]| workbench.store.put_shuffled_outcomes(&record.id, &plan.task, round, batch);

@@ -7,7 +7,8 @@ use crate::eval::ChatRenderer;
 use crate::infer::{LanguageModel, Sampling};
 use crate::job::CancelToken;
 use crate::prompt::{Message, Renderer, Role, Template};
-use crate::remote::{PlainText, RemoteModel};
+use crate::remote::{Options, PlainText, RemoteModel};
+use std::collections::BTreeMap;
 
 /// Gives `job` a server's model as an examinee. Conversations of the template `chat` go to the server as messages, for
 /// its own template; those of another template, and plain text, go as text.
@@ -26,11 +27,31 @@ pub fn with_remote_examinee<T>(
         None => messages_as_text(messages),
     };
     job(&Examinee {
-        provenance: Provenance { model: model.name(), model_hash: model.identity(), ..Provenance::default() },
+        provenance: Provenance {
+            model: model.name(),
+            model_hash: model.identity(),
+            flags: server_flags(model.options()),
+            ..Provenance::default()
+        },
         model: &model.clone().asked_in_conversations(conversations),
         tokenizer: &PlainText,
         chat: template.map(|_| &render as &ChatRenderer<'_>),
     })
+}
+
+/// The flags of `run` that `options` came from, without those that say what is usual.
+fn server_flags(options: &Options) -> BTreeMap<String, String> {
+    let usual = Options::default();
+    let flag = |name: &str, value: String, is_usual: bool| (!is_usual).then(|| (name.to_owned(), value));
+    [
+        flag("--concurrency", options.concurrency.to_string(), options.concurrency == usual.concurrency),
+        options.per_minute.and_then(|n| flag("--rate-limit", n.to_string(), false)),
+        flag("--timeout", options.timeout.as_secs().to_string(), options.timeout == usual.timeout),
+        flag("--retries", options.retries.to_string(), options.retries == usual.retries),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What [`RemoteModel`] takes for a conversation.

@@ -3,18 +3,32 @@
 use super::Workbench;
 use super::contamination::{HeldOutcomes, held_outcomes};
 use super::runs::scored_run;
-use super::score::asked;
+use super::score::{asked, planned};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{self, Report, Rescoring, Rule};
+use crate::eval::{self, ItemOutcome, Report, Reread, Rescoring, Rule};
 use crate::store::RunRecord;
 use crate::tr;
 use serde::Serialize;
+
+/// How answers are taken out of what a model wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Extraction {
+    /// As they were when the run was made.
+    #[default]
+    Kept,
+    /// By the benchmark's present rules, where the benchmark is at hand; as kept otherwise.
+    Present,
+    /// By this pattern.
+    Pattern(String),
+}
 
 /// How a run is scored again.
 #[derive(Clone, Debug, Default)]
 pub struct RescoreRequest {
     /// Which choice counts as the answer.
     pub rule: Rule,
+    /// How written answers are read.
+    pub extraction: Extraction,
     /// Only these subjects; empty for all of the run's.
     pub subjects: Vec<String>,
     /// Leaves out the items that this dataset holds.
@@ -46,6 +60,8 @@ pub struct Rescored {
 pub struct RescoreNote {
     /// The rule.
     pub metric: Rule,
+    /// What reading the written answers again changed; none where they stand as they were read.
+    pub extraction: Option<Reread>,
     /// The subjects; empty for all.
     pub subjects: Vec<String>,
     /// The dataset whose items were left out.
@@ -66,6 +82,9 @@ impl RescoreNote {
             self.acc_before * 100.0,
             self.n_before
         );
+        if let Some(again) = &self.extraction {
+            words.push_str(&reread_words(again));
+        }
         if !self.subjects.is_empty() {
             words.push_str(&tr!("; only {}", "；仅 {}", self.subjects.join(", ")));
         }
@@ -80,6 +99,18 @@ impl RescoreNote {
         }
         words
     }
+}
+
+fn reread_words(again: &Reread) -> String {
+    let by = match &again.pattern {
+        Some(pattern) => tr!("the pattern {pattern}", "模式 {pattern}"),
+        None => tr!("the benchmark's present rules", "基准当前的规则"),
+    };
+    let Reread { n, changed, gained, lost, unanswered_before, unanswered, .. } = again;
+    tr!(
+        "; answers taken out of the texts again by {by}: {changed} of {n} changed ({gained} became right, {lost} wrong), unanswered {unanswered} (before: {unanswered_before})",
+        "；按 {by} 从文本中重新提取答案：{n} 个中 {changed} 个改变（{gained} 个变为正确，{lost} 个变为错误），未作答 {unanswered}（之前：{unanswered_before}）"
+    )
 }
 
 /// Scores the finished run `id` again.
@@ -102,7 +133,8 @@ pub fn rescore(workbench: &Workbench, id: &str, request: &RescoreRequest) -> Res
         .hint(tr!("use --metric acc_norm or acc_bytes", "请用 --metric acc_norm 或 acc_bytes")));
     }
     let asked = asked(&run)?;
-    let outcomes = workbench.store.outcomes(&run.id)?;
+    let mut outcomes = workbench.store.outcomes(&run.id)?;
+    let extraction = read_again(workbench, &run, &request.extraction, &mut outcomes)?;
     let held = request
         .without_contaminated
         .as_deref()
@@ -126,6 +158,7 @@ pub fn rescore(workbench: &Workbench, id: &str, request: &RescoreRequest) -> Res
         template: run.template,
         rescored: RescoreNote {
             metric: request.rule,
+            extraction,
             subjects: request.subjects.clone(),
             without_contaminated: held,
             acc_before: before.acc,
@@ -133,6 +166,27 @@ pub fn rescore(workbench: &Workbench, id: &str, request: &RescoreRequest) -> Res
         },
         report,
     })
+}
+
+/// Takes the answers out of the texts of `outcomes` as `extraction` says.
+fn read_again(
+    workbench: &Workbench,
+    run: &RunRecord,
+    extraction: &Extraction,
+    outcomes: &mut [ItemOutcome],
+) -> Result<Option<Reread>> {
+    let pattern = match extraction {
+        Extraction::Kept => return Ok(None),
+        Extraction::Present if outcomes.iter().any(|o| o.written.is_none()) => return Ok(None),
+        Extraction::Present => None,
+        Extraction::Pattern(pattern) => Some(pattern.as_str()),
+    };
+    // What is right is asked of the benchmark; the wording around the question does not matter for that.
+    match planned(workbench, &asked(run)?, None, None) {
+        Ok((_, plan)) => eval::reread(&plan, outcomes, pattern).map(Some),
+        Err(error) if error.kind == Kind::NotFound && pattern.is_none() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The report of a finished score.

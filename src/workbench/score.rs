@@ -3,15 +3,19 @@
 use super::{LoadedAdapter, LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
 use crate::eval::{
-    self, Answer, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, Mode, PlanRequest, Report,
+    self, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, KnownAnswer, Mode, PlanRequest, Report,
 };
 use crate::infer::LanguageModel;
 use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::model::WeightForm;
 use crate::prompt::{Message, Renderer, Template, Tokenize};
 use crate::remote::is_address;
 use crate::store::{NewRun, RunRecord, RunStatus, StoreSink};
 use crate::tr;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// What is scored, and how the model is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,12 @@ pub struct How {
     /// Seed of a random sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fewshot_seed: Option<u64>,
+    /// In which form a local model's weights are multiplied; f32 without, which is what other programs' scores are compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<WeightForm>,
+    /// Whether answers of earlier runs to the same prompts are left alone, and everything is asked again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fresh: bool,
 }
 
 /// Whose score it is.
@@ -65,6 +75,29 @@ pub struct Provenance {
     pub adapter: String,
     /// Hash of the adapter's weights.
     pub adapter_hash: String,
+    /// What else it takes to ask it again, as flags of `run`: where a path leads to, how a server is treated. It decides
+    /// nothing about the answers.
+    pub flags: BTreeMap<String, String>,
+    /// Hash of the tokenizer; empty for a server's model, of which it is not known.
+    pub tokenizer_hash: String,
+    /// In which form the weights are multiplied; `None` for a server's model.
+    pub weights: Option<WeightForm>,
+}
+
+/// Part of every examinee's key: to be raised when the same weights come to give other numbers, beyond rounding, or other texts.
+const ENGINE: &str = "1";
+
+impl Provenance {
+    /// What decides, together with a prompt, what is answered: weights, adapter, tokenizer, arithmetic and engine. Empty for a
+    /// server's model, whose weights may change behind its name.
+    fn key(&self) -> String {
+        if self.model_hash.is_empty() || self.tokenizer_hash.is_empty() {
+            return String::new();
+        }
+        let form = self.weights.map(WeightForm::label).unwrap_or_default();
+        let parts = [ENGINE, &self.model_hash, &self.adapter_hash, &self.tokenizer_hash, &form];
+        Sha256::digest(parts.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// A finished score and its run.
@@ -78,7 +111,11 @@ pub struct ScoreReport {
     pub adapter: String,
     /// Template of the conversation; empty for plain text.
     pub template: String,
-    /// The numbers.
+    /// In which form the weights were multiplied, such as `f32` or `bf16 int8`; empty for a server's model.
+    pub weights: String,
+    /// Items answered in an earlier run, with the same weights, adapter, tokenizer and prompt.
+    pub reused: usize,
+    /// The numbers. The speed is that of the items scored now or, when there was none, of the run they were taken from.
     #[serde(flatten)]
     pub report: Report,
     /// What the model made of each item, in the benchmark's order.
@@ -117,11 +154,30 @@ pub fn with_examinee<T>(
             model_hash: model.hash.clone(),
             adapter: adapter.map(|a| a.name.clone()).unwrap_or_default(),
             adapter_hash: adapter.map(|a| a.hash.clone()).unwrap_or_default(),
+            flags: lasting_paths(model, adapter),
+            tokenizer_hash: model.tokenizer.hash().to_owned(),
+            weights: Some(model.form),
         },
         model: &engine,
         tokenizer: &*model.tokenizer,
         chat: render.as_ref().map(|r| r as &ChatRenderer<'_>),
     })
+}
+
+/// Where a model and an adapter that were named by relative paths lie: such a name means nothing in another folder.
+fn lasting_paths(model: &LoadedModel, adapter: Option<&LoadedAdapter>) -> BTreeMap<String, String> {
+    let named = [
+        ("--model", Some((&model.name, &model.path))),
+        ("--adapter", adapter.map(|adapter| (&adapter.name, &adapter.dir))),
+    ];
+    let each = |(flag, named): (&str, Option<(&String, &std::path::PathBuf)>)| {
+        let (name, found) = named?;
+        // A name of the catalogue or the database leads somewhere else than a path of the same letters.
+        let is_path = found.starts_with(name) && !Path::new(name).is_absolute();
+        let lasting = std::path::absolute(name).ok().filter(|_| is_path)?;
+        Some((flag.to_owned(), lasting.to_string_lossy().into_owned()))
+    };
+    named.into_iter().filter_map(each).collect()
 }
 
 /// Scores a model on a benchmark as a new run.
@@ -137,8 +193,11 @@ pub fn score(
     cancel: &CancelToken,
 ) -> Result<ScoreReport> {
     let (request, plan) = planned(workbench, request, who.chat, None)?;
-    let config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
+    let mut config = serde_json::to_value(&request).map_err(|e| Error::internal(e.to_string()))?;
     let provenance = &who.provenance;
+    if let Some(object) = config.as_object_mut().filter(|_| !provenance.flags.is_empty()) {
+        object.insert("flags".to_owned(), serde_json::json!(provenance.flags));
+    }
     let (run, _lease) = workbench.store.start_run(&NewRun {
         kind: "eval",
         model: provenance.model.clone(),
@@ -148,9 +207,11 @@ pub fn score(
         task: plan.task.clone(),
         template: request.template.clone(),
         config,
+        examinee: provenance.key(),
         ..NewRun::default()
     })?;
-    Job { workbench, run: &run, who, template: &request.template }.execute(&plan, &Known::new(), sink, cancel)
+    let known = if request.how.fresh { Known::new() } else { earlier_answers(workbench, provenance, &plan)? };
+    Job { workbench, run: &run, who, template: &request.template }.execute(&plan, &known, sink, cancel)
 }
 
 /// Takes up the run `run` again: items that it has are not scored a second time, and the result is
@@ -169,14 +230,28 @@ pub fn resume_score(
     let request = resumable(run)?;
     same_examinee(run, who)?;
     let (request, plan) = planned(workbench, &request, who.chat, None)?;
-    let known = workbench
-        .store
-        .outcomes(&run.id)?
-        .into_iter()
-        .map(|o| ((o.subject.clone(), o.id.clone()), (o.prompt_hash.clone(), Answer::kept(o))))
-        .collect();
+    let known = workbench.store.outcomes(&run.id)?.into_iter().map(|o| KnownAnswer::of(o, false)).collect();
     let _lease = workbench.store.restart_run(&run.id)?;
     Job { workbench, run: &run.id, who, template: &request.template }.execute(&plan, &known, sink, cancel)
+}
+
+/// What the same examinee answered to the prompts of `plan` in earlier runs.
+fn earlier_answers(workbench: &Workbench, who: &Provenance, plan: &eval::Plan) -> Result<Known> {
+    let mut known: Known = workbench
+        .store
+        .outcomes_of_examinee(&who.key(), &plan.task)?
+        .into_iter()
+        .map(|outcome| KnownAnswer::of(outcome, true))
+        .collect();
+    let asked: HashMap<(&str, &str), &str> = plan
+        .subjects
+        .iter()
+        .flat_map(|part| part.items.iter().map(|i| ((part.subject.handle.as_str(), i.id.as_str()), i.hash.as_str())))
+        .collect();
+    known.retain(|(subject, id), answer| {
+        asked.get(&(subject.as_str(), id.as_str())).is_some_and(|hash| *hash == answer.prompt_hash)
+    });
+    Ok(known)
 }
 
 /// Refuses an examinee other than the one of `run`.
@@ -234,6 +309,8 @@ pub fn finished_score(workbench: &Workbench, run: &RunRecord) -> Result<ScoreRep
         model: run.model.clone(),
         adapter: run.adapter.clone(),
         template: run.template.clone(),
+        weights: run.result.get("weights").and_then(|w| w.as_str()).unwrap_or_default().to_owned(),
+        reused: 0,
         report: super::rescore::finished_report(run)?,
         outcomes: workbench.store.outcomes(&run.id)?,
     })
@@ -328,11 +405,16 @@ impl Job<'_> {
                     (numbers.prefill_tokens, numbers.context_tokens) =
                         (self.who.model.prefilled(), self.who.model.prefilled());
                 }
+                if scored.fresh == 0 && scored.reused > 0 {
+                    self.take_speed(plan, &mut numbers);
+                }
                 let report = ScoreReport {
                     run: self.run.to_owned(),
                     model: self.who.provenance.model.clone(),
                     adapter: self.who.provenance.adapter.clone(),
                     template: self.template.to_owned(),
+                    weights: self.who.provenance.weights.map(WeightForm::label).unwrap_or_default(),
+                    reused: scored.reused,
                     report: numbers,
                     outcomes: scored.outcomes,
                 };
@@ -346,6 +428,16 @@ impl Job<'_> {
             let _ = store.finish_run(self.run, Err(&error));
             error
         })
+    }
+
+    /// Of items that were all answered before, the speed and the tokens are those of the run that answered them.
+    fn take_speed(&self, plan: &eval::Plan, numbers: &mut Report) {
+        let runs = self.workbench.store.runs_of_examinee(&self.who.provenance.key(), &plan.task).unwrap_or_default();
+        let measured = |run: &RunRecord| run.result.get("items_per_second").and_then(serde_json::Value::as_f64);
+        let Some(run) = runs.iter().find(|run| measured(run).is_some_and(|speed| speed > 0.0)) else { return };
+        let tokens = |name: &str| run.result.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        numbers.items_per_second = measured(run).unwrap_or(0.0);
+        (numbers.prefill_tokens, numbers.context_tokens) = (tokens("prefill_tokens"), tokens("context_tokens"));
     }
 
     /// Says how an interrupted or failed run goes on.

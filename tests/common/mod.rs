@@ -1,6 +1,7 @@
 //! What several test files share.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod characters;
 pub mod gguf;
 pub mod http;
 pub mod openai;

@@ -1,19 +1,40 @@
 //! The items of a score as a table.
 
 use super::Document;
-use crate::error::Result;
-use crate::eval::softmax;
+use crate::error::{Error, Result};
+use crate::eval::{ItemOutcome, Mode, Written, softmax, text_perplexity};
 
-/// One line per item: what was asked by its hashes, what was answered, how likely each choice was.
+/// Columns that every score has; its metrics follow.
+const COLUMNS: [&str; 16] = [
+    "run",
+    "task",
+    "subject",
+    "id",
+    "category",
+    "pred",
+    "gold",
+    "correct",
+    "confidence",
+    "loglikelihoods",
+    "prompt_hash",
+    "content_hash",
+    "mode",
+    "truncated",
+    "answer",
+    "extracted",
+];
+
+/// One line per item: what was asked by its hashes, what was answered or written, what was taken from that, how likely each
+/// choice was, and the value of every metric.
 pub(super) fn render(document: &Document) -> Result<String> {
     let report = document.score()?;
-    let mut out = "run,task,subject,id,category,pred,gold,correct,confidence,loglikelihoods,prompt_hash,content_hash\n"
-        .to_owned();
+    let metrics: Vec<&String> = report.summary.metrics.0.iter().map(|(name, _)| name).collect();
+    let mut out = line(COLUMNS.into_iter().chain(metrics.iter().map(|name| name.as_str())));
     for o in &document.outcomes {
         let probabilities = softmax(&o.loglikelihoods).unwrap_or_default();
         let confidence = probabilities.iter().copied().fold(f64::NAN, f64::max);
         let lls: Vec<String> = o.loglikelihoods.iter().map(f64::to_string).collect();
-        let cells = [
+        let mut cells = vec![
             document.run.id.clone(),
             report.task.clone(),
             o.subject.clone(),
@@ -22,15 +43,39 @@ pub(super) fn render(document: &Document) -> Result<String> {
             o.pred.clone(),
             o.gold.clone(),
             if o.gold.is_empty() { String::new() } else { u8::from(o.correct).to_string() },
-            if confidence.is_nan() { String::new() } else { confidence.to_string() },
+            if confidence.is_nan() || o.loglikelihoods.len() < 2 { String::new() } else { confidence.to_string() },
             lls.join(" "),
             o.prompt_hash.clone(),
             o.detail.content.clone(),
+            o.mode.name().to_owned(),
+            o.detail.truncated.to_string(),
+            o.written.as_ref().map(|w| w.answer.clone()).unwrap_or_default(),
+            o.written.as_ref().map(extracted).transpose()?.unwrap_or_default(),
         ];
-        out.push_str(&cells.iter().map(|cell| quoted(cell)).collect::<Vec<_>>().join(","));
-        out.push('\n');
+        cells.extend(metrics.iter().map(|name| value(o, name).map_or_else(String::new, |v| v.to_string())));
+        out.push_str(&line(cells.iter().map(String::as_str)));
     }
     Ok(out)
+}
+
+/// What was taken from a written answer: the text where there is one way to take it, a JSON object of all ways otherwise.
+fn extracted(written: &Written) -> Result<String> {
+    match written.extracted.0.as_slice() {
+        [(_, only)] => Ok(only.clone().unwrap_or_default()),
+        _ => serde_json::to_string(&written.extracted).map_err(|e| Error::internal(e.to_string())),
+    }
+}
+
+/// The value of a metric for one item. Items whose right answer nobody knows have none.
+fn value(o: &ItemOutcome, metric: &str) -> Option<f64> {
+    if o.mode == Mode::Perplexity {
+        return text_perplexity(o).get(metric).map(|m| m.value);
+    }
+    o.written.as_ref().filter(|_| !o.gold.is_empty())?.metrics.get(metric).copied()
+}
+
+fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+    cells.map(quoted).collect::<Vec<_>>().join(",") + "\n"
 }
 
 /// A cell by RFC 4180; a leading sign that a spreadsheet would take for a formula is only kept in numbers.

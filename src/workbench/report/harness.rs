@@ -2,7 +2,7 @@
 
 use super::Document;
 use crate::error::{Error, Result};
-use crate::eval::Report;
+use crate::eval::{ItemOutcome, Report, Summary};
 use serde_json::{Map, Value, json};
 
 /// The names, versions of a task and of its group that the harness has for a benchmark of ours, where the wording is its.
@@ -28,24 +28,17 @@ fn results(document: &Document, report: &Report) -> Value {
     let (mut results, mut configs, mut versions) = (Map::new(), Map::new(), Map::new());
     let (mut shots, mut counts, mut better) = (Map::new(), Map::new(), Map::new());
     let mut children = Vec::new();
-    // The harness writes a missing standard error as this word.
-    let error = |se: Option<f64>| se.map_or_else(|| json!("N/A"), |se| json!(se));
-    let higher = if report.acc_norm.is_some() { json!({"acc": true, "acc_norm": true}) } else { json!({"acc": true}) };
+    let higher = higher_is_better(report);
     if !one {
         // The group comes first, as the harness's tables want it.
         let mut entry = Map::new();
         entry.insert("name".into(), json!(group));
         entry.insert("alias".into(), json!(group));
-        entry.insert("acc,none".into(), json!(report.acc));
-        entry.insert("acc_stderr,none".into(), error(report.acc_stderr));
-        let mut sizes = json!({"acc,none": report.n});
-        if let Some(acc_norm) = report.acc_norm {
-            entry.insert("acc_norm,none".into(), json!(acc_norm));
-            entry.insert("acc_norm_stderr,none".into(), json!("N/A"));
-            sizes = json!({"acc,none": report.n, "acc_norm,none": report.n});
-        }
+        numbers(&mut entry, report.acc, report.acc_stderr, report.acc_norm, &report.summary);
+        let names = entry.keys().filter(|name| name.contains(',') && !name.contains("_stderr,"));
+        let sizes: Map<String, Value> = names.map(|name| (name.clone(), json!(report.n))).collect();
         entry.insert("sample_len".into(), json!(report.n));
-        entry.insert("sample_count".into(), sizes);
+        entry.insert("sample_count".into(), Value::Object(sizes));
         results.insert(group.to_owned(), Value::Object(entry));
         versions.insert(group.to_owned(), json!(group_version));
         shots.insert(group.to_owned(), json!(report.shots));
@@ -57,12 +50,8 @@ fn results(document: &Document, report: &Report) -> Value {
         entry.insert("name".into(), json!(task));
         entry.insert("alias".into(), json!(task));
         entry.insert("sample_len".into(), json!(s.n));
-        entry.insert("acc,none".into(), json!(s.acc));
-        entry.insert("acc_stderr,none".into(), error(s.stderr));
-        if let Some(acc_norm) = s.acc_norm {
-            entry.insert("acc_norm,none".into(), json!(acc_norm));
-            entry.insert("acc_norm_stderr,none".into(), json!("N/A"));
-        }
+        let own: Vec<&ItemOutcome> = document.outcomes.iter().filter(|o| o.subject == *handle).collect();
+        numbers(&mut entry, s.acc, s.stderr, s.acc_norm, &report.summary.of(&own));
         results.insert(task.clone(), Value::Object(entry));
         configs.insert(
             task.clone(),
@@ -117,12 +106,47 @@ fn results(document: &Document, report: &Report) -> Value {
         "linly_bench".into(),
         json!({
             "run": run.id,
+            "acc": report.acc,
             "acc_macro": report.acc_macro,
+            "unanswered": report.summary.unanswered,
+            "truncated": report.truncated,
+            "published": document.published,
             "command": document.command,
             "rescored": document.rescored.as_ref().map(|r| &r.rescored),
         }),
     );
     Value::Object(out)
+}
+
+/// The figures of a task in the harness's words: `metric,filter` and `metric_stderr,filter`. Where answers are written
+/// its metrics stand alone; a choice found in text has only the one of being the right one.
+fn numbers(entry: &mut Map<String, Value>, acc: f64, stderr: Option<f64>, acc_norm: Option<f64>, summary: &Summary) {
+    // The harness writes a missing standard error as this word.
+    let error = |se: Option<f64>| se.map_or_else(|| json!("N/A"), |se| json!(se));
+    for (name, metric) in &summary.metrics.0 {
+        let (metric_name, filter) = name.split_once(',').unwrap_or((name, "none"));
+        entry.insert(format!("{metric_name},{filter}"), json!(metric.value));
+        entry.insert(format!("{metric_name}_stderr,{filter}"), error(metric.stderr));
+    }
+    if !summary.metrics.0.is_empty() {
+        return;
+    }
+    entry.insert("acc,none".into(), json!(acc));
+    entry.insert("acc_stderr,none".into(), error(stderr));
+    if let Some(acc_norm) = acc_norm {
+        entry.insert("acc_norm,none".into(), json!(acc_norm));
+        entry.insert("acc_norm_stderr,none".into(), json!("N/A"));
+    }
+}
+
+/// Whether more is better, by metric: of all but perplexities.
+fn higher_is_better(report: &Report) -> Value {
+    if report.summary.metrics.0.is_empty() {
+        return if report.acc_norm.is_some() { json!({"acc": true, "acc_norm": true}) } else { json!({"acc": true}) };
+    }
+    let names = report.summary.metrics.0.iter().map(|(name, _)| name.split_once(',').map_or(name.as_str(), |(m, _)| m));
+    let better = |name: &str| !matches!(name, "word_perplexity" | "byte_perplexity" | "bits_per_byte");
+    Value::Object(names.map(|name| (name.to_owned(), json!(better(name)))).collect())
 }
 
 /// The harness's word for a way to find answers.

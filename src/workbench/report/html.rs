@@ -1,7 +1,8 @@
 //! A run as one page that needs nothing else: no script, style, font or picture from elsewhere.
 
+use super::items::{browser, ending, switch, written};
 use super::svg::{Bar, bars, escaped, is_long, radar, reliability};
-use super::{Against, Document, averages, percent, percent_or_dash, remarks};
+use super::{Against, Document, averages, metrics, percent, percent_or_dash, remarks};
 use crate::eval::{ItemOutcome, Report, statistics::wilson};
 use crate::tr;
 use std::collections::HashMap;
@@ -24,14 +25,15 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--area); p
 .grid { stroke: var(--line); fill: none } .bar { fill: var(--bar) } .count { fill: var(--soft) }
 .whisker { stroke: var(--ink); fill: none } .chance { stroke: var(--mark); stroke-dasharray: 4 3 }
 .area { fill: var(--area); stroke: var(--bar); stroke-width: 2 } .soft { color: var(--soft) }
-.gained > summary { color: var(--good) } .lost > summary { color: var(--mark) }
-#only-gained:checked ~ .lost, #only-lost:checked ~ .gained { display: none }
+.gained > summary, .right > summary { color: var(--good) } .lost > summary, .wrong > summary { color: var(--mark) }
+summary { cursor: pointer; overflow-wrap: anywhere } input[type=radio] { margin-left: .8rem }
+#flips-gained:checked ~ .lost, #flips-lost:checked ~ .gained, #items-right:checked ~ details:not(.right),
+#items-wrong:checked ~ details:not(.wrong), #items-silent:checked ~ details:not(.silent),
+#items-cut:checked ~ details:not(.cut) { display: none }
 ";
 
 /// Flips in a page; `runs compare --json` has all.
 const FLIPS: usize = 1000;
-/// Characters of a prompt's end that a page shows: the question, not the shots before it.
-const PROMPT: usize = 1200;
 
 /// The page.
 pub(super) fn render(document: &Document) -> String {
@@ -50,6 +52,10 @@ pub(super) fn render(document: &Document) -> String {
     if let Some(against) = &document.against {
         flips(&mut out, document, against);
     }
+    if !document.outcomes.is_empty() {
+        heading(&mut out, &tr!("Item by item", "逐题查看"));
+        out.push_str(&browser(&document.outcomes));
+    }
     if !run.error.is_null() {
         block(&mut out, &tr!("Error", "错误"), &pretty(&run.error));
     }
@@ -66,9 +72,19 @@ pub(super) fn render(document: &Document) -> String {
 
 fn score(out: &mut String, document: &Document, report: &Report) {
     heading(out, &format!("{} ({}, {}-shot)", report.task, report.preset, report.shots));
-    let header = [tr!("average", "平均"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
-    let rows = averages(report).into_iter();
-    table(out, &header, rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]));
+    if report.acc.is_finite() {
+        let header = [tr!("average", "平均"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
+        let rows = averages(report).into_iter();
+        table(
+            out,
+            &header,
+            rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]),
+        );
+    }
+    let (header, rows) = metrics(report);
+    if !rows.is_empty() {
+        table(out, &header, rows.into_iter());
+    }
     out.push_str("<ul>\n");
     for remark in remarks(document) {
         let _ = writeln!(out, "<li>{}</li>", escaped(&remark));
@@ -142,18 +158,16 @@ fn flips(out: &mut String, document: &Document, against: &Against) {
         c.left_out
     );
     let _ = writeln!(out, "<p>{}</p>\n<div>", escaped(&summary));
-    for (id, label) in [
-        ("all-flips", tr!("all {}", "全部 {}", c.items.len())),
-        ("only-gained", tr!("gained {}", "新增正确 {}", c.flips.gained)),
-        ("only-lost", tr!("lost {}", "丢失 {}", c.flips.lost)),
+    for (class, label) in [
+        ("", tr!("all {}", "全部 {}", c.items.len())),
+        ("gained", tr!("gained {}", "新增正确 {}", c.flips.gained)),
+        ("lost", tr!("lost {}", "丢失 {}", c.flips.lost)),
     ] {
-        let checked = if id == "all-flips" { " checked" } else { "" };
-        let _ = write!(
-            out,
-            "<input type=\"radio\" name=\"flips\" id=\"{id}\"{checked}><label for=\"{id}\">{}</label> ",
-            escaped(&label)
-        );
+        out.push_str(&switch("flips", class, &label));
     }
+    // Pairs have the same content, but perhaps another number.
+    let partners: HashMap<&str, &ItemOutcome> =
+        against.outcomes.iter().filter(|o| o.written.is_some()).map(|o| (o.detail.content.as_str(), o)).collect();
     let prompts: HashMap<(&str, &str), &ItemOutcome> =
         document.outcomes.iter().map(|o| ((o.subject.as_str(), o.id.as_str()), o)).collect();
     for flip in c.items.iter().take(FLIPS) {
@@ -166,15 +180,23 @@ fn flips(out: &mut String, document: &Document, against: &Against) {
             flip.pred_b,
             flip.gold
         );
-        let prompt = prompts.get(&(flip.subject.as_str(), flip.id.as_str())).map_or("", |o| o.prompt.as_str());
-        let _ = writeln!(
+        let own = prompts.get(&(flip.subject.as_str(), flip.id.as_str()));
+        let _ = write!(
             out,
-            "\n<details class=\"{}\"><summary>{} {}</summary><pre>{}</pre></details>",
+            "\n<details class=\"{}\"><summary>{} {}</summary><pre>{}</pre>",
             flip.flip,
             if flip.flip == "gained" { "+" } else { "−" },
-            escaped(&crate::text::one_line(&head)),
-            escaped(&ending(prompt))
+            escaped(&crate::text::truncate(&crate::text::one_line(&head), 160)),
+            escaped(&ending(own.map_or("", |o| o.prompt.as_str())))
         );
+        let partner = own.and_then(|o| partners.get(o.detail.content.as_str()));
+        for (side, outcome) in [("A", own), ("B", partner)] {
+            if let Some(outcome) = outcome.filter(|o| o.written.is_some()) {
+                let _ = write!(out, "<p>{side}</p>");
+                written(out, outcome);
+            }
+        }
+        out.push_str("</details>\n");
     }
     if c.items.len() > FLIPS {
         let more = c.items.len() - FLIPS;
@@ -182,15 +204,6 @@ fn flips(out: &mut String, document: &Document, against: &Against) {
         let _ = writeln!(out, "<p>{}</p>", escaped(&more));
     }
     out.push_str("</div>\n");
-}
-
-/// The last part of a prompt.
-fn ending(prompt: &str) -> String {
-    let length = prompt.chars().count();
-    if length <= PROMPT {
-        return prompt.to_owned();
-    }
-    format!("⋯{}", prompt.chars().skip(length - PROMPT).collect::<String>())
 }
 
 fn heading(out: &mut String, title: &str) {

@@ -1,12 +1,15 @@
 //! A run in Markdown.
 
-use super::{Document, averages, percent, percent_or_dash, remarks};
+use super::{Document, averages, metrics, percent, percent_or_dash, remarks};
+use crate::eval::ItemOutcome;
 use crate::eval::Report;
 use crate::tr;
 use std::fmt::Write;
 
 /// Flips listed in a document; a page or `runs compare --json` has all.
 const FLIPS: usize = 50;
+/// Written answers listed in a document.
+const ANSWERS: usize = 50;
 
 /// The document in Markdown: what was asked, of whom, and what came out.
 pub(super) fn render(document: &Document) -> String {
@@ -33,34 +36,67 @@ fn scores(out: &mut String, document: &Document, report: &Report) {
     let header = [tr!("subjects", "科目"), "n".to_owned(), "acc %".to_owned(), "stderr".to_owned()];
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let _ = write!(out, "\n## {} ({}, {}-shot)\n\n", report.task, report.preset, report.shots);
-    let rows = averages(report).into_iter().filter(|(_, _, acc, _)| !acc.is_nan());
-    table(out, &header, rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]));
-    out.push('\n');
+    if report.acc.is_finite() {
+        let rows = averages(report).into_iter();
+        table(
+            out,
+            &header,
+            rows.map(|(name, n, acc, se)| vec![name, n.to_string(), percent(acc), percent_or_dash(se)]),
+        );
+        out.push('\n');
+    }
     for remark in remarks(document) {
         let _ = writeln!(out, "- {remark}");
     }
-    out.push('\n');
-    let subjects = report.subjects.0.iter();
-    let subjects = subjects.map(|(handle, s)| {
-        let name = if s.title == *handle { handle.clone() } else { format!("{handle} {}", s.title) };
-        vec![name, s.n.to_string(), percent(s.acc), percent_or_dash(s.stderr)]
-    });
-    table(out, &header, subjects);
-    if !report.summary.metrics.0.is_empty() {
-        let header = [tr!("metric", "指标"), tr!("value", "数值"), "stderr".to_owned(), tr!("unanswered", "未作答")];
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    if !report.subjects.0.is_empty() {
         out.push('\n');
-        let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-        let rows = report.summary.metrics.0.iter().map(|(name, m)| {
-            let stderr = optional(m.stderr.map(|e| format!("{e:.4}")));
-            vec![name.clone(), format!("{:.4}", m.value), stderr, optional(m.unanswered.map(|n| n.to_string()))]
+        let subjects = report.subjects.0.iter();
+        let subjects = subjects.map(|(handle, s)| {
+            let name = if s.title == *handle { handle.clone() } else { format!("{handle} {}", s.title) };
+            vec![name, s.n.to_string(), percent(s.acc), percent_or_dash(s.stderr)]
         });
-        table(out, &header, rows);
+        table(out, &header, subjects);
     }
+    let (header, rows) = metrics(report);
+    if !rows.is_empty() {
+        out.push('\n');
+        table(out, &header.iter().map(String::as_str).collect::<Vec<_>>(), rows.into_iter());
+    }
+    written(out, &document.outcomes);
     let _ = write!(out, "\nprompt_hash `{}`\n", report.prompt_hash);
     for skipped in &report.skipped {
         let _ = writeln!(out, "\n- {}/{}: {}", skipped.subject, skipped.id, skipped.reason);
     }
+}
+
+/// The first answers that were written, and what was taken from them: a page or a table of items has all.
+fn written(out: &mut String, outcomes: &[ItemOutcome]) {
+    let all = outcomes.iter().filter(|o| o.written.is_some());
+    let rows: Vec<Vec<String>> = all
+        .clone()
+        .take(ANSWERS)
+        .map(|o| {
+            let answer = o.written.as_ref().map_or("", |w| w.answer.as_str());
+            let pred = if o.pred.is_empty() { tr!("(unanswered)", "（未作答）") } else { o.pred.clone() };
+            let mark = if o.correct { "✓" } else { "✗" };
+            let answer = crate::text::truncate(&crate::text::one_line(answer), 120);
+            vec![format!("{}/{}", o.subject, o.id), answer, pred, o.gold.clone(), mark.to_owned()]
+        })
+        .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let (shown, n) = (rows.len(), all.count());
+    let title = tr!("Written answers ({shown} of {n})", "书写的回答（{n} 个中的 {shown} 个）");
+    let _ = write!(out, "\n## {title}\n\n");
+    let header = [
+        tr!("item", "题目"),
+        tr!("written", "书写内容"),
+        tr!("extracted", "提取结果"),
+        tr!("right", "正解"),
+        String::new(),
+    ];
+    table(out, &header.iter().map(String::as_str).collect::<Vec<_>>(), rows.into_iter());
 }
 
 fn against(out: &mut String, document: &Document) {

@@ -4,6 +4,7 @@ mod command;
 mod csv;
 mod harness;
 mod html;
+mod items;
 mod markdown;
 mod svg;
 
@@ -13,9 +14,10 @@ use super::Workbench;
 use super::rescore::{RescoreRequest, Rescored, rescore};
 use super::runs::{ScoreDetail, compare_runs, score_detail};
 use crate::error::{Error, Kind, Result};
-use crate::eval::{Comparison, ItemOutcome, PermutationReport, Report};
+use crate::eval::{self, Comparison, ItemOutcome, Mode, PermutationReport, Reference, Report};
 use crate::store::RunRecord;
 use crate::tr;
+use std::fmt::Write;
 use std::path::Path;
 
 /// How a report is written.
@@ -75,6 +77,8 @@ pub(super) struct Document {
     permutations: Option<PermutationReport>,
     outcomes: Vec<ItemOutcome>,
     against: Option<Against>,
+    /// Published figures that were got in the same way.
+    published: Vec<Reference>,
     /// The command that does it again, where there is one.
     command: Option<String>,
 }
@@ -83,6 +87,7 @@ pub(super) struct Document {
 struct Against {
     run: RunRecord,
     comparison: Comparison,
+    outcomes: Vec<ItemOutcome>,
 }
 
 /// The run `id` as a document in `format`.
@@ -121,12 +126,16 @@ fn document(workbench: &Workbench, id: &str, request: &ReportRequest) -> Result<
     let against = request
         .against
         .as_deref()
-        .map(|other| compare_runs(workbench, &run.id, other).map(|(_, run, comparison)| Against { run, comparison }))
+        .map(|other| {
+            let (_, run, comparison) = compare_runs(workbench, &run.id, other)?;
+            Ok::<_, Error>(Against { outcomes: workbench.store.outcomes(&run.id)?, run, comparison })
+        })
         .transpose()?;
     let permutations = run.result.get("permutations").and_then(|v| serde_json::from_value(v.clone()).ok());
     Ok(Document {
         detail: report.as_ref().and_then(|_| score_detail(&outcomes, workbench.settings.seed)),
-        command: reproduce(&run, workbench.settings.data_dir.as_deref()),
+        command: commands(&run, request, workbench),
+        published: report.as_ref().map(|r| beside(&run, r, workbench.settings.data_dir.as_deref())).unwrap_or_default(),
         report,
         rescored,
         permutations,
@@ -134,6 +143,36 @@ fn document(workbench: &Workbench, id: &str, request: &ReportRequest) -> Result<
         against,
         run,
     })
+}
+
+/// The command that makes the run again, and the one that takes items away from its score, where that was done.
+fn commands(run: &RunRecord, request: &ReportRequest, workbench: &Workbench) -> Option<String> {
+    let mut command = reproduce(run, workbench.settings.data_dir.as_deref())?;
+    if let Some(dataset) = &request.without_contaminated {
+        // The run that the first command makes has an id that nobody knows yet.
+        let words = ["linly-bench", "runs", "rescore", "RUN", "--without-contaminated", dataset, "--share"];
+        let words = words.map(command::quoted).join(" ");
+        let _ = write!(command, "\n{words} {}", request.share);
+    }
+    Some(command)
+}
+
+/// Published figures that may stand beside the score of `run`.
+pub fn beside(run: &RunRecord, report: &Report, data_dir: Option<&Path>) -> Vec<Reference> {
+    let text = |name: &str| run.config.get(name).and_then(serde_json::Value::as_str);
+    let Ok(found) = eval::find(text("benchmark").unwrap_or(&run.task), data_dir) else { return Vec::new() };
+    eval::published(&found.definition, &report.preset, report.shots, text("split")).into_iter().cloned().collect()
+}
+
+/// Published figures in words.
+pub fn published_words(reference: &Reference) -> String {
+    tr!(
+        "published ({}; all items): {} — {}",
+        "已发表（{}；全部题目）：{} — {}",
+        reference.how(),
+        reference.figures(),
+        reference.source
+    )
 }
 
 impl Document {
@@ -207,12 +246,72 @@ fn averages(report: &Report) -> Vec<(String, usize, f64, Option<f64>)> {
     rows
 }
 
+/// The metrics beside accuracy as a table: header and rows. Shares are in per cent, perplexities as they are.
+fn metrics(report: &Report) -> ([String; 5], Vec<Vec<String>>) {
+    let header = [
+        tr!("metric", "指标"),
+        tr!("value", "数值"),
+        "stderr".to_owned(),
+        tr!("95% interval", "95% 区间"),
+        tr!("unanswered", "未作答"),
+    ];
+    let shares = report.summary.mode != Mode::Perplexity;
+    let number = |v: f64| if shares { format!("{:.2}%", v * 100.0) } else { format!("{v:.4}") };
+    let dash = || "-".to_owned();
+    let rows = report.summary.metrics.0.iter().map(|(name, m)| {
+        let interval = |se: f64| {
+            let (low, high) = ((m.value - 1.96 * se).max(0.0), (m.value + 1.96 * se).min(1.0));
+            format!("[{}, {}]", number(low), number(high))
+        };
+        vec![
+            name.clone(),
+            number(m.value),
+            m.stderr.map_or_else(dash, number),
+            m.stderr.map_or_else(dash, interval),
+            m.unanswered.map_or_else(dash, |n| n.to_string()),
+        ]
+    });
+    (header, rows.collect())
+}
+
+/// How many items found no answer, and what the others came to.
+pub fn unanswered_words(report: &Report) -> Option<String> {
+    let unanswered = report.summary.unanswered?;
+    let n = report.n;
+    let answered = n.checked_sub(unanswered).filter(|n| *n > 0);
+    let right = answered.map(|answered| percent(report.acc * n as f64 / answered as f64)).filter(|r| r != "-");
+    let share = percent(unanswered as f64 / n.max(1) as f64);
+    let head = tr!(
+        "unanswered: {unanswered} of {n} ({share}%), counted as wrong",
+        "未作答：{n} 题中 {unanswered} 题（{share}%），计为错误"
+    );
+    Some(match right {
+        Some(right) => tr!("{head}; of the others {right}% are right", "{head}；其余中 {right}% 正确"),
+        None => head,
+    })
+}
+
+/// How many prompts were cut; nothing where none was.
+pub fn truncated_words(report: &Report) -> Option<String> {
+    let cut = report.truncated.filter(|cut| *cut > 0)?;
+    Some(tr!(
+        "{cut} of {} prompts did not fit the model and lost their left end",
+        "{} 个提示中有 {cut} 个超出模型长度，左端被截断",
+        report.n
+    ))
+}
+
 /// What the detail of a score says, a sentence each.
 fn remarks(document: &Document) -> Vec<String> {
     let mut out = Vec::new();
     if let Some(rescored) = &document.rescored {
         out.push(rescored.rescored.words());
     }
+    if let Some(report) = &document.report {
+        out.extend(unanswered_words(report));
+        out.extend(truncated_words(report));
+    }
+    out.extend(document.published.iter().map(published_words));
     if let Some(detail) = &document.detail {
         let [wl, wh] = detail.wilson95.map(percent);
         let [bl, bh] = detail.bootstrap95.map(percent);
