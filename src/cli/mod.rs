@@ -173,7 +173,10 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
-    crate::workbench::doctor::check_device(&cli.global.device)?;
+    // The doctor says why a device cannot be used: it must not fail for it.
+    if !matches!(cli.command, Some(Command::Doctor(_))) {
+        crate::workbench::doctor::check_device(&cli.global.device)?;
+    }
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
         None | Some(Command::Tui) => return tui::run(&context),

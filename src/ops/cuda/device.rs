@@ -69,7 +69,7 @@ impl Launch {
     pub fn eights(rows: usize, width: usize) -> Launch {
         let threads = (width / 8).clamp(32, 256).next_multiple_of(32);
         Launch {
-            grid: [(width / 8).div_ceil(threads) as u32, rows as u32, 1],
+            grid: [rows as u32, (width / 8).div_ceil(threads) as u32, 1],
             block: [threads as u32, 1, 1],
             shared: 0,
         }

@@ -10,9 +10,15 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Compiled files; their state is static, so one launch runs at a time in the process.
-static LIBRARIES: Mutex<Option<HashMap<KernelFile, usize>>> = Mutex::new(None);
+static LIBRARIES: Mutex<Option<HashMap<Text, usize>>> = Mutex::new(None);
 
-fn libraries() -> MutexGuard<'static, Option<HashMap<KernelFile, usize>>> {
+/// A file, and a change to its text.
+type Text = (KernelFile, Option<Change>);
+
+/// (what is replaced, by what): mistakes that the tests plant.
+pub type Change = (&'static str, &'static str);
+
+fn libraries() -> MutexGuard<'static, Option<HashMap<Text, usize>>> {
     LIBRARIES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -20,6 +26,7 @@ fn libraries() -> MutexGuard<'static, Option<HashMap<KernelFile, usize>>> {
 /// one ends the test.
 pub struct Emulator {
     reversed: bool,
+    change: Option<Change>,
 }
 
 type Start = unsafe extern "C" fn(*const u32, *const u32, u32, c_int, *mut *mut c_void) -> c_int;
@@ -43,7 +50,12 @@ pub fn available() -> bool {
 impl Emulator {
     /// A card whose threads run in order, or the other way round.
     pub fn device(reversed: bool) -> Arc<dyn Device> {
-        Arc::new(Emulator { reversed })
+        Arc::new(Emulator { reversed, change: None })
+    }
+
+    /// The same with a mistake in the kernels.
+    pub fn mistaken(reversed: bool, change: Change) -> Arc<dyn Device> {
+        Arc::new(Emulator { reversed, change: Some(change) })
     }
 }
 
@@ -51,15 +63,20 @@ fn failed(message: String) -> Error {
     Error::new(Kind::Internal, message)
 }
 
-fn library(file: KernelFile) -> Result<usize> {
+fn library(file: KernelFile, change: Option<Change>) -> Result<usize> {
     let mut all = libraries();
     let all = all.get_or_insert_with(HashMap::new);
-    if let Some(handle) = all.get(&file) {
+    if let Some(handle) = all.get(&(file, change)) {
         return Ok(*handle);
     }
     let folder = tempfile::tempdir().map_err(|e| failed(e.to_string()))?;
     let exports: String = file.kernels().iter().map(|name| format!("EXPORT({name})\n")).collect();
-    let source = format!("{}\n{}\n#line 1 \"exports\"\n{exports}", include_str!("emulate.h"), file.source());
+    let mut text = file.source();
+    if let Some((from, to)) = change {
+        assert!(text.contains(from), "{} does not have {from}", file.name());
+        text = text.replace(from, to);
+    }
+    let source = format!("{}\n{text}\n#line 1 \"exports\"\n{exports}", include_str!("emulate.h"));
     let (input, output) = (folder.path().join("kernels.cpp"), folder.path().join("kernels.so"));
     std::fs::write(&input, source).map_err(|e| failed(e.to_string()))?;
     let run = Command::new("g++")
@@ -76,7 +93,7 @@ fn library(file: KernelFile) -> Result<usize> {
     if handle == 0 {
         return Err(failed(format!("{} does not load", file.name())));
     }
-    all.insert(file, handle);
+    all.insert((file, change), handle);
     Ok(handle)
 }
 
@@ -132,7 +149,7 @@ impl Device for Emulator {
 
     fn launch(&self, kernel: Kernel, launch: &Launch, arguments: &[Argument]) -> Result<()> {
         let name = kernel.name;
-        let handle = library(kernel.file)?;
+        let handle = library(kernel.file, self.change)?;
         let (start, letters) = (find(handle, format!("launch_{name}"))?, find(handle, format!("arguments_{name}"))?);
         let expected: String = arguments
             .iter()

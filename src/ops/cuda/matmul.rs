@@ -20,6 +20,17 @@ pub struct Library {
     chosen: Mutex<HashMap<Shape, sys::cublasLtMatmulAlgo_t>>,
 }
 
+/// Bytes that the addresses of all matrices are multiples of.
+const ALIGNMENT: u32 = 16;
+
+/// Where the library is told so.
+const ALIGNMENTS: [sys::cublasLtMatmulPreferenceAttributes_t; 4] = [
+    sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+    sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+    sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+    sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+];
+
 fn failed(error: &result::CublasError) -> Error {
     Error::new(Kind::Internal, tr!("cuBLASLt failed: {error}", "cuBLASLt 出错：{error}"))
 }
@@ -104,7 +115,7 @@ impl Library {
             layouts: [std::ptr::null_mut(); 4],
             preference: std::ptr::null_mut(),
         };
-        let run = || -> std::result::Result<(), result::CublasError> {
+        let mut run = || -> std::result::Result<(), result::CublasError> {
             let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
             d.product = result::create_matmul_desc(compute, CUDA_R_32F)?;
             // SAFETY: attributes are written with their own types; layouts describe memory that was checked.
@@ -141,6 +152,11 @@ impl Library {
                             sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
                         let value = std::ptr::from_ref(&limit).cast();
                         result::set_matmul_pref_attribute(d.preference, attribute, value, size_of::<usize>())?;
+                        // Columns of wider matrices begin at any multiple of 16 bytes; 256 would be assumed.
+                        for attribute in ALIGNMENTS {
+                            let value = std::ptr::from_ref(&ALIGNMENT).cast();
+                            result::set_matmul_pref_attribute(d.preference, attribute, value, size_of::<u32>())?;
+                        }
                         let [b, a, c, out] = d.layouts;
                         let chosen =
                             result::get_matmul_algo_heuristic(self.handle, d.product, b, a, c, out, d.preference)?;
@@ -170,7 +186,6 @@ impl Library {
                 )
             }
         };
-        let mut run = run;
         run().map_err(|e| failed(&e))
     }
 }

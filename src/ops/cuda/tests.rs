@@ -4,6 +4,7 @@
 
 mod attention;
 mod compile;
+mod mistakes;
 mod quantised;
 mod rows;
 mod trained;

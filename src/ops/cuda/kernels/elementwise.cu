@@ -1,13 +1,13 @@
 // Small operations on rows: bias, casts, embedding rows, dropout, noise, copies between strides. Each is one pass over
 // memory: bytes ÷ 3.35 TB/s is its floor on an H100, about 1.2 times that is expected.
 //
-// A thread has eight elements, blockIdx.y (or the row loop) is the row; widths are multiples of eight.
+// A thread has eight elements, blockIdx.x is the row (it may exceed 65,535, the other two may not); widths are multiples of eight.
 
 // y += bias in every row.
 template <class T> __device__ void bias_rows(T* y, const float* bias, u32 width, u32 stride) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    T* at = y + u64(blockIdx.y) * stride + i;
+    T* at = y + u64(blockIdx.x) * stride + i;
     Eight e = load8(at), b = load8(bias + i);
 #pragma unroll
     for (int j = 0; j < 8; j++) e.v[j] += b.v[j];
@@ -18,9 +18,9 @@ KERNEL add_bias_bf16(bf16* y, const float* bias, u32 width, u32 stride) { bias_r
 
 // Rows between number types and strides.
 template <class A, class B> __device__ void copy_rows(const A* from, B* to, u32 width, u32 from_stride, u32 to_stride) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    store8(to + u64(blockIdx.y) * to_stride + i, load8(from + u64(blockIdx.y) * from_stride + i));
+    store8(to + u64(blockIdx.x) * to_stride + i, load8(from + u64(blockIdx.x) * from_stride + i));
 }
 KERNEL cast_float_bf16(const float* from, bf16* to, u32 width, u32 from_stride, u32 to_stride) {
     copy_rows<float, bf16>(from, to, width, from_stride, to_stride);
@@ -31,9 +31,9 @@ KERNEL cast_bf16_float(const bf16* from, float* to, u32 width, u32 from_stride, 
 
 // Rows of a table chosen by `ids`: the embedding, and the supervised rows before the output layer.
 template <class T> __device__ void gather(const T* table, const u32* ids, T* out, u32 width, u32 stride) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    store8(out + u64(blockIdx.y) * stride + i, load8(table + u64(ids[blockIdx.y]) * width + i));
+    store8(out + u64(blockIdx.x) * stride + i, load8(table + u64(ids[blockIdx.x]) * width + i));
 }
 KERNEL gather_rows_float(const float* table, const u32* ids, float* out, u32 width, u32 stride) {
     gather<float>(table, ids, out, width, stride);
@@ -45,9 +45,9 @@ KERNEL gather_rows_bf16(const bf16* table, const u32* ids, bf16* out, u32 width,
 // The way back: row i goes to row ids[i], which are all different. The other rows are the caller's to clear. Also how new
 // keys and values come into the pool of cached rows.
 template <class T> __device__ void scatter(const T* from, const u32* ids, T* to, u32 width, u32 from_stride, u32 to_stride) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    store8(to + u64(ids[blockIdx.y]) * to_stride + i, load8(from + u64(blockIdx.y) * from_stride + i));
+    store8(to + u64(ids[blockIdx.x]) * to_stride + i, load8(from + u64(blockIdx.x) * from_stride + i));
 }
 KERNEL scatter_rows_float(const float* from, const u32* ids, float* to, u32 width, u32 from_stride, u32 to_stride) {
     scatter<float>(from, ids, to, width, from_stride, to_stride);
@@ -67,11 +67,11 @@ __device__ __forceinline__ u64 mix(u64 z) {
 template <class T>
 __device__ void drop(const T* x, T* out, u64 seed, u32 first_row, u32 width, u32 x_stride, u32 out_stride, u64 threshold,
                      float keep, u32 add) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    const u64 base = seed + (u64(first_row + blockIdx.y) << 32) + i;
-    T* to = out + u64(blockIdx.y) * out_stride + i;
-    Eight e = load8(x + u64(blockIdx.y) * x_stride + i), sum;
+    const u64 base = seed + (u64(first_row + blockIdx.x) << 32) + i;
+    T* to = out + u64(blockIdx.x) * out_stride + i;
+    Eight e = load8(x + u64(blockIdx.x) * x_stride + i), sum;
     if (add) sum = load8(to);
 #pragma unroll
     for (int j = 0; j < 8; j++) {
@@ -92,11 +92,11 @@ KERNEL dropout_bf16(const bf16* x, bf16* out, u64 seed, u32 first_row, u32 width
 // NEFTune's noise on embedding rows (ops/embedding_noise.rs); `bounds` has ±α/√(L·d) of every row's sequence.
 template <class T>
 __device__ void noise(T* x, const float* bounds, u64 seed, u32 first_row, u32 width) {
-    const u32 i = (blockIdx.x * blockDim.x + threadIdx.x) * 8;
+    const u32 i = (blockIdx.y * blockDim.x + threadIdx.x) * 8;
     if (i >= width) return;
-    const u64 base = seed + (u64(first_row + blockIdx.y) << 32) + i;
-    const float bound = bounds[blockIdx.y];
-    T* at = x + u64(blockIdx.y) * width + i;
+    const u64 base = seed + (u64(first_row + blockIdx.x) << 32) + i;
+    const float bound = bounds[blockIdx.x];
+    T* at = x + u64(blockIdx.x) * width + i;
     Eight e = load8(at);
 #pragma unroll
     for (int j = 0; j < 8; j++) e.v[j] += bound * (float(u32(mix(base + j) >> 40)) / 8388608.0f - 1.0f);
