@@ -14,7 +14,7 @@ mod card;
 mod decoding;
 mod device;
 #[cfg(test)]
-mod emulator;
+pub(crate) mod emulator;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod kernels;

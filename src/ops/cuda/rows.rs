@@ -86,7 +86,7 @@ pub fn rms_norm_again<T: Number>(
     )
 }
 
-/// As [`crate::ops::rms_norm_backward`]; `x` and `dx` are `[n, weight.len()]` without gaps.
+/// As [`crate::ops::rms_norm_backward`]; `x` is `[n, weight.len()]` without gaps.
 ///
 /// # Errors
 /// As [`rms_norm`].
@@ -95,14 +95,14 @@ pub fn rms_norm_backward<T: Number>(
     weight: &Buffer<f32>,
     inverse_rms: &Buffer<f32>,
     dy: Rows<'_, T>,
-    dx: &Buffer<T>,
+    dx: Rows<'_, T>,
     n: usize,
     keep: bool,
 ) -> Result<()> {
     let width = weight.len();
     in_eights(width)?;
     x.holds(n * width)?;
-    dx.holds(n * width)?;
+    dx.hold(n, width)?;
     dy.hold(n, width)?;
     inverse_rms.holds(n)?;
     x.device().launch(
@@ -117,6 +117,7 @@ pub fn rms_norm_backward<T: Number>(
             (n as u32).into(),
             (width as u32).into(),
             dy.stride().into(),
+            dx.stride().into(),
             u32::from(keep).into(),
         ],
     )

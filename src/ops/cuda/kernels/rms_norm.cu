@@ -41,12 +41,12 @@ __device__ void norm_rows(const T* x, const float* weight, float eps, T* y, floa
 // With g = dy ⊙ w: ∂/∂x = inv·g − x·inv³·⟨g, x⟩/width; `keep`: it is added to dx.
 template <class T>
 __device__ void norm_rows_backward(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, u32 rows,
-                                   u32 width, u32 dy_stride, u32 keep) {
+                                   u32 width, u32 dy_stride, u32 dx_stride, u32 keep) {
     const u32 row = blockIdx.x * blockDim.y + threadIdx.y;
     if (row >= rows) return;
     x += u64(row) * width;
     dy += u64(row) * dy_stride;
-    dx += u64(row) * width;
+    dx += u64(row) * dx_stride;
     const float inv = inverse[row];
     float sum = 0.0f;
     for (u32 i = threadIdx.x * 8; i < width; i += blockDim.x * 8) {
@@ -77,8 +77,8 @@ __device__ void norm_rows_backward(const T* x, const float* weight, const float*
         norm_rows<T>(x, weight, 0.0f, y, inverse, rows, width, x_stride, y_stride, true);                            \
     }                                                                                                                \
     KERNEL rms_norm_backward_##T(const T* x, const float* weight, const float* inverse, const T* dy, T* dx, u32 rows,  \
-                                 u32 width, u32 dy_stride, u32 keep) {                                               \
-        norm_rows_backward<T>(x, weight, inverse, dy, dx, rows, width, dy_stride, keep);                             \
+                                 u32 width, u32 dy_stride, u32 dx_stride, u32 keep) {                                               \
+        norm_rows_backward<T>(x, weight, inverse, dy, dx, rows, width, dy_stride, dx_stride, keep);                             \
     }
 NORM(float)
 NORM(bf16)
