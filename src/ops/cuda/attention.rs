@@ -134,8 +134,8 @@ impl Segments {
     }
 }
 
-/// As [`crate::ops::attention`]: `q` rows `[heads × head_dim]`, `k` and `v` rows (with one stride) of the batch or of a
-/// pool, `out` like `q`, `lse` [n, heads] (training keeps it).
+/// As [`attention`](fn@crate::ops::attention): `q` rows `[heads × head_dim]`, `k` and `v` rows (with one stride) of the batch or of a
+/// pool, `out` like `q`, `lse` `[n, heads]` (training keeps it).
 ///
 /// # Errors
 /// Shapes that do not fit, and those of the card.
@@ -192,7 +192,7 @@ pub fn attention(
     )
 }
 
-/// As [`crate::ops::attention_backward`], for [`Segments::packed`]: overwrites `dq`, `dk`, `dv`; `inner` [n, heads] is scratch.
+/// As [`crate::ops::attention_backward`], for [`Segments::packed`]: overwrites `dq`, `dk`, `dv`; `inner` `[n, heads]` is scratch.
 ///
 /// # Errors
 /// As [`attention`].

@@ -19,7 +19,7 @@ pub enum Weight<'a> {
     Quantised(&'a CardRows),
 }
 
-/// The low-rank update of a product: `low` [rows, rank] as [`low_rank`] made it, and B `[outputs, rank]`.
+/// The low-rank update of a product: `low` `[rows, rank]` as [`low_rank`] made it, and B `[outputs, rank]`.
 #[derive(Clone, Copy)]
 pub struct LowRank<'a> {
     /// `s·x·Aᵀ`.

@@ -5,7 +5,7 @@ use super::kernels::{Kernel, KernelFile};
 use crate::error::Result;
 use half::bf16;
 
-/// Negative log-likelihoods `losses` [n] of `targets` in rows of `vocabulary` logits, and in `gradient`, where it is wanted, that of
+/// Negative log-likelihoods `losses` `[n]` of `targets` in rows of `vocabulary` logits, and in `gradient`, where it is wanted, that of
 /// `scale ×` their sum by the logits. The gradient may overwrite bf16 logits. Targets lie in the vocabulary; the caller has
 /// checked them.
 ///

@@ -62,7 +62,7 @@ pub fn stretches(parameters: impl Iterator<Item = (usize, f64, f64)>, settings: 
     all
 }
 
-/// `norm` becomes (the gradients' length, the factor that clips it); `parts` [stretches] is scratch. Nothing waits for it.
+/// `norm` becomes (the gradients' length, the factor that clips it); `parts` `[stretches]` is scratch. Nothing waits for it.
 ///
 /// # Errors
 /// Buffers that are too short, and those of the card.

@@ -20,7 +20,7 @@ fn kernel<T: Number>(file: KernelFile, float: &'static str, bf16: &'static str) 
     Kernel { file, name: T::choose(float, bf16) }
 }
 
-/// As [`crate::ops::rms_norm`]: `n` rows of `weight.len()`; `inverse_rms` [n] is kept for the backward.
+/// As [`rms_norm`](fn@crate::ops::rms_norm): `n` rows of `weight.len()`; `inverse_rms` `[n]` is kept for the backward.
 ///
 /// # Errors
 /// Shapes that do not fit, and those of the card.
@@ -336,7 +336,7 @@ pub fn dropout<T: Number>(
     )
 }
 
-/// As [`crate::ops::EmbeddingNoise::add`] for all sequences of a batch: `bounds` [n] has α/√(L·d) of every row's sequence.
+/// As [`crate::ops::EmbeddingNoise::add`] for all sequences of a batch: `bounds` `[n]` has α/√(L·d) of every row's sequence.
 ///
 /// # Errors
 /// As [`rms_norm`].
