@@ -24,7 +24,20 @@ const MAY_USE: [(&str, &[&str]); 16] = [
     ("leaderboard", &["store"]),
     (
         "workbench",
-        &["arena", "batch", "data", "eval", "infer", "leaderboard", "model", "prompt", "remote", "store", "train"],
+        &[
+            "arena",
+            "batch",
+            "data",
+            "eval",
+            "infer",
+            "leaderboard",
+            "model",
+            "ops",
+            "prompt",
+            "remote",
+            "store",
+            "train",
+        ],
     ),
     // The front ends call the workbench and show its records. Only the command line may open the others.
     (

@@ -14,6 +14,7 @@ mod data_stats;
 mod data_versions;
 mod data_view;
 mod demo;
+mod doctor;
 mod draw;
 mod evals;
 mod examinee;
@@ -91,6 +92,7 @@ enum LangArg {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
+    Doctor(doctor::DoctorArgs),
     Data(data::DataArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
@@ -176,11 +178,15 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
-    check_device(&cli.global.device)?;
+    // The doctor says why a device cannot be used: it must not fail for it.
+    if !matches!(cli.command, Some(Command::Doctor(_))) {
+        crate::workbench::doctor::check_device(&cli.global.device)?;
+    }
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
         None | Some(Command::Tui) => return tui::run(&context),
         Some(Command::Demo(args)) => demo::run(&context, &args),
+        Some(Command::Doctor(args)) => doctor::run(&context, &args),
         Some(Command::Data(args)) => data::run(&context, args),
         Some(Command::Models(args)) => models::run(&context, args),
         Some(Command::Train(args)) => train::run(&context, args),
@@ -194,22 +200,4 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Bench(args)) => bench::run(&context, args),
     }?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses a device that this build cannot compute on.
-fn check_device(device: &str) -> Result<()> {
-    let is_cuda = device == "cuda" || device.strip_prefix("cuda:").is_some_and(|n| n.parse::<u32>().is_ok());
-    match device {
-        "auto" | "cpu" => Ok(()),
-        _ if is_cuda => Err(Error::new(
-            Kind::Unsupported,
-            tr!("this build computes on the CPU only", "本程序目前只能在 CPU 上计算"),
-        )
-        .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu"))),
-        other => {
-            let other = other.escape_default();
-            Err(Error::new(Kind::Usage, tr!("unknown device `{other}`", "未知的设备 `{other}`"))
-                .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")))
-        }
-    }
 }

@@ -15,14 +15,14 @@ use std::ops::Range;
 
 /// The frozen weights of a block.
 pub struct Block {
-    input_norm: Vec<f32>,
-    post_norm: Vec<f32>,
+    pub(super) input_norm: Vec<f32>,
+    pub(super) post_norm: Vec<f32>,
     /// Indexed by [`Projection`].
-    linear: [Frozen; 7],
+    pub(super) linear: [Frozen; 7],
     /// Biases of q, k, v (Qwen2).
-    bias: [Option<Vec<f32>>; 3],
+    pub(super) bias: [Option<Vec<f32>>; 3],
     /// Per-head norms of q and k (Qwen3).
-    head_norm: Option<[Vec<f32>; 2]>,
+    pub(super) head_norm: Option<[Vec<f32>; 2]>,
 }
 
 /// The rows of a batch, as every block sees them.

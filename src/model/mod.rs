@@ -7,6 +7,7 @@ pub mod catalogue;
 mod config;
 mod config_hf;
 mod decoder;
+mod device_block;
 pub mod download;
 mod gguf;
 mod gguf_header;
@@ -28,6 +29,7 @@ mod weights;
 
 pub use config::{Architecture, ModelConfig, RopeScaling};
 pub use decoder::{Decoder, KvBlock, Stretch, Workspace};
+pub use device_block::{DeviceBlock, DeviceRows, DeviceTape};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
 pub use lora::{BlockLora, Lora, LoraGradients, Projection, SavedModules};

@@ -10,6 +10,7 @@
 mod attention;
 mod buffer;
 mod cross_entropy;
+pub mod cuda;
 mod dora;
 mod dropout;
 mod elementwise;

@@ -7,6 +7,7 @@ pub mod bench_infer;
 pub mod contamination;
 pub mod data;
 pub mod demo;
+pub mod doctor;
 pub mod evals;
 pub mod export;
 mod export_text;

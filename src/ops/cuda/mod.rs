@@ -1,0 +1,47 @@
+//! The operations on a CUDA card: kernels in CUDA C (`kernels/*.cu`), compiled when they are first used, and the functions
+//! that launch them.
+//!
+//! A function checks shapes, chooses grid and shared memory and hands the arguments to a [`Device`]. There are two: the
+//! card, and in tests an emulator that runs the kernels' own text on the CPU. So shapes, arguments, index arithmetic,
+//! barriers and tensor-core layouts are tested where no card is; what only a card can show is speed, and the few
+//! instructions that the emulator stands in for (`tensor_core.cuh`).
+//!
+//! Activations are bf16, sums f32; nothing uses atomics, so a run repeats to the bit. docs/gpu.md has the table of
+//! bytes, FLOPs and expected times, and how a training pass is put together from these.
+
+mod attention;
+mod card;
+mod decoding;
+mod device;
+#[cfg(test)]
+pub(crate) mod emulator;
+#[cfg(feature = "cuda")]
+mod gpu;
+mod kernels;
+mod loss;
+#[cfg(feature = "cuda")]
+mod machine_code;
+#[cfg(feature = "cuda")]
+mod matmul;
+mod nvrtc;
+mod optimizer;
+mod quantised;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+pub use attention::{Heads, Segments, attention, attention_backward};
+pub use card::{Card, cards};
+pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
+pub use device::{Argument, Buffer, Device, Element, Launch, Number, Out, Product, Rows};
+#[cfg(feature = "cuda")]
+pub use gpu::Gpu;
+pub use kernels::{Kernel, KernelFile};
+pub use loss::{add_to_total, argmax, cross_entropy};
+pub use nvrtc::{Compiler, Target, library_folders};
+pub use optimizer::{StepSettings, Stretch, adamw, gradient_norm, stretches};
+pub use quantised::{CardRows, dequantise};
+pub use rows::{
+    Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, rms_norm, rms_norm_again, rms_norm_backward, rope,
+    scatter_rows, swiglu, swiglu_backward,
+};
