@@ -2,7 +2,9 @@
 
 use super::Context;
 use super::columns::{Align, columns};
+use super::data_annotate::{self, AddArgs, FromArenaArgs, MarkArgs};
 use super::data_check::{self, CheckArgs};
+use super::data_drafts::{self, DraftArgs, DraftsArgs};
 use super::data_export::{self, ExportArgs};
 use super::data_mix::{self, MixArgs};
 use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
@@ -95,6 +97,31 @@ enum DataCommand {
         after_help = "Examples:\n  linly-bench data edit finance --row 3 --set output=\"a new answer\"\n  linly-bench data edit finance --from changes.jsonl"
     )]
     Edit(EditArgs),
+    /// Add rows by hand, as a new version; rows that are there already are told
+    #[command(
+        after_help = "Examples:\n  linly-bench data add finance --set instruction=\"What is a bond?\" --set output=\"A loan.\"\n  linly-bench data add finance --from rows.jsonl\n  linly-bench data add finance          (opens $EDITOR)"
+    )]
+    Add(AddArgs),
+    /// Mark rows as good or bad: a mark lies beside the versions and belongs to the row's texts
+    #[command(
+        after_help = "Examples:\n  linly-bench data mark finance --row 3,7 bad --note \"wrong sum\"\n  linly-bench data show finance --marked bad\n  linly-bench data filter finance --drop-marked bad"
+    )]
+    Mark(MarkArgs),
+    /// Append the better answers of an arena's battles, as a new version
+    #[command(after_help = "Example:\n  linly-bench data from-arena finance arena1 --judge human")]
+    FromArena(FromArenaArgs),
+    /// Let a model write drafts of new rows, after the pattern of some that are there
+    ///
+    /// Drafts are part of no version and of no training until `data drafts --accept` makes rows of them.
+    #[command(
+        after_help = "Examples:\n  linly-bench data draft finance --model smollm2-135m --count 20 --topic bonds\n  linly-bench data drafts finance"
+    )]
+    Draft(DraftArgs),
+    /// List drafts, accept them as rows, or discard them
+    #[command(
+        after_help = "Examples:\n  linly-bench data drafts finance\n  linly-bench data drafts finance --accept clean --discard all"
+    )]
+    Drafts(DraftsArgs),
     /// List the versions of a dataset
     #[command(after_help = "Example:\n  linly-bench data history finance")]
     History {
@@ -244,6 +271,11 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
         DataCommand::Stats(args) => data_stats::stats(context, &args),
         DataCommand::Rejects(args) => data_stats::rejects(context, &args),
         DataCommand::Edit(args) => data_versions::edit(context, &args),
+        DataCommand::Add(args) => data_annotate::add(context, &args),
+        DataCommand::Mark(args) => data_annotate::mark(context, &args),
+        DataCommand::FromArena(args) => data_annotate::from_arena(context, &args),
+        DataCommand::Draft(args) => data_drafts::draft(context, &args),
+        DataCommand::Drafts(args) => data_drafts::drafts(context, &args),
         DataCommand::History { name } => data_versions::history(context, &name),
         DataCommand::Diff(args) => data_versions::diff(context, &args),
         DataCommand::Restore(args) => data_versions::restore(context, &args),

@@ -3,9 +3,11 @@
 use super::Context;
 use super::columns::{Align, columns};
 use super::data::{Bar, short};
+use super::data_annotate::parse_mark;
 use super::data_check::parse_share;
 use crate::data::quality::Rule;
 use crate::error::{Error, Kind, Result};
+use crate::store::Mark;
 use crate::text::{one_line, truncate};
 use crate::tr;
 use crate::workbench::data::{self, Cleaned, Filter, QualityReport, QualityRequest};
@@ -57,6 +59,9 @@ pub struct FilterArgs {
     /// Rows that are nearly the same as an earlier one
     #[arg(long, value_name = "J", value_parser = parse_share)]
     near: Option<f64>,
+    /// Rows that somebody marked so (`data mark`)
+    #[arg(long, value_name = "good|bad", value_parser = parse_mark)]
+    drop_marked: Option<Mark>,
     /// A filter that was saved; flags come on top
     #[arg(long, value_name = "FILE.toml")]
     filter: Option<PathBuf>,
@@ -193,6 +198,7 @@ pub(super) fn filter(context: &Context, args: &FilterArgs) -> Result<()> {
     filter.max_answer = args.max_answer.or(filter.max_answer);
     filter.lang = args.only.clone().or(filter.lang);
     filter.near = args.near.or(filter.near);
+    filter.drop_marked = args.drop_marked.or(filter.drop_marked);
     if let Some(path) = args.save.as_deref().filter(|_| !filter.is_empty()) {
         filter.write(path)?;
         context.ui.note(&tr!("saved {}", "已保存 {}", path.display()));

@@ -134,7 +134,8 @@ pub(super) fn edit(context: &Context, args: &EditArgs) -> Result<()> {
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String> {
+/// The text of `file`; `-` is standard input.
+pub(super) fn read(file: &Path) -> Result<String> {
     let mut text = String::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().read_to_string(&mut text).map(|_| ())
@@ -146,15 +147,26 @@ fn read(file: &Path) -> Result<String> {
 
 /// Lets the user change a row in the editor of the environment.
 fn by_editor(row: &StoredRow) -> Result<Edit> {
+    let before = data::editable(row);
+    let fields = in_editor(&before)?;
+    let fields = fields.into_iter().filter(|(field, value)| before.get(field) != Some(value)).collect();
+    Ok(Edit { row: row.row, fields })
+}
+
+/// The fields of a row after the user changed them in the editor of the environment.
+///
+/// # Errors
+/// `Usage` without an editor or a terminal; `Io` when the editor fails; `InvalidInput` when it leaves no JSON.
+pub(super) fn in_editor(fields: &Map<String, serde_json::Value>) -> Result<Map<String, serde_json::Value>> {
     let editor = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.trim().is_empty()));
     let Some(editor) = editor.filter(|_| std::io::stdin().is_terminal()) else {
-        return Err(Error::new(Kind::Usage, tr!("nothing to change was named", "没有指定要改的内容")).hint(tr!(
+        return Err(Error::new(Kind::Usage, tr!("no field was named", "没有指定字段")).hint(tr!(
             "--set FIELD=VALUE, --from FILE, or on a terminal an editor named by $EDITOR",
             "请用 --set 字段=值、--from 文件，或在终端中用 $EDITOR 指定编辑器"
         )));
     };
     let internal = |e: &dyn std::fmt::Display| Error::internal(e.to_string());
-    let text = serde_json::to_string_pretty(&data::editable(row)).map_err(|e| internal(&e))?;
+    let text = serde_json::to_string_pretty(fields).map_err(|e| internal(&e))?;
     let mut file = tempfile::Builder::new().prefix("row-").suffix(".json").tempfile().map_err(|e| internal(&e))?;
     file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(|e| Error::io(file.path(), &e))?;
     // The variable may hold flags: `code --wait`.
@@ -165,13 +177,10 @@ fn by_editor(row: &StoredRow) -> Result<Edit> {
             .hint(tr!("nothing was changed; see $EDITOR", "没有改动任何内容；请检查 $EDITOR")));
     }
     let text = read(file.path())?;
-    let fields: Map<String, serde_json::Value> = serde_json::from_str(&text).map_err(|e| {
+    serde_json::from_str(&text).map_err(|e| {
         Error::new(Kind::InvalidInput, tr!("no JSON any more: {e}", "已不是 JSON：{e}"))
             .hint(tr!("nothing was changed; try again", "没有改动任何内容；请重试"))
-    })?;
-    let before = data::editable(row);
-    let fields = fields.into_iter().filter(|(field, value)| before.get(field) != Some(value)).collect();
-    Ok(Edit { row: row.row, fields })
+    })
 }
 
 /// Runs `data delete`.

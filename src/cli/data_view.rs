@@ -3,12 +3,13 @@
 use super::Context;
 use super::columns::{Align, columns};
 use super::data::{REJECTS_SHOWN, short};
+use super::data_annotate::parse_mark;
 use crate::data::Split;
 use crate::error::Result;
-use crate::prompt::{LossOn, Preview, PreviewToken, Renderer, Template};
-use crate::store::{DatasetRecord, RowQuery, StoredRow};
-use crate::workbench::data::REPORTED;
-use crate::workbench::models;
+use crate::batch::Overlong;
+use crate::prompt::{LossOn, Preview, PreviewToken, PreviewTurn};
+use crate::store::{DatasetRecord, Mark, RowMark, RowQuery, StoredRow};
+use crate::workbench::data::{self, PreviewRequest, REPORTED};
 use crate::{text, tr};
 use clap::Args;
 use serde_json::json;
@@ -33,6 +34,9 @@ pub struct ShowArgs {
     /// Only this split: train or val
     #[arg(long, value_parser = parse_split)]
     split: Option<Split>,
+    /// Only rows that somebody marked so (`data mark`)
+    #[arg(long, value_name = "good|bad", value_parser = parse_mark)]
+    marked: Option<Mark>,
     /// Whole texts instead of their beginnings
     #[arg(long)]
     full: bool,
@@ -55,9 +59,19 @@ pub struct PreviewArgs {
     /// Answers that are learnt: all, or last
     #[arg(long, value_name = "all|last", default_value = "all")]
     loss_on: String,
+    /// Tokens of the longest sequence of the training
+    #[arg(long, value_name = "L", default_value_t = 512, value_parser = parse_max_len)]
+    max_len: usize,
+    /// What the training does with longer rows: drop, cut or split
+    #[arg(long, value_name = "drop|cut|split", default_value = "drop")]
+    overlong: String,
     /// List every token
     #[arg(long)]
     tokens: bool,
+}
+
+fn parse_max_len(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|length| *length >= 2).ok_or_else(|| tr!("a number from 2 on", "2 以上的整数"))
 }
 
 pub(super) fn parse_split(word: &str) -> Result<Split, String> {
@@ -77,9 +91,11 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         from: args.from,
         offset: args.offset,
         limit: Some(args.limit),
+        marked: args.marked,
     };
     let matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;
+    let marks = bench.store.marks(&args.name)?;
     let told = if context.ui.json { REPORTED } else { REJECTS_SHOWN };
     let rejects = bench.store.rejects(&args.name, told)?;
     let ui = &context.ui;
@@ -88,7 +104,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         if let Some(object) = object.as_object_mut() {
             object.insert("matched".to_owned(), json!(matched.rows));
             object.insert("matched_exact".to_owned(), json!(matched.exact));
-            object.insert("examples".to_owned(), json!(rows));
+            object.insert("examples".to_owned(), json!(rows.iter().map(|row| with_mark(row, marks.get(&row.hash))).collect::<Vec<_>>()));
             object.insert("rejects".to_owned(), json!(rejects));
         }
         ui.json_line(&object);
@@ -96,7 +112,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     }
     print_record(context, &record);
     for row in &rows {
-        print_row(context, row, args.full);
+        print_row(context, row, marks.get(&row.hash), args.full);
     }
     let shown = rows.len();
     let matched = if matched.exact { matched.rows.to_string() } else { format!("{}+", matched.rows) };
@@ -112,6 +128,16 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// A row as JSON, with its mark if it has one.
+fn with_mark(row: &StoredRow, mark: Option<&RowMark>) -> serde_json::Value {
+    let mut object = json!(row);
+    if let (Some(object), Some(mark)) = (object.as_object_mut(), mark) {
+        object.insert("mark".to_owned(), json!(mark.mark));
+        object.insert("note".to_owned(), json!(mark.note));
+    }
+    object
 }
 
 fn print_record(context: &Context, record: &DatasetRecord) {
@@ -132,10 +158,14 @@ fn print_record(context: &Context, record: &DatasetRecord) {
 /// Columns of a field's beginning.
 const FIELD_COLUMNS: usize = 240;
 
-fn print_row(context: &Context, row: &StoredRow, full: bool) {
+fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: bool) {
     let e = &row.example;
     let place = text::one_line(&row.file);
     context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
+    if let Some(RowMark { mark, note, .. }) = mark {
+        let (mark, note) = (mark.name(), text::one_line(note));
+        context.ui.line(text::truncate(&tr!("  marked {mark} {note}", "  标记：{mark} {note}"), FIELD_COLUMNS).trim_end());
+    }
     let asker = |turn: usize| if e.tool_turns.contains(&turn) { "history.tool" } else { "history.user" };
     let turns = e.history.iter().enumerate();
     let history = turns.flat_map(|(turn, (q, a))| [(asker(turn), q), ("history.assistant", a)]);
@@ -157,24 +187,20 @@ fn print_row(context: &Context, row: &StoredRow, full: bool) {
 /// # Errors
 /// An unknown template, model, dataset or row; a row that the template cannot render.
 pub(super) fn preview(context: &Context, args: &PreviewArgs) -> Result<()> {
-    let template: Template = args.template.parse()?;
-    let loss_on = LossOn::parse(&args.loss_on)?;
-    let bench = context.workbench()?;
-    let record = bench.store.dataset(&args.name)?;
-    let row = bench.store.row(&args.name, args.row)?;
-    let tokenizer = models::tokenizer(&bench, &args.model)?;
-    let renderer = Renderer::new(template, &tokenizer)?.loss_on(loss_on);
-    let preview = Preview::new(&renderer, &tokenizer, &row.example)?;
+    let request = PreviewRequest {
+        dataset: args.name.clone(),
+        row: args.row,
+        model: args.model.clone(),
+        template: args.template.parse()?,
+        loss_on: LossOn::parse(&args.loss_on)?,
+        max_len: args.max_len,
+        overlong: Overlong::parse(&args.overlong)?,
+    };
+    let shown = data::preview(&context.workbench()?, &request)?;
     if context.ui.json {
-        let mut object = json!(preview);
-        if let Some(object) = object.as_object_mut() {
-            object.insert("dataset".to_owned(), json!(record.name));
-            object.insert("row".to_owned(), json!(row.row));
-            object.insert("template".to_owned(), json!(template.name()));
-        }
-        context.ui.json_line(&object);
+        context.ui.json_line(&shown);
     } else {
-        print_preview(context, &preview, args.tokens);
+        print_preview(context, &shown.preview, args.tokens);
     }
     Ok(())
 }
@@ -186,6 +212,21 @@ fn print_preview(context: &Context, preview: &Preview, tokens: bool) {
         "{total} tokens, {supervised} supervised (between [[ and ]])",
         "共 {total} 个词元，其中监督 {supervised} 个（[[ 与 ]] 之间）"
     ));
+    if preview.turns.len() > 1 {
+        let turn = |t: &PreviewTurn| {
+            let (turn, tokens) = (t.turn, t.tokens);
+            if t.learnt {
+                tr!("turn {turn}: {tokens} learnt", "第 {turn} 轮：学 {tokens}")
+            } else {
+                tr!("turn {turn}: {tokens} only read", "第 {turn} 轮：只读 {tokens}")
+            }
+        };
+        ui.note(&tr!(
+            "tokens of the answers: {}",
+            "各轮回答的词元：{}",
+            preview.turns.iter().map(turn).collect::<Vec<_>>().join(" · ")
+        ));
+    }
     for warning in &preview.warnings {
         ui.warn(warning);
     }

@@ -12,7 +12,7 @@ mod turns;
 
 pub use chat::ChatTemplate;
 pub use message::{Message, Role};
-pub use preview::{Preview, PreviewToken};
+pub use preview::{Preview, PreviewToken, PreviewTurn};
 pub use render::{LossOn, Rendered, Renderer};
 pub use stop::{StopWatch, cut_at};
 pub use template::Template;

@@ -19,6 +19,19 @@ pub struct PreviewToken {
     pub supervised: bool,
 }
 
+/// An answer of the row's conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PreviewTurn {
+    /// Its turn, from 0: the history first.
+    pub turn: usize,
+    /// Its tokens, the one that ends it included.
+    pub tokens: usize,
+    /// Whether they are learnt.
+    pub learnt: bool,
+    /// Whether a token that ends answers is among them.
+    pub ends: bool,
+}
+
 /// A row as the model is trained on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Preview {
@@ -28,6 +41,10 @@ pub struct Preview {
     pub tokens: Vec<PreviewToken>,
     /// How many of the tokens are supervised.
     pub supervised: usize,
+    /// The same number under the name that a training's events have.
+    pub supervised_tokens: usize,
+    /// Its answers, in order.
+    pub turns: Vec<PreviewTurn>,
     /// The text in stretches, each with whether it is supervised.
     #[serde(skip)]
     pub stretches: Vec<(String, bool)>,
@@ -51,19 +68,33 @@ impl Preview {
             |(&id, &supervised): (&u32, &bool)| PreviewToken { id, text: tokenizer.decode_token(id), supervised };
         let tokens: Vec<PreviewToken> = rendered.ids.iter().zip(&rendered.mask).map(token).collect();
         let supervised = tokens.iter().filter(|t| t.supervised).count();
+        let turns = renderer.answers(e)?;
         Ok(Preview {
-            warnings: warnings(tokenizer, e, supervised)?,
+            warnings: warnings(tokenizer, e, supervised, &turns)?,
             text: rendered.text,
             tokens,
             supervised,
+            supervised_tokens: supervised,
+            turns,
             stretches: renderer.stretches(e)?,
             template_hash: renderer.hash(),
         })
     }
 }
 
-fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize) -> Result<Vec<String>> {
+fn warnings(
+    tokenizer: &dyn Tokenize,
+    e: &Example,
+    supervised: usize,
+    turns: &[PreviewTurn],
+) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
+    for PreviewTurn { turn, .. } in turns.iter().filter(|turn| turn.learnt && !turn.ends) {
+        warnings.push(tr!(
+            "no token that ends an answer (end of sequence) is learnt in turn {turn}: the model will not learn to stop",
+            "第 {turn} 轮的监督词元中没有结束符（end of sequence）：模型学不会停下"
+        ));
+    }
     let eos = tokenizer.eos_text();
     let texts = [&e.instruction, &e.input, &e.output, &e.system].into_iter();
     let mut texts = texts.chain(e.history.iter().flat_map(|(q, a)| [q, a]));

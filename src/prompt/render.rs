@@ -7,6 +7,7 @@
 
 use super::chat::ChatTemplate;
 use super::message::Message;
+use super::preview::PreviewTurn;
 use super::template::{Layout, Template};
 use super::tokenize::Tokenize;
 use super::turns::Conversation;
@@ -179,6 +180,29 @@ impl<'a> Renderer<'a> {
             }
         }
         Ok(stretches)
+    }
+
+    /// The answers of the row `e`, in order.
+    ///
+    /// # Errors
+    /// As [`Renderer::example`].
+    pub fn answers(&self, e: &Example) -> Result<Vec<PreviewTurn>> {
+        let conversation = Conversation::of_example(e);
+        let last = conversation.turns.len().saturating_sub(1);
+        let stops = self.stop_ids()?;
+        let mut turns: Vec<PreviewTurn> = Vec::new();
+        for piece in self.pieces(&conversation)?.iter().filter(|piece| piece.answer) {
+            let (ids, learnt) = (self.encode(piece)?, self.supervises(piece, last));
+            match turns.last_mut().filter(|turn| turn.turn == piece.turn) {
+                Some(turn) => {
+                    turn.tokens += ids.len();
+                    turn.ends |= ids.iter().any(|id| stops.contains(id));
+                }
+                // An end within the answer's own text ends nothing.
+                None => turns.push(PreviewTurn { turn: piece.turn, tokens: ids.len(), learnt, ends: piece.eos }),
+            }
+        }
+        Ok(turns)
     }
 
     fn supervises(&self, piece: &Piece, last: usize) -> bool {

@@ -2,6 +2,7 @@
 
 use super::dataset_changes::no_row;
 use super::datasets::{self, DatasetRecord};
+use super::marks::Mark;
 use super::search::{Hits, Needle};
 use super::sqlite::{Connection, Row, Value};
 use super::{Store, row_key};
@@ -9,7 +10,7 @@ use crate::data::{Example, RowHash, Split, hex};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// A row as the database holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,10 +37,12 @@ pub struct RowQuery<'q> {
     pub search: &'q str,
     /// Only rows with this number or a larger one: one more than the last row's gives the next page at once.
     pub from: u64,
-    /// Leave out this many. Fast only without a split, a search and deleted rows; see [`RowQuery::from`].
+    /// Leave out this many. Fast only without a split, a search, a mark and deleted rows; see [`RowQuery::from`].
     pub offset: u64,
     /// At most this many.
     pub limit: Option<u64>,
+    /// Only rows with this mark.
+    pub marked: Option<Mark>,
 }
 
 /// How many rows match.
@@ -163,7 +166,7 @@ impl Store {
         let files = files(&c, record.id)?;
         let mut left = query.limit.unwrap_or(u64::MAX);
         let (mut skip, mut from) = (query.offset, query.from);
-        if query.search.is_empty() && query.split.is_none() && record.rows == record.row_end {
+        if query.search.is_empty() && query.split.is_none() && query.marked.is_none() && record.rows == record.row_end {
             // No row is missing, so the row's number is its place.
             from = from.saturating_add(skip);
             skip = 0;
@@ -191,7 +194,7 @@ impl Store {
     pub fn count_rows(&self, words: &str, query: &RowQuery<'_>) -> Result<Matched> {
         let c = self.connection()?;
         let record = datasets::resolve(&c, words)?;
-        if query.search.is_empty() {
+        if query.search.is_empty() && query.marked.is_none() {
             let rows = match query.split {
                 None => record.rows,
                 Some(Split::Train) => record.train,
@@ -205,6 +208,29 @@ impl Store {
             Ok(rows <= COUNTED)
         })?;
         Ok(Matched { rows: rows.min(COUNTED), exact: rows <= COUNTED })
+    }
+
+    /// The numbers of the rows of the version that `words` name whose texts have one of the hashes `wanted`.
+    ///
+    /// # Errors
+    /// Those of [`Store::dataset`].
+    pub fn rows_with(&self, words: &str, wanted: &HashSet<RowHash>) -> Result<HashMap<RowHash, u64>> {
+        let mut found = HashMap::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let c = self.connection()?;
+        let record = datasets::resolve(&c, words)?;
+        let [first, end] = record.keys();
+        let sql = format!("SELECT id, hash FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {ALIVE}");
+        c.each(&sql, &[first, end, Value::Int(record.number as i64)], |row| {
+            let hash = hash_of(row, 1)?;
+            if wanted.contains(&hash) {
+                found.entry(hash).or_insert(row_key::row_of(row.int(0)));
+            }
+            Ok(found.len() < wanted.len())
+        })?;
+        Ok(found)
     }
 
     /// The hash of each row of the version that `words` name, in order.
@@ -238,7 +264,14 @@ fn matching(
         Some(Split::Train) => " AND val = 0",
         Some(Split::Val) => " AND val = 1",
     };
-    let sql = format!("SELECT {COLUMNS} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {ALIVE}{split}");
+    let marked = match query.marked {
+        None => String::new(),
+        Some(mark) => {
+            let (dataset, mark) = (record.id, mark.name());
+            format!(" AND hash IN (SELECT hash FROM row_marks WHERE dataset_id = {dataset} AND mark = '{mark}')")
+        }
+    };
+    let sql = format!("SELECT {COLUMNS} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {ALIVE}{split}{marked}");
     let mut hits = Hits::new(c, record.id, query.search, query.from)?;
     while let Some((first, end)) = hits.next(c)? {
         let end = if end == u64::MAX { row_key::end(record.id) } else { row_key::key(record.id, end) };

@@ -141,6 +141,11 @@ impl DatasetWriter<'_> {
         if self.rows.len() == BATCH { self.flush() } else { Ok(()) }
     }
 
+    /// The number that the next row gets.
+    pub fn next_row(&self) -> u64 {
+        self.next_row + self.rows.len() as u64
+    }
+
     /// Keeps a record that was refused.
     pub fn reject(&mut self, reject: &Reject) -> Result<()> {
         rejects::insert(&self.c, self.dataset, self.number, reject)

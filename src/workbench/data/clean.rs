@@ -6,7 +6,7 @@ use crate::data::Example;
 use crate::data::quality::{Rule, WordList, inspect, mask};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink};
-use crate::store::{DatasetRecord, RowChange};
+use crate::store::{DatasetRecord, Mark, RowChange};
 use crate::tr;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -32,6 +32,9 @@ pub struct Filter {
     /// Rows that are nearly the same as an earlier one, by their Jaccard index.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near: Option<f64>,
+    /// Rows that somebody marked so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drop_marked: Option<Mark>,
 }
 
 impl Filter {
@@ -141,9 +144,13 @@ pub fn filter_rows(
     }
     let list = filter.list()?;
     let mut near = filter.near.map(NearRowsFinder::new);
+    let marks = if filter.drop_marked.is_some() { bench.store.marks(name)? } else { Default::default() };
     let (mut reasons, mut pairs) = (Vec::new(), Vec::new());
     let record = each(bench, name, events, cancel, &mut |row| {
-        if let Some(reason) = reason(filter, list.as_ref(), &row.example) {
+        let mark = marks.get(&row.hash).filter(|mark| Some(mark.mark) == filter.drop_marked);
+        if let Some(mark) = mark {
+            reasons.push((row.row, format!("marked {} {}", mark.mark.name(), mark.note).trim_end().to_owned()));
+        } else if let Some(reason) = reason(filter, list.as_ref(), &row.example) {
             reasons.push((row.row, reason));
         } else if let Some(pair) = near.as_mut().and_then(|near| near.add(&row)) {
             reasons.push((row.row, format!("near {}", pair.first)));

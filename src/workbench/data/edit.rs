@@ -152,13 +152,28 @@ pub fn remove_rows(bench: &Workbench, name: &str, rows: &[u64]) -> Result<Datase
 }
 
 /// `example` with the fields of `edit`.
-fn edited(mut example: Example, edit: &Edit) -> Result<Example> {
+fn edited(example: Example, edit: &Edit) -> Result<Example> {
     let row = edit.row;
-    for (field, value) in &edit.fields {
+    // Plain text for pre-training has no instruction and needs none.
+    let plain = example.is_text();
+    let place = tr!("row {row}", "第 {row} 行");
+    let example = with_fields(example, &edit.fields, &place)?;
+    if plain && example.is_text() && !example.output.trim().is_empty() {
+        return Ok(example);
+    }
+    check_texts(&example, &place).map_err(|e| {
+        e.hint(tr!("delete the row instead: data delete NAME --row {row}", "可删除该行：data delete NAME --row {row}"))
+    })?;
+    Ok(example)
+}
+
+/// `example` with `fields` set; `place` names it in messages.
+pub(super) fn with_fields(mut example: Example, fields: &Map<String, Value>, place: &str) -> Result<Example> {
+    for (field, value) in fields {
         check_field(field)?;
         let list = |e: serde_json::Error| no_list(field, &e.to_string());
         let text = || {
-            let wrong = tr!("row {row}: `{field}` is not text", "第 {row} 行：`{field}` 不是文本");
+            let wrong = tr!("{place}: `{field}` is not text", "{place}：`{field}` 不是文本");
             value.as_str().map(str::to_owned).ok_or_else(|| Error::new(Kind::InvalidInput, wrong))
         };
         match field.as_str() {
@@ -183,19 +198,18 @@ fn edited(mut example: Example, edit: &Edit) -> Result<Example> {
         return Err(Error::new(Kind::InvalidInput, tr!("no language `{lang}`", "没有语言 `{lang}`"))
             .hint(tr!("use zh or en", "可用 zh 或 en")));
     }
+    Ok(example)
+}
+
+/// Checks that a row has a question and an answer; `place` names it.
+pub(super) fn check_texts(example: &Example, place: &str) -> Result<()> {
     for (field, text) in [("instruction", &example.instruction), ("output", &example.output)] {
         if text.trim().is_empty() {
-            return Err(Error::new(
-                Kind::InvalidInput,
-                tr!("row {row}: `{field}` is empty", "第 {row} 行：`{field}` 为空"),
-            )
-            .hint(tr!(
-                "delete the row instead: data delete NAME --row {row}",
-                "可删除该行：data delete NAME --row {row}"
-            )));
+            let empty = tr!("{place}: `{field}` is empty", "{place}：`{field}` 为空");
+            return Err(Error::new(Kind::InvalidInput, empty));
         }
     }
-    Ok(example)
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,19 +1,28 @@
 //! Datasets: import, split, edit, the way between versions, and figures of what is in them.
 
+mod add;
 mod clean;
+mod drafts;
 mod duplicates;
 mod edit;
+mod from_arena;
 mod import;
 mod mix;
+mod preview;
 mod quality;
 mod quality_report;
+mod self_instruct;
 mod stats;
 mod word_diff;
 
+pub use add::{Added, Duplicate, NewRow, add_rows, blank_row, by_hand, new_row, parse_new_rows};
 pub use clean::{Cleaned, Filter, filter_rows, mask_rows, read_words};
+pub use drafts::{Decided, DraftChoice, DraftRequest, Drafted, decide_drafts, write_drafts};
 pub use edit::{Edit, FIELDS, edit_rows, editable, parse_edits, parse_rows, parse_set, remove_rows};
+pub use from_arena::{FromArena, LeftOut, from_arena};
 pub use import::{ImportReport, ImportRequest, Input, REPORTED, import};
 pub use mix::{MixReport, MixRequest, MixedSource, mix};
+pub use preview::{PreviewRequest, RowPreview, preview};
 pub use quality::{
     NearReport, NearRows, QualityReport, QualityRequest, RowFinding, RuleReport, field_name, quality, rule_title,
 };
