@@ -165,10 +165,9 @@ pub(super) fn from_arena(context: &Context, args: &FromArenaArgs) -> Result<()> 
         reasons.iter().filter(|(count, _)| *count > 0).map(|(count, reason)| format!("{count} {reason}")).collect();
     if !reasons.is_empty() {
         let (left, all, reasons) = (done.left_out.total(), done.battles, reasons.join(", "));
-        context.ui.note(&tr!(
-            "{left} of {all} battles left out: {reasons}",
-            "{all} 场对战中有 {left} 场不计：{reasons}"
-        ));
+        context
+            .ui
+            .note(&tr!("{left} of {all} battles left out: {reasons}", "{all} 场对战中有 {left} 场不计：{reasons}"));
     }
     print_added(context, &done.added);
     Ok(())

@@ -197,7 +197,7 @@ pub(super) fn drafts(context: &Context, args: &DraftsArgs) -> Result<()> {
             ui.json_line(&object);
             return Ok(());
         }
-        if let Some(added) = &done.version {
+        if let Some(added) = &done.added {
             print_added(context, added);
         }
         let (accepted, discarded, left) = (done.accepted.len(), done.discarded.len(), done.left);

@@ -4,9 +4,9 @@ use super::Context;
 use super::columns::{Align, columns};
 use super::data::{REJECTS_SHOWN, short};
 use super::data_annotate::parse_mark;
+use crate::batch::Overlong;
 use crate::data::Split;
 use crate::error::Result;
-use crate::batch::Overlong;
 use crate::prompt::{LossOn, Preview, PreviewToken, PreviewTurn};
 use crate::store::{DatasetRecord, Mark, RowMark, RowQuery, StoredRow};
 use crate::workbench::data::{self, PreviewRequest, REPORTED};
@@ -104,7 +104,10 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         if let Some(object) = object.as_object_mut() {
             object.insert("matched".to_owned(), json!(matched.rows));
             object.insert("matched_exact".to_owned(), json!(matched.exact));
-            object.insert("examples".to_owned(), json!(rows.iter().map(|row| with_mark(row, marks.get(&row.hash))).collect::<Vec<_>>()));
+            object.insert(
+                "examples".to_owned(),
+                json!(rows.iter().map(|row| with_mark(row, marks.get(&row.hash))).collect::<Vec<_>>()),
+            );
             object.insert("rejects".to_owned(), json!(rejects));
         }
         ui.json_line(&object);
@@ -164,7 +167,9 @@ fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: b
     context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
     if let Some(RowMark { mark, note, .. }) = mark {
         let (mark, note) = (mark.name(), text::one_line(note));
-        context.ui.line(text::truncate(&tr!("  marked {mark} {note}", "  标记：{mark} {note}"), FIELD_COLUMNS).trim_end());
+        context
+            .ui
+            .line(text::truncate(&tr!("  marked {mark} {note}", "  标记：{mark} {note}"), FIELD_COLUMNS).trim_end());
     }
     let asker = |turn: usize| if e.tool_turns.contains(&turn) { "history.tool" } else { "history.user" };
     let turns = e.history.iter().enumerate();

@@ -82,12 +82,7 @@ impl Preview {
     }
 }
 
-fn warnings(
-    tokenizer: &dyn Tokenize,
-    e: &Example,
-    supervised: usize,
-    turns: &[PreviewTurn],
-) -> Result<Vec<String>> {
+fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize, turns: &[PreviewTurn]) -> Result<Vec<String>> {
     let mut warnings = Vec::new();
     for PreviewTurn { turn, .. } in turns.iter().filter(|turn| turn.learnt && !turn.ends) {
         warnings.push(tr!(

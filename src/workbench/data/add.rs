@@ -89,8 +89,9 @@ pub fn new_row(fields: &Map<String, Value>) -> Result<NewRow> {
     // A language has to stand there; the texts decide below.
     let base = Example { lang: "en".to_owned(), ..Example::default() };
     let mut example = with_fields(base, fields, &place)?;
-    check_texts(&example, &place)
-        .map_err(|e| e.hint(tr!("give both: --set instruction=… --set output=…", "请同时给出：--set instruction=… --set output=…")))?;
+    check_texts(&example, &place).map_err(|e| {
+        e.hint(tr!("give both: --set instruction=… --set output=…", "请同时给出：--set instruction=… --set output=…"))
+    })?;
     if !fields.contains_key("lang") {
         example.lang = language_of(&example);
     }
@@ -172,7 +173,14 @@ mod tests {
         .unwrap();
         assert_eq!((rows.len(), rows[0].line, rows[0].example.lang.as_str()), (2, 2, "zh"));
         assert_eq!((rows[1].example.lang.as_str(), rows[1].file.as_str()), ("zh", "f"));
-        for bad in ["x", "[]", "{}", "{\"instruction\": \"q\"}", "{\"instruction\": \"q\", \"answer\": \"a\"}", "{\"instruction\": 1, \"output\": \"a\"}"] {
+        for bad in [
+            "x",
+            "[]",
+            "{}",
+            "{\"instruction\": \"q\"}",
+            "{\"instruction\": \"q\", \"answer\": \"a\"}",
+            "{\"instruction\": 1, \"output\": \"a\"}",
+        ] {
             let error = parse_new_rows(&format!("\n{bad}"), "f").unwrap_err();
             assert!(error.message.starts_with("f:2: "), "{}", error.message);
         }

@@ -1,11 +1,11 @@
 //! Drafts: a model writes new rows after the pattern of some that are there; a person decides which of them count.
 
-use super::super::speaker::{Ending, Speaker, Spoken};
 use super::super::Workbench;
+use super::super::speaker::{Ending, Speaker, Spoken};
 use super::add::{Added, NewRow, add_rows, language_of};
 use super::self_instruct;
-use crate::data::quality::{NearDuplicates, Rule, inspect};
 use crate::data::Example;
+use crate::data::quality::{NearDuplicates, Rule, inspect};
 use crate::error::{Error, Kind, Result};
 use crate::infer::Sampling;
 use crate::job::CancelToken;
@@ -74,7 +74,8 @@ pub fn write_drafts(
     let mut done = Drafted::default();
     let (mut attempt, most) = (0, request.count.saturating_mul(ATTEMPTS));
     while done.drafts < request.count && attempt < most {
-        let sampling = Sampling { seed: request.sampling.seed.wrapping_add(attempt as u64), ..request.sampling.clone() };
+        let sampling =
+            Sampling { seed: request.sampling.seed.wrapping_add(attempt as u64), ..request.sampling.clone() };
         attempt += 1;
         let seeds = drawn(&pool, request.seed_rows, &mut rng);
         let Some((seeds, mut example, cut)) = written(request, &seeds, speaker, &sampling, cancel)
@@ -114,7 +115,11 @@ pub fn write_drafts(
     if done.drafts == 0 {
         return Err(Error::new(
             Kind::InvalidInput,
-            tr!("{} wrote no instruction in {attempt} attempts", "{} 在 {attempt} 次尝试中没有写出任务", speaker.name()),
+            tr!(
+                "{} wrote no instruction in {attempt} attempts",
+                "{} 在 {attempt} 次尝试中没有写出任务",
+                speaker.name()
+            ),
         )
         .hint(tr!(
             "use a model that follows instructions, a higher --temperature, or fewer --seed-rows",
@@ -223,20 +228,16 @@ fn written(
     while shown > 1 && !fits(speaker, &ask(shown), INSTRUCTION_TOKENS)? {
         shown -= 1;
     }
-    let Some(said) = said(speaker, &ask(shown), INSTRUCTION_TOKENS, sampling, cancel)? else { return Ok(None) };
-    let Some(instruction) = self_instruct::instruction(&said.text) else { return Ok(None) };
+    let Some(reply) = said(speaker, &ask(shown), INSTRUCTION_TOKENS, sampling, cancel)? else { return Ok(None) };
+    let Some(instruction) = self_instruct::instruction(&reply.text) else { return Ok(None) };
     let question = [Message::new(Role::User, instruction.as_str())];
-    let Some(answer) = said_of(speaker, &question, sampling, cancel)? else { return Ok(None) };
+    let Some(answer) = said(speaker, &question, sampling.max_new_tokens, sampling, cancel)? else { return Ok(None) };
     let output = answer.text.trim().to_owned();
     if output.is_empty() {
         return Ok(None);
     }
     let rows = seeds.iter().take(shown).map(|(row, _)| *row).collect();
     Ok(Some((rows, Example { instruction, output, ..Example::default() }, answer.ending == Ending::Length)))
-}
-
-fn said_of(speaker: &mut dyn Speaker, question: &[Message], sampling: &Sampling, cancel: &CancelToken) -> Result<Option<Spoken>> {
-    said(speaker, question, sampling.max_new_tokens, sampling, cancel)
 }
 
 fn fits(speaker: &dyn Speaker, messages: &[Message], room: usize) -> Result<bool> {
@@ -323,7 +324,8 @@ pub struct Decided {
     /// Drafts that became rows, or whose texts were rows already.
     pub accepted: Vec<i64>,
     /// What came of them; `None` when none was accepted.
-    pub version: Option<Added>,
+    #[serde(flatten)]
+    pub added: Option<Added>,
     /// Drafts that were thrown away.
     pub discarded: Vec<i64>,
     /// Drafts that are left.
@@ -347,10 +349,10 @@ pub fn decide_drafts(
     discarded.retain(|draft| !accepted.iter().any(|other| other.id == draft.id));
     let ids = |drafts: &[DraftRecord]| drafts.iter().map(|draft| draft.id).collect::<Vec<i64>>();
     let (accepted_ids, discarded_ids) = (ids(&accepted), ids(&discarded));
-    let version = if accepted.is_empty() { None } else { Some(accepted_rows(bench, name, accepted)?) };
+    let added = if accepted.is_empty() { None } else { Some(accepted_rows(bench, name, accepted)?) };
     bench.store.remove_drafts(name, &[&accepted_ids[..], &discarded_ids].concat())?;
     let left = all.len() - accepted_ids.len() - discarded_ids.len();
-    Ok(Decided { accepted: accepted_ids, version, discarded: discarded_ids, left })
+    Ok(Decided { accepted: accepted_ids, added, discarded: discarded_ids, left })
 }
 
 fn accepted_rows(bench: &Workbench, name: &str, drafts: Vec<DraftRecord>) -> Result<Added> {

@@ -23,7 +23,9 @@ pub(super) fn request(seeds: &[&Example], topic: &str, zh: bool) -> String {
     text += &match (zh, about) {
         (true, "") => "\n请再写一个新任务，类型相近，但内容与上面的都不同。".to_owned(),
         (true, about) => format!("\n请再写一个关于“{about}”的新任务，内容与上面的都不同。"),
-        (false, "") => "\nWrite one new task of the same kind that asks something different from all of them.".to_owned(),
+        (false, "") => {
+            "\nWrite one new task of the same kind that asks something different from all of them.".to_owned()
+        }
         (false, about) => {
             format!("\nWrite one new task about {about} that asks something different from all of them.")
         }
