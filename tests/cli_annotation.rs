@@ -130,8 +130,14 @@ fn marks_belong_to_texts_and_change_no_version() {
     assert_eq!(bench.json(&["data", "show", "d"])["version"], version);
 
     let bad = bench.json(&["data", "show", "d", "--marked", "bad"]);
-    assert_eq!((&bad["matched"], &bad["examples"][0]["row"], &bad["examples"][1]["row"]), (&json!(2), &json!(1), &json!(3)));
-    assert_eq!((&bad["examples"][0]["mark"], &bad["examples"][0]["note"]), (&json!("bad"), &json!("wrong \u{1b}[31msum")));
+    assert_eq!(
+        (&bad["matched"], &bad["examples"][0]["row"], &bad["examples"][1]["row"]),
+        (&json!(2), &json!(1), &json!(3))
+    );
+    assert_eq!(
+        (&bad["examples"][0]["mark"], &bad["examples"][0]["note"]),
+        (&json!("bad"), &json!("wrong \u{1b}[31msum"))
+    );
     let page = bench.json(&["data", "show", "d", "--marked", "bad", "--offset", "1", "--limit", "1"]);
     assert_eq!(page["examples"][0]["row"], 3);
     let shown = bench.text(&["data", "show", "d"]);
@@ -156,7 +162,11 @@ fn marks_belong_to_texts_and_change_no_version() {
     // Row 1 is gone from the newest version: nothing is marked, row 0 neither.
     bench.fails(&["data", "mark", "d", "--row", "0,1", "bad"], 1);
     assert!(bench.rows("d")[0].get("mark").is_none());
-    assert_eq!(bench.json(&["data", "mark", "d@4", "--row", "1", "clear"])["changed"], 1, "an old version has it still");
+    assert_eq!(
+        bench.json(&["data", "mark", "d@4", "--row", "1", "clear"])["changed"],
+        1,
+        "an old version has it still"
+    );
     bench.fails(&["data", "mark", "d", "--row", "0", "great"], 2);
     bench.fails(&["data", "mark", "d", "bad"], 2);
     bench.fails(&["data", "mark", "d", "--row", "0", "clear", "--note", "x"], 2);
@@ -281,7 +291,10 @@ fn drafts_wait_beside_the_rows_until_someone_decides() {
     bench.fails(&["data", "drafts", "d", "--accept", &format!("{second},999")], 1);
     assert_eq!(bench.json(&["data", "drafts", "d"])["count"], 4, "nothing was decided");
     let done = bench.json(&["data", "drafts", "d", "--accept", "clean", "--discard", &second]);
-    assert_eq!((&done["added"], &done["discarded"], &done["left"]), (&json!([3]), &json!([drafts[1]["id"]]), &json!(2)));
+    assert_eq!(
+        (&done["added"], &done["discarded"], &done["left"]),
+        (&json!([3]), &json!([drafts[1]["id"]]), &json!(2))
+    );
     let row = &bench.rows("d")[3];
     assert_eq!(row["instruction"], "How does a bond pay interest?");
     assert!(row["file"].as_str().unwrap().starts_with("draft by ") && row["line"] == drafts[0]["id"], "{row}");
@@ -325,22 +338,22 @@ fn an_interruption_keeps_the_drafts_so_far() {
 
 #[test]
 fn a_real_model_writes_drafts() {
-    let Some(home) = common::home_with_model() else { return };
-    let bench = seeded();
-    let data = bench.path("home");
-    std::fs::create_dir_all(format!("{data}/models/smollm2-135m")).unwrap();
-    for file in std::fs::read_dir(home.path().join("models/smollm2-135m")).unwrap().flatten() {
-        let to = format!("{data}/models/smollm2-135m/{}", file.file_name().to_string_lossy());
-        std::fs::copy(file.path(), to).unwrap();
-    }
-    let args = ["data", "draft", "d", "--model", "smollm2-135m", "--count", "1", "--max-tokens", "24"];
-    let first = bench.lines(&args);
-    assert_eq!((first.len(), &first[0]["model"]), (2, &json!("smollm2-135m")));
-    assert!(!first[0]["output"].as_str().unwrap().is_empty());
-    // The same seed writes the same.
-    let second = bench.lines(&args);
-    assert_eq!(second[0]["instruction"], first[0]["instruction"]);
-    assert_eq!(second[0]["near"], json!({"draft": first[0]["id"]}));
+    let Some(with_model) = common::home_with_model() else { return };
+    let drafts = || {
+        let bench = seeded();
+        let folder = bench.path("home/models/smollm2-135m");
+        std::fs::create_dir_all(&folder).unwrap();
+        for file in std::fs::read_dir(with_model.path().join("models/smollm2-135m")).unwrap().flatten() {
+            std::fs::hard_link(file.path(), format!("{folder}/{}", file.file_name().to_string_lossy())).unwrap();
+        }
+        let args = ["data", "draft", "d", "--model", "smollm2-135m", "--count", "1", "--max-tokens", "24"];
+        let lines = bench.lines(&args);
+        assert_eq!((lines.len(), &lines[0]["model"]), (2, &json!("smollm2-135m")));
+        assert!(!lines[0]["output"].as_str().unwrap().is_empty());
+        assert_eq!(bench.json(&["data", "drafts", "d"])["drafts"][0]["instruction"], lines[0]["instruction"]);
+        [lines[0]["instruction"].clone(), lines[0]["output"].clone(), lines[0]["seed_rows"].clone()]
+    };
+    assert_eq!(drafts(), drafts(), "the same seed, the same rows, the same draft");
 }
 
 /// A model's folder with a token per character, and this chat template.
@@ -424,7 +437,8 @@ fn a_preview_says_what_is_learnt_and_what_is_wrong() {
 #[test]
 fn rows_come_from_standard_input() {
     let bench = Bench::new();
-    let mut child = bench.command(&["data", "add", "d", "--from", "-", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        bench.command(&["data", "add", "d", "--from", "-", "--json"]).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(br#"{"instruction": "q", "output": "a"}"#).unwrap();
     let out = child.wait_with_output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));

@@ -36,6 +36,9 @@ pub struct DraftArgs {
     /// Rows that are shown as examples, drawn anew for each draft; rows marked bad never are
     #[arg(long, value_name = "K", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     seed_rows: u8,
+    /// Examples of this language only; those of one draft have one language in any case
+    #[arg(long = "only", value_name = "zh|en", value_parser = ["zh", "en"])]
+    only: Option<String>,
     /// What the drafts are to be about
     #[arg(long, value_name = "TEXT", default_value = "")]
     topic: String,
@@ -78,6 +81,7 @@ pub(super) fn draft(context: &Context, args: &DraftArgs) -> Result<()> {
         dataset: args.name.clone(),
         count: args.count as usize,
         seed_rows: usize::from(args.seed_rows),
+        lang: args.only.clone(),
         topic: args.topic.clone(),
         near: args.near,
         sampling: Sampling {

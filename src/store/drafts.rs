@@ -100,6 +100,18 @@ impl Store {
         Ok(rows.iter().map(draft).collect())
     }
 
+    /// How many drafts were ever kept, for whatever dataset.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn drafts_ever(&self) -> Result<u64> {
+        let last = self.wait(
+            sqlx::query_scalar::<_, i64>("SELECT seq FROM sqlite_sequence WHERE name = 'drafts'")
+                .fetch_optional(&self.pool),
+        )?;
+        Ok(last.unwrap_or_default() as u64)
+    }
+
     /// Removes drafts for the dataset that `words` name.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Drafts: a model writes new rows after the pattern of some that are there; a person decides which of them count.
 
 use super::super::Workbench;
-use super::super::speaker::{Ending, Speaker, Spoken};
+use super::super::speaker::{Ending, Hear, Speaker, Spoken};
 use super::add::{Added, NewRow, add_rows, language_of};
 use super::self_instruct;
 use crate::data::Example;
@@ -35,6 +35,8 @@ pub struct DraftRequest {
     pub count: usize,
     /// Rows that are shown as examples, drawn anew for each draft.
     pub seed_rows: usize,
+    /// Examples of this language only, `zh` or `en`; each draft's examples have one language in any case.
+    pub lang: Option<String>,
     /// What the drafts are to be about; empty for whatever the examples are about.
     pub topic: String,
     /// Jaccard index of two questions from which they are nearly the same.
@@ -70,12 +72,13 @@ pub fn write_drafts(
 ) -> Result<Drafted> {
     check(request)?;
     let Known { pool, mut near, mut asked } = known(bench, request, cancel)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(request.sampling.seed);
+    // The same command again is to write others, also after those of before were discarded.
+    let seed = request.sampling.seed.wrapping_add(bench.store.drafts_ever()?.wrapping_mul(1_000_003));
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut done = Drafted::default();
     let (mut attempt, most) = (0, request.count.saturating_mul(ATTEMPTS));
     while done.drafts < request.count && attempt < most {
-        let sampling =
-            Sampling { seed: request.sampling.seed.wrapping_add(attempt as u64), ..request.sampling.clone() };
+        let sampling = Sampling { seed: seed.wrapping_add(attempt as u64), ..request.sampling.clone() };
         attempt += 1;
         let seeds = drawn(&pool, request.seed_rows, &mut rng);
         let Some((seeds, mut example, cut)) = written(request, &seeds, speaker, &sampling, cancel)
@@ -169,6 +172,9 @@ fn known(bench: &Workbench, request: &DraftRequest, cancel: &CancelToken) -> Res
         asked.push(Like::Row(row.row));
         // What somebody called bad is no example, and a row that goes on from earlier turns does not stand alone.
         let e = row.example;
+        if request.lang.as_ref().is_some_and(|lang| *lang != e.lang) {
+            return Ok(());
+        }
         if e.instruction.trim().is_empty() || !e.history.is_empty() || !e.tool_turns.is_empty() || bad(&row.hash) {
             return Ok(());
         }
@@ -204,9 +210,12 @@ fn question(e: &Example) -> String {
     if e.input.is_empty() { e.instruction.clone() } else { format!("{}\n{}", e.instruction, e.input) }
 }
 
+/// Examples of one language: those of two make small models mix both.
 fn drawn<'p>(pool: &'p [(u64, Example)], count: usize, rng: &mut ChaCha8Rng) -> Vec<&'p (u64, Example)> {
-    let mut order: Vec<&(u64, Example)> = pool.iter().collect();
-    let (some, _) = order.partial_shuffle(rng, count.min(pool.len()));
+    let lang = pool.get(rng.random_range(0..pool.len())).map(|(_, example)| &example.lang);
+    let mut order: Vec<&(u64, Example)> = pool.iter().filter(|(_, example)| Some(&example.lang) == lang).collect();
+    let count = count.min(order.len());
+    let (some, _) = order.partial_shuffle(rng, count);
     some.to_vec()
 }
 
@@ -222,16 +231,19 @@ fn written(
     let mut shown = seeds.len();
     let ask = |shown: usize| {
         let examples: Vec<&Example> = seeds.iter().take(shown).map(|(_, example)| example).collect();
-        let zh = examples.iter().filter(|e| e.lang == "zh").count() * 2 > examples.len();
+        let zh = examples.iter().all(|e| e.lang == "zh");
         vec![Message::new(Role::User, self_instruct::request(&examples, &request.topic, zh))]
     };
     while shown > 1 && !fits(speaker, &ask(shown), INSTRUCTION_TOKENS)? {
         shown -= 1;
     }
-    let Some(reply) = said(speaker, &ask(shown), INSTRUCTION_TOKENS, sampling, cancel)? else { return Ok(None) };
-    let Some(instruction) = self_instruct::instruction(&reply.text) else { return Ok(None) };
+    let Some(instruction) = new_instruction(speaker, &ask(shown), sampling, cancel)? else { return Ok(None) };
     let question = [Message::new(Role::User, instruction.as_str())];
-    let Some(answer) = said(speaker, &question, sampling.max_new_tokens, sampling, cancel)? else { return Ok(None) };
+    let mut hear = |_: &str| ControlFlow::Continue(());
+    let answer = said(speaker, &question, sampling.max_new_tokens, sampling, &mut hear, cancel)?;
+    if cancel.is_cancelled() {
+        return Ok(None);
+    }
     let output = answer.text.trim().to_owned();
     if output.is_empty() {
         return Ok(None);
@@ -245,21 +257,40 @@ fn fits(speaker: &dyn Speaker, messages: &[Message], room: usize) -> Result<bool
     Ok(speaker.prompt_tokens(messages)?.is_none_or(|tokens| tokens + room <= context))
 }
 
-/// What the speaker says to `messages`, in at most `most` tokens and what the context has left; `None` when it was interrupted.
+/// The task that the speaker writes; `None` when its reply holds none. The reply ends with the task's line.
+fn new_instruction(
+    speaker: &mut dyn Speaker,
+    messages: &[Message],
+    sampling: &Sampling,
+    cancel: &CancelToken,
+) -> Result<Option<String>> {
+    let (mut heard, mut found) = (String::new(), None);
+    let mut hear = |piece: &str| {
+        heard.push_str(piece);
+        found = heard.rsplit_once('\n').and_then(|(lines, _)| self_instruct::instruction(lines));
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let reply = said(speaker, messages, INSTRUCTION_TOKENS, sampling, &mut hear, cancel)?;
+    // A last line that ran out of tokens is no whole task.
+    let last = || if reply.ending == Ending::Stop { self_instruct::instruction(&reply.text) } else { None };
+    Ok(found.or_else(last).filter(|_| !cancel.is_cancelled()))
+}
+
+/// What the speaker says to `messages`, in at most `most` tokens and what the context has left.
 fn said(
     speaker: &mut dyn Speaker,
     messages: &[Message],
     most: usize,
     sampling: &Sampling,
+    hear: Hear<'_>,
     cancel: &CancelToken,
-) -> Result<Option<Spoken>> {
+) -> Result<Spoken> {
     let left = match (speaker.context(), speaker.prompt_tokens(messages)?) {
         (Some(context), Some(tokens)) => context.saturating_sub(tokens),
         _ => most,
     };
     let sampling = Sampling { max_new_tokens: most.min(left.max(1)), ..sampling.clone() };
-    let spoken = speaker.speak(messages, &sampling, &mut |_| ControlFlow::Continue(()), cancel)?;
-    Ok(Some(spoken).filter(|spoken| spoken.ending != Ending::Interrupted && !cancel.is_cancelled()))
+    speaker.speak(messages, &sampling, hear, cancel)
 }
 
 /// The rules that find something, each once.

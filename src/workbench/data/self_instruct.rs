@@ -51,16 +51,18 @@ pub(super) fn instruction(reply: &str) -> Option<String> {
     // "Here is a new task:" announces one.
     let line = lines.map(bare).find(|line| !line.is_empty() && !line.ends_with([':', '：']))?;
     let length = line.chars().count();
-    (SHORTEST..=LONGEST).contains(&length).then(|| line.to_owned())
+    // A character that was cut in its middle is no text.
+    ((SHORTEST..=LONGEST).contains(&length) && !line.contains('\u{fffd}')).then(|| line.to_owned())
 }
 
 /// A line without what models put around a task.
 fn bare(line: &str) -> &str {
-    const LABELS: [&str; 10] =
-        ["new task", "task", "instruction", "question", "新任务", "任务", "指令", "问题", "題目", "题目"];
+    const LABELS: [&str; 11] =
+        ["new task", "q", "task", "instruction", "question", "新任务", "任务", "指令", "问题", "題目", "题目"];
     let mut line = line.trim_matches(['*', '#', '-', '•', ' ']);
     loop {
         let before = line;
+        line = line.trim_start_matches(['*', ' ']);
         let digits = line.trim_start_matches(|c: char| c.is_ascii_digit());
         if digits.len() < line.len()
             && let Some(rest) = digits.strip_prefix(['.', ')', '、', '．', ':', '：'])
@@ -104,7 +106,9 @@ mod tests {
             ("什么是久期？", "什么是久期？"),
             ("4. 解释久期的含义。\n5. 什么是凸性？", "解释久期的含义。"),
             ("Here is a new task:\n\n**Task 4:** \"What is a bond?\"", "What is a bond?"),
+            ("Q: Is it?", "Is it?"),
             ("任务：解释“久期”的含义", "解释“久期”的含义"),
+            ("5. **Task:** “久期是什么？”", "久期是什么？"),
             ("New task: Explain 3.5 % interest.\nAnswer: it is", "Explain 3.5 % interest."),
             ("1) Instruction: Name a risk of \"junk\" bonds.", "Name a risk of \"junk\" bonds."),
             ("3.5 percent of 200 is what?", "3.5 percent of 200 is what?"),
@@ -112,7 +116,8 @@ mod tests {
         ] {
             assert_eq!(instruction(reply).as_deref(), Some(wanted), "{reply}");
         }
-        for reply in ["", "\n \n", "Here is a new task:", "5.", "ok", &"x".repeat(LONGEST + 1)] {
+        for reply in ["", "\n \n", "Here is a new task:", "5.", "ok", "什么是久\u{fffd}", &"x".repeat(LONGEST + 1)]
+        {
             assert_eq!(instruction(reply), None, "{reply}");
         }
     }
