@@ -181,7 +181,7 @@ mod tests {
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
         assert_eq!(rows.len(), 3);
         assert!(rows[0].contains("甲") && rows[0].contains("exact_match: null"), "{}", rows[0]);
-        assert!(rows[1].contains("name: null") && rows[1].contains("-0.5"), "{}", rows[1]);
+        assert!(rows[1].contains("name: null") && rows[1].contains("-5E-1"), "{}", rows[1]);
     }
 
     #[test]
