@@ -202,6 +202,8 @@ pub fn read(
         }
     }
     let Heard { left_aside, mut mappings } = records.heard;
+    // Columns with the fields' own names need no word.
+    mappings.retain(|mapping| !mapping.trim().is_empty());
     let file = file.escape_debug();
     for mapping in &mut mappings {
         *mapping = tr!(
