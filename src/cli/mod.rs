@@ -20,6 +20,7 @@ mod evals;
 mod examinee;
 mod leaderboard;
 mod models;
+mod models_write;
 mod run;
 mod runs;
 mod score_table;

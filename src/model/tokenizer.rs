@@ -164,6 +164,19 @@ impl Tokenizer {
         &self.eos_text
     }
 
+    /// The beginning-of-sequence token.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos_text.as_deref().and_then(|text| self.inner.token_to_id(text))
+    }
+
+    /// The tokenizer as a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be written down.
+    pub(super) fn to_json(&self) -> Result<String> {
+        self.inner.to_string(true).map_err(|e| tokenizer_error(e.as_ref()))
+    }
+
     /// Name of the beginning-of-sequence token.
     pub fn bos_text(&self) -> Option<&str> {
         self.bos_text.as_deref()

@@ -5,6 +5,7 @@ pub mod arena;
 pub mod bench;
 pub mod bench_infer;
 pub mod contamination;
+pub mod convert;
 pub mod data;
 pub mod demo;
 pub mod doctor;
