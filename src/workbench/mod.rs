@@ -27,6 +27,7 @@ mod samples;
 mod score;
 mod speaker;
 mod talk;
+mod text_rows;
 pub mod train;
 mod train_rows;
 
