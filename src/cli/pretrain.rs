@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Goes on with a model's pre-training on plain texts and writes a PEFT adapter.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  linly-bench data import ./reports --name reports\n  linly-bench pretrain --model smollm2-135m --data reports --adapter reports --max-len 1024 --target all\n  linly-bench pretrain --model smollm2-135m --data news,laws --adapter domain --val 0.02\n  linly-bench data mix course --from news,laws --curriculum news:0.9->0.3\n  linly-bench pretrain --model smollm2-135m --data course --order file --adapter domain\n\n\
+    after_help = "Examples:\n  linly-bench data import ./reports --name reports --format text\n  linly-bench pretrain --model smollm2-135m --data reports --adapter reports --max-len 1024 --target all\n  linly-bench pretrain --model smollm2-135m --data news,laws --adapter domain --val 0.02\n  linly-bench data mix course --from news,laws --curriculum news:0.9->0.3\n  linly-bench pretrain --model smollm2-135m --data course --order file --adapter domain\n\n\
 Every token is learnt. Texts lie end to end, each with its end token, in sequences of --max-len tokens; what does not \
 fit goes on in the next sequence. The flags are those of `train`, without those that only answers have \
 (--template, --loss-on, --overlong)."

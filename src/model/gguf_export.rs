@@ -161,13 +161,7 @@ fn rope_divisors(config: &ModelConfig) -> Option<Vec<f32>> {
         .map(|i| config.rope_theta.powf(-2.0 * i as f64 / config.head_dim as f64) as f32)
         .collect();
     let mut scaled = plain.clone();
-    crate::ops::rope_scaled_frequencies(
-        &mut scaled,
-        factor,
-        low_freq_factor,
-        high_freq_factor,
-        original_max_positions,
-    );
+    crate::ops::rope_scaled_frequencies(&mut scaled, factor, low_freq_factor, high_freq_factor, original_max_positions);
     Some(plain.iter().zip(&scaled).map(|(plain, scaled)| plain / scaled).collect())
 }
 

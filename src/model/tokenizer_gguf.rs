@@ -79,9 +79,9 @@ pub(super) fn cutting_name(json: &serde_json::Value) -> Option<&'static str> {
         }
         [split, bytes] if is(split, "Split") && is(bytes, "ByteLevel") && bytes["use_regex"] == false => {
             let pattern = split["pattern"]["Regex"].as_str();
-            ["qwen2", "llama-bpe"].into_iter().find(|name| {
-                cut(name).is_some_and(|cut| cut.nfc == nfc && cut.pattern.as_deref() == pattern)
-            })
+            ["qwen2", "llama-bpe"]
+                .into_iter()
+                .find(|name| cut(name).is_some_and(|cut| cut.nfc == nfc && cut.pattern.as_deref() == pattern))
         }
         _ => None,
     }

@@ -46,8 +46,7 @@ pub(super) fn prepare_text(bench: &Workbench, request: &TrainRequest, model: &Lo
         return Err(Error::new(Kind::Usage, tr!("--max-len must be ≥ 3", "--max-len 必须满足：≥ 3"))
             .hint(tr!("see linly-bench pretrain --help", "见 linly-bench pretrain --help")));
     }
-    let records =
-        request.datasets().into_iter().map(|name| bench.store.dataset(name)).collect::<Result<Vec<_>>>()?;
+    let records = request.datasets().into_iter().map(|name| bench.store.dataset(name)).collect::<Result<Vec<_>>>()?;
     let read = |name: &str, shown: &str, split: Option<Split>| -> Result<Vec<Vec<u32>>> {
         let rows = bench.store.rows(name, &RowQuery { split, ..RowQuery::default() })?;
         rows.iter().map(|row| document(row, shown, model)).collect()
@@ -81,13 +80,14 @@ pub(super) fn prepare_text(bench: &Workbench, request: &TrainRequest, model: &Lo
     let fitted = |documents: &[Vec<u32>]| fill(documents.iter().map(Vec::as_slice), max_len);
     let data = TrainData { train: fitted(&train), val: fitted(&val) };
     if data.train.iter().all(|sequence| sequence.ids.len() < 2) {
-        return Err(Error::new(Kind::InvalidInput, tr!("there is no text to learn", "没有可学习的文本"))
-            .hint(tr!("import some: linly-bench data import FILE.txt --name NAME", "请先导入：linly-bench data import FILE.txt --name NAME")));
+        return Err(Error::new(Kind::InvalidInput, tr!("there is no text to learn", "没有可学习的文本")).hint(tr!(
+            "import some: linly-bench data import FILE.txt --name NAME --format text",
+            "请先导入：linly-bench data import FILE.txt --name NAME --format text"
+        )));
     }
     let text_tokens = data.train.iter().map(|sequence| sequence.ids.len()).sum();
-    let joined = |part: fn(&crate::store::DatasetRecord) -> &str| {
-        records.iter().map(part).collect::<Vec<_>>().join(",")
-    };
+    let joined =
+        |part: fn(&crate::store::DatasetRecord) -> &str| records.iter().map(part).collect::<Vec<_>>().join(",");
     Ok(Prepared {
         filling: Some(Filling { sequences: data.train.len(), text_tokens }),
         data,
@@ -110,8 +110,8 @@ fn document(row: &StoredRow, dataset: &str, model: &LoadedModel) -> Result<Vec<u
             tr!("row {number} of {dataset} is no plain text", "{dataset} 第 {number} 行不是纯文本"),
         )
         .hint(tr!(
-            "rows with a question are for `linly-bench train`; texts are imported from .txt files, or from rows with a `text` field",
-            "带提问的数据请用 `linly-bench train`；纯文本可从 .txt 文件或带 `text` 字段的数据导入"
+            "rows with a question are for `linly-bench train`; texts are imported with `data import --format text`, or from rows with a `text` field",
+            "带提问的数据请用 `linly-bench train`；纯文本可用 `data import --format text`，或从带 `text` 字段的数据导入"
         )));
     }
     let mut ids = model.tokenizer.encode(&row.example.output, true)?;

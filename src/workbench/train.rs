@@ -293,7 +293,10 @@ fn attempt(
                     "在第 {step}/{total} 步停止；检查点已保存"
                 ),
             )
-            .hint(tr!("go on with: linly-bench {verb} --resume {run}", "继续训练：linly-bench {verb} --resume {run}")));
+            .hint(tr!(
+                "go on with: linly-bench {verb} --resume {run}",
+                "继续训练：linly-bench {verb} --resume {run}"
+            )));
         }
         Ending::Diverged(at) => return Err(diverged(bench, request, model, prepared, run, &outcome, at)?),
     }
