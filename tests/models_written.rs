@@ -227,3 +227,60 @@ fn the_commands_write_and_refuse() {
         std::fs::read_dir(place.path()).unwrap().flatten().filter(|e| e.file_name().to_string_lossy().starts_with('.'));
     assert_eq!(left.count(), 0, "unfinished work was left behind");
 }
+
+#[test]
+fn new_tokens_begin_as_the_mean_of_their_pieces_and_change_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path().join("home");
+    let base = with_tokenizer(place.path(), "llama");
+    let rows = place.path().join("rows.jsonl");
+    std::fs::write(&rows, json!({"instruction": "the é?", "output": "中中 the 中"}).to_string()).unwrap();
+    let path = |name: &str| place.path().join(name);
+    let imported = bench(&home, &["data", "import", rows.to_str().unwrap(), "--name", "d"]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let (model, out, one) = (base.to_str().unwrap(), path("more"), path("one"));
+    let more = ["models", "expand-vocab", "--model", model, "--data", "d", "-o", out.to_str().unwrap(), "--json"];
+    let ran = bench(&home, &more);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
+    // 中 costs three tokens and comes three times, é costs two and comes once.
+    assert_eq!(report["examples"], json!(["中", "é"]));
+    assert_eq!((&report["added"], &report["vocab_size"]), (&json!(2), &json!(66)));
+    let saved = report["tokens_before"].as_u64().unwrap() - report["tokens_after"].as_u64().unwrap();
+    assert_eq!(saved, 3 * 2 + 1);
+
+    let (old, new) = (Tokenizer::open(&base).unwrap(), Tokenizer::open(&out).unwrap());
+    assert_eq!(new.encode("the 中é", false).unwrap(), [old.encode("the ", false).unwrap(), vec![64, 65]].concat());
+    assert_eq!(new.decode(&new.encode("中é the", false).unwrap()).unwrap(), "中é the");
+    let (before, after) = (open(&base).unwrap(), open(&out).unwrap());
+    let embedding = |files: &ModelFiles| files.weights.tensor("model.embed_tokens.weight").unwrap().data;
+    let (rows_before, rows_after) = (embedding(&before), embedding(&after));
+    assert!(rows_after.starts_with(&rows_before));
+    let pieces = old.encode("中", false).unwrap();
+    assert_eq!(pieces.len(), 3);
+    for (i, x) in rows_after[64 * 32..65 * 32].iter().enumerate() {
+        let mean = pieces.iter().map(|id| rows_before[*id as usize * 32 + i]).sum::<f32>() / 3.0;
+        assert!((x - mean).abs() < 1e-6);
+    }
+    let (whole, wider) = (logits(&load(&base), None), logits(&load(&out), None));
+    let same: Vec<f32> = wider.chunks(66).flat_map(|row| row[..64].to_vec()).collect();
+    assert!(relative_error(&same, &whole) < 1e-6, "logits of the old tokens changed");
+
+    // In a GGUF file as well.
+    let file = path("more.gguf");
+    let export =
+        ["models", "export", "--model", out.to_str().unwrap(), "--format", "gguf", "-o", file.to_str().unwrap()];
+    assert!(bench(&home, &export).status.success());
+    let read = Tokenizer::open(&file).unwrap();
+    assert_eq!(read.encode("the 中é", false).unwrap(), new.encode("the 中é", false).unwrap());
+
+    let limited =
+        ["models", "expand-vocab", "--model", model, "--data", "d", "-o", one.to_str().unwrap(), "--tokens", "1"];
+    assert!(bench(&home, &limited).status.success());
+    assert_eq!(open(&one).unwrap().config.vocab_size, 65);
+    let again =
+        ["models", "expand-vocab", "--model", out.to_str().unwrap(), "--data", "d", "-o", path("no").to_str().unwrap()];
+    let refused = bench(&home, &again);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("one token already"));
+}

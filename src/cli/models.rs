@@ -1,7 +1,7 @@
 //! `linly-bench models …`: pull, list, describe; writing is next door.
 
 use super::Context;
-use super::models_write::{ExportArgs, MergeArgs, QuantizeArgs, export, merge, quantize};
+use super::models_write::{ExpandArgs, ExportArgs, MergeArgs, QuantizeArgs, expand_vocab, export, merge, quantize};
 use crate::error::Result;
 use crate::model::hub::Sources;
 use crate::model::pull::PullEvent;
@@ -55,6 +55,11 @@ enum ModelsCommand {
         after_help = "Examples:\n  linly-bench models export --model smollm2-135m --adapter jubaopen --format gguf -o jubaopen.gguf\n  linly-bench models export --model smollm2-135m --format hf -o ./smollm2\n  linly-bench models export --model smollm2-135m --adapter jubaopen --format gguf-lora -o jubaopen-lora.gguf\n\nllama.cpp reads both: llama-cli -m MODEL.gguf --lora jubaopen-lora.gguf"
     )]
     Export(ExportArgs),
+    /// Write a model with tokens of their own for the characters that cost it most
+    #[command(
+        after_help = "Example:\n  linly-bench models expand-vocab --model smollm2-135m --data finance --tokens 1500 -o ./smollm2-zh\n  linly-bench train --model ./smollm2-zh --data finance --adapter zh --target all --modules-to-save embed_tokens,lm_head\n\nA new token's embedding begins as the mean of its pieces, and has to be trained."
+    )]
+    ExpandVocab(ExpandArgs),
 }
 
 /// Runs the command.
@@ -66,6 +71,7 @@ pub fn run(context: &Context, args: ModelsArgs) -> Result<()> {
         ModelsCommand::Merge(args) => merge(context, args),
         ModelsCommand::Quantize(args) => quantize(context, args),
         ModelsCommand::Export(args) => export(context, args),
+        ModelsCommand::ExpandVocab(args) => expand_vocab(context, args),
     }
 }
 

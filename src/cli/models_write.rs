@@ -6,6 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::StorageType;
 use crate::model::folder_writer::Watch;
 use crate::workbench::convert::{ConvertRequest, Converted, ModelFormat, convert};
+use crate::workbench::expand::{ExpandRequest, Expanded, expand};
 use crate::{text, tr};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -64,6 +65,26 @@ pub(super) struct ExportArgs {
     storage: Option<String>,
 }
 
+/// Arguments of `models expand-vocab`
+#[derive(Args)]
+pub(super) struct ExpandArgs {
+    /// Model: a catalogue name, a Hugging Face folder or a .gguf file
+    #[arg(long, value_name = "M")]
+    model: String,
+    /// Datasets whose characters are counted
+    #[arg(long, value_name = "NAME[,NAME…]")]
+    data: String,
+    /// At most so many new tokens
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    tokens: u32,
+    /// The folder to write, which must be new or empty
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// How weights are stored: f32, bf16 or f16
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    dtype: String,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FormatArg {
     Gguf,
@@ -113,18 +134,60 @@ pub(super) fn export(context: &Context, args: ExportArgs) -> Result<()> {
     write(context, &ConvertRequest { model, adapter, format, storage, output: args.output })
 }
 
-fn write(context: &Context, request: &ConvertRequest) -> Result<()> {
+/// Runs `models expand-vocab`.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn expand_vocab(context: &Context, args: ExpandArgs) -> Result<()> {
+    let request = ExpandRequest {
+        storage: StorageType::parse("--dtype", &args.dtype, &StorageType::FLOATS)?,
+        model: args.model,
+        datasets: args.data,
+        tokens: args.tokens as usize,
+        output: args.output,
+    };
     let bench = context.workbench()?;
-    let cancel = context.cancel_on_signals()?;
+    let expanded = watched(context, |watch| expand(&bench, &request, watch))?;
     let ui = &context.ui;
-    let bar = ui.bar(0, true);
+    if ui.json {
+        ui.finished(&expanded);
+        return Ok(());
+    }
+    let Expanded { added, vocab_size, tokens_before, tokens_after, .. } = &expanded;
+    let examples = text::truncate(&text::one_line(&expanded.examples.concat()), 40);
+    ui.note(&tr!(
+        "{added} tokens added ({examples}); the vocabulary has {vocab_size} now",
+        "新增 {added} 个词元（{examples}）；词表现有 {vocab_size} 个"
+    ));
+    ui.note(&tr!(
+        "the texts cost {tokens_after} tokens, before {tokens_before}",
+        "这些文本现需 {tokens_after} 个词元，之前为 {tokens_before}"
+    ));
+    ui.note(&tr!(
+        "the new tokens begin as the mean of their pieces: train them with --modules-to-save embed_tokens,lm_head",
+        "新词元以其各片段的均值为初值：训练时请加 --modules-to-save embed_tokens,lm_head"
+    ));
+    ui.line(&text::one_line(&expanded.output.display().to_string()));
+    Ok(())
+}
+
+/// Does `work` with a bar, and ends it on Ctrl-C.
+fn watched<T>(context: &Context, work: impl FnOnce(&mut Watch<'_>) -> Result<T>) -> Result<T> {
+    let cancel = context.cancel_on_signals()?;
+    let bar = context.ui.bar(0, true);
     let mut progress = |done: u64, total: u64| {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let result = convert(&bench, request, &mut Watch { progress: &mut progress, cancel: &cancel });
+    let result = work(&mut Watch { progress: &mut progress, cancel: &cancel });
     bar.finish_and_clear();
-    let written = result?;
+    result
+}
+
+fn write(context: &Context, request: &ConvertRequest) -> Result<()> {
+    let bench = context.workbench()?;
+    let written = watched(context, |watch| convert(&bench, request, watch))?;
+    let ui = &context.ui;
     if ui.json {
         ui.finished(&written);
         return Ok(());

@@ -131,6 +131,7 @@ fn write_companions(folder: &Path, model: &ModelToWrite<'_>, storage: StorageTyp
         config["eos_token_id"] = json!(tokenizer.eos());
         config
     };
+    config["vocab_size"] = json!(model.config.vocab_size);
     config["tie_word_embeddings"] = json!(model.config.tie_word_embeddings);
     // Older versions of transformers call it `torch_dtype`.
     let key = if config.get("torch_dtype").is_some() { "torch_dtype" } else { "dtype" };

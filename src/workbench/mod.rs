@@ -10,6 +10,7 @@ pub mod data;
 pub mod demo;
 pub mod doctor;
 pub mod evals;
+pub mod expand;
 pub mod export;
 mod export_text;
 pub mod family;

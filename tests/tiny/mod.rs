@@ -36,9 +36,11 @@ pub fn with_tokenizer(parent: &Path, name: &str) -> PathBuf {
     for file in ["model.safetensors", "config.json"] {
         std::fs::copy(oracle().join(name).join(file), folder.join(file)).unwrap();
     }
-    // Letters, figures, and Ġ, which stands for a space; then two merges.
-    let mut tokens: Vec<String> = ('a'..='z').chain('0'..='9').chain("Ġ.,?".chars()).map(String::from).collect();
+    // Letters, figures, Ġ, which stands for a space, and what stands for the bytes of é and 中; then two merges.
+    let mut tokens: Vec<String> = ('a'..='z').chain('0'..='9').chain("Ġ.,?Ã©ä¸Ń".chars()).map(String::from).collect();
     tokens.extend(["th".to_owned(), "the".to_owned()]);
+    let spare = tokens.len()..63;
+    tokens.extend(spare.map(|id| format!("<{id}>")));
     let vocabulary: serde_json::Map<String, Value> =
         tokens.into_iter().enumerate().map(|(id, token)| (token, json!(id))).collect();
     let end = json!({"id": 63, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
