@@ -234,24 +234,24 @@ fn new_tokens_begin_as_the_mean_of_their_pieces_and_change_nothing_else() {
     let home = place.path().join("home");
     let base = with_tokenizer(place.path(), "llama");
     let rows = place.path().join("rows.jsonl");
-    std::fs::write(&rows, json!({"instruction": "the é?", "output": "中中 the 中"}).to_string()).unwrap();
+    std::fs::write(&rows, json!({"instruction": "the é? 丸", "output": "中中 the 中"}).to_string()).unwrap();
     let path = |name: &str| place.path().join(name);
     let imported = bench(&home, &["data", "import", rows.to_str().unwrap(), "--name", "d"]);
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
-    let (model, out, one) = (base.to_str().unwrap(), path("more"), path("one"));
+    let (model, out, one, no) = (base.to_str().unwrap(), path("more"), path("one"), path("no"));
     let more = ["models", "expand-vocab", "--model", model, "--data", "d", "-o", out.to_str().unwrap(), "--json"];
     let ran = bench(&home, &more);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let report: Value = serde_json::from_slice(&ran.stdout).unwrap();
-    // 中 costs three tokens and comes three times, é costs two and comes once.
-    assert_eq!(report["examples"], json!(["中", "é"]));
+    // Three tokens each; 中 comes three times. A token `é` would be read as the byte that this letter stands for.
+    assert_eq!(report["examples"], json!(["中", "丸"]));
     assert_eq!((&report["added"], &report["vocab_size"]), (&json!(2), &json!(66)));
     let saved = report["tokens_before"].as_u64().unwrap() - report["tokens_after"].as_u64().unwrap();
-    assert_eq!(saved, 3 * 2 + 1);
+    assert_eq!(saved, 3 * 2 + 2);
 
     let (old, new) = (Tokenizer::open(&base).unwrap(), Tokenizer::open(&out).unwrap());
-    assert_eq!(new.encode("the 中é", false).unwrap(), [old.encode("the ", false).unwrap(), vec![64, 65]].concat());
-    assert_eq!(new.decode(&new.encode("中é the", false).unwrap()).unwrap(), "中é the");
+    assert_eq!(new.encode("the 中丸", false).unwrap(), [old.encode("the ", false).unwrap(), vec![64, 65]].concat());
+    assert_eq!(new.decode(&new.encode("中é 丸the", false).unwrap()).unwrap(), "中é 丸the");
     let (before, after) = (open(&base).unwrap(), open(&out).unwrap());
     let embedding = |files: &ModelFiles| files.weights.tensor("model.embed_tokens.weight").unwrap().data;
     let (rows_before, rows_after) = (embedding(&before), embedding(&after));
@@ -278,8 +278,7 @@ fn new_tokens_begin_as_the_mean_of_their_pieces_and_change_nothing_else() {
         ["models", "expand-vocab", "--model", model, "--data", "d", "-o", one.to_str().unwrap(), "--tokens", "1"];
     assert!(bench(&home, &limited).status.success());
     assert_eq!(open(&one).unwrap().config.vocab_size, 65);
-    let again =
-        ["models", "expand-vocab", "--model", out.to_str().unwrap(), "--data", "d", "-o", path("no").to_str().unwrap()];
+    let again = ["models", "expand-vocab", "--model", out.to_str().unwrap(), "--data", "d", "-o", no.to_str().unwrap()];
     let refused = bench(&home, &again);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("one token already"));

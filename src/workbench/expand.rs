@@ -62,7 +62,8 @@ pub fn expand(bench: &Workbench, request: &ExpandRequest, watch: &mut Watch<'_>)
     let path = resolve(bench, &request.model)?;
     let files = open(&path)?;
     let old = Tokenizer::open(&path)?;
-    let chosen = dearest(&texts, &old, request.tokens)?;
+    let mut chosen = readable(dearest(&texts, &old)?, &old)?;
+    chosen.truncate(request.tokens);
     if chosen.is_empty() {
         return Err(Error::new(
             Kind::InvalidInput,
@@ -105,9 +106,25 @@ fn texts_of(row: &Example) -> Vec<String> {
     texts.filter(|text| !text.is_empty()).cloned().collect()
 }
 
-/// At most `limit` characters of more than one token, with their tokens: those first that cost the texts most, that is,
-/// by how often they come times the tokens that each time would save.
-fn dearest(texts: &[String], tokenizer: &Tokenizer, limit: usize) -> Result<Vec<(String, Vec<u32>)>> {
+/// A character and the tokens that it is now.
+type Dear = (String, Vec<u32>);
+
+/// Those of `found` that come out as themselves when their token is turned into text. Byte-level vocabularies write bytes
+/// as Latin letters (`é` stands for the byte E9), so a token of such a letter would be read as that byte.
+fn readable(found: Vec<Dear>, tokenizer: &Tokenizer) -> Result<Vec<Dear>> {
+    let trial = tokenizer.with_tokens(&found.iter().map(|(text, _)| text.as_str()).collect::<Vec<_>>())?;
+    let mut kept = Vec::with_capacity(found.len());
+    for (text, pieces) in found {
+        if trial.decode(&trial.encode(&text, false)?)? == text {
+            kept.push((text, pieces));
+        }
+    }
+    Ok(kept)
+}
+
+/// Characters of more than one token, with their tokens: those first that cost the texts most, that is, by how often they
+/// come times the tokens that each time would save.
+fn dearest(texts: &[String], tokenizer: &Tokenizer) -> Result<Vec<Dear>> {
     let mut counts: HashMap<char, u64> = HashMap::new();
     // Letters only: spaces and signs are parts of longer tokens with what stands beside them.
     for character in texts.iter().flat_map(|text| text.chars()).filter(|c| !c.is_ascii() && c.is_alphanumeric()) {
@@ -122,5 +139,5 @@ fn dearest(texts: &[String], tokenizer: &Tokenizer, limit: usize) -> Result<Vec<
         }
     }
     found.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-    Ok(found.into_iter().take(limit).map(|(_, text, pieces)| (text, pieces)).collect())
+    Ok(found.into_iter().map(|(_, text, pieces)| (text, pieces)).collect())
 }
