@@ -421,3 +421,19 @@ fn real_files_are_understood() {
         assert!(bench.json(&["data", "list"])[0]["rows"].as_u64().unwrap() > 0);
     }
 }
+
+#[test]
+fn refused_rows_of_a_table_are_corrected_and_come_in() {
+    let bench = Bench::new();
+    let table = bench.file("t.csv", "question,answer\nq1,a1\nq2,\n\"q,3\",\n");
+    let report = bench.json(&["data", "import", &table, "--name", "t"]);
+    assert_eq!((&report["imported"], &report["rejected"]), (&json!(1), &json!(2)));
+    let out = bench.dir.path().join("bad.jsonl").to_string_lossy().into_owned();
+    bench.text(&["data", "rejects", "t", "-o", &out]);
+    let corrected = std::fs::read_to_string(&out).unwrap().replace("\"answer\":\"\"", "\"answer\":\"now\"");
+    std::fs::write(&out, corrected).unwrap();
+    let report = bench.json(&["data", "import", &out, "--name", "t", "--append"]);
+    assert_eq!((&report["imported"], &report["rejected"]), (&json!(2), &json!(0)), "{report}");
+    let rows = bench.json(&["data", "show", "t"])["examples"].clone();
+    assert_eq!((&rows[2]["instruction"], &rows[2]["output"]), (&json!("q,3"), &json!("now")));
+}

@@ -40,7 +40,7 @@ impl Bench {
     }
 
     fn rows(&self, name: &str) -> Vec<Value> {
-        self.json(&["data", "show", name, "--limit", "100000"])["rows"].as_array().unwrap().clone()
+        self.json(&["data", "show", name, "--limit", "100000"])["examples"].as_array().unwrap().clone()
     }
 }
 

@@ -97,7 +97,7 @@ fn folders_for_other_trainers_come_back_too() {
     let card = std::fs::read_to_string(bench.path("lf/README.md")).unwrap();
     assert!(card.starts_with("---\npretty_name: \"x\"\nlicense: \"cc-by-4.0\"\n"), "{card}");
     assert!(
-        card.contains("| 3 | 2 | 1 | 1 | 2 |") && card.contains("a.jsonl:4: not JSON") && !card.contains(&file),
+        card.contains("| 3 | 2 | 1 | 2 | 1 |") && card.contains("a.jsonl:4: not JSON") && !card.contains(&file),
         "{card}"
     );
     assert_eq!(bench.json(&["data", "import", "lf", "--name", "y"])["imported"], 3);

@@ -1,5 +1,6 @@
 //! Plain tables for people: columns as wide as their widest cell, in terminal columns.
 
+use crate::store::RunRecord;
 use crate::text::{one_line, pad, pad_left, width};
 
 /// How a column is laid out.
@@ -56,6 +57,17 @@ pub fn model_label(model: &str, adapter: &str) -> String {
     let last = |path: &str| path.trim_end_matches(['/', '\\']).rsplit(['/', '\\']).next().unwrap_or(path).to_owned();
     let label = if adapter.is_empty() { last(model) } else { format!("{} + {}", last(model), last(adapter)) };
     one_line(&label)
+}
+
+/// The model of a run for people, with the form of its weights where that is not the usual f32.
+pub fn run_label(run: &RunRecord) -> String {
+    let label = model_label(&run.model, &run.adapter);
+    match run.result.get("weights").and_then(serde_json::Value::as_str) {
+        Some(weights) if !["", "f32"].contains(&weights) && run.kind == "eval" => {
+            format!("{label} ({})", one_line(weights))
+        }
+        _ => label,
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `linly-bench runs compare`: two scores item by item, or two models over several benchmarks.
 
 use super::Context;
-use super::columns::{Align, columns, columns_cutting, model_label};
+use super::columns::{Align, columns, columns_cutting, run_label};
 use crate::error::{Error, Kind, Result};
 use crate::eval::Comparison;
 use crate::store::RunRecord;
@@ -179,9 +179,7 @@ const SHOWN: usize = 20;
 fn render_pair(a: &RunRecord, b: &RunRecord, c: &Comparison) -> Vec<String> {
     let header =
         [(one_line(&a.task), Align::Left), (tr!("model", "模型"), Align::Left), ("acc %".to_owned(), Align::Right)];
-    let side = |mark: &str, run: &RunRecord, acc: f64| {
-        vec![format!("{mark} {}", run.id), model_label(&run.model, &run.adapter), percent(acc)]
-    };
+    let side = |mark: &str, run: &RunRecord, acc: f64| vec![format!("{mark} {}", run.id), run_label(run), percent(acc)];
     let mut lines = columns_cutting(&header, &[side("A", a, c.acc_a), side("B", b, c.acc_b)], 80, 1);
     let [low, high] = c.ci95;
     let mut remarks = Vec::new();

@@ -73,6 +73,21 @@ pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
         return Err(Error::new(Kind::Usage, tr!("a dataset stands in --from twice", "--from 中有重复的数据集"))
             .hint(tr!("name each once, with its whole share", "每个数据集只写一次，并写出总比例")));
     }
+    let both =
+        args.from.iter().find(|(name, share)| share.is_some() && args.curriculum.iter().any(|(n, ..)| n == name));
+    if let Some((name, _)) = both {
+        let name = one_line(name);
+        return Err(Error::new(Kind::Usage, tr!("{name} has a share and a curriculum", "{name} 既有比例又有课程"))
+            .hint(tr!("write its share only in --curriculum", "请只在 --curriculum 中写它的比例")));
+    }
+    let sum = |at: fn(&(String, f64, f64)) -> f64| args.curriculum.iter().map(at).sum::<f64>();
+    if sum(|c| c.1) > 1.0 + 1e-9 || sum(|c| c.2) > 1.0 + 1e-9 {
+        return Err(Error::new(
+            Kind::Usage,
+            tr!("the shares of --curriculum come to more than 1", "--curriculum 的比例之和超过 1"),
+        )
+        .hint(tr!("sources that it does not name divide what is left of 1", "未写出的来源分配 1 中剩余的部分")));
+    }
     let request = MixRequest {
         name: args.name,
         from: args.from,
@@ -153,13 +168,15 @@ fn render(report: &MixReport) -> Vec<String> {
     ];
     lines.extend(columns(&header, &table, 80));
     lines.push(String::new());
-    let last = report.stretches.len();
     // Shares that stay the same need one line, not twenty.
-    let shown: Vec<usize> = if report.curriculum { (0..last).collect() } else { (0..last.min(1)).collect() };
-    for i in shown {
-        let Some(stretch) = report.stretches.get(i) else { continue };
-        let from = if report.curriculum { stretch.from.to_string() } else { String::new() };
-        lines.push(format!("{} {}", crate::text::pad_left(&from, 9), stacked_bar(&stretch.rows, &MARKS, 60)));
+    if !report.curriculum {
+        let drawn: Vec<usize> = report.sources.iter().map(|s| s.drawn).collect();
+        lines.push(stacked_bar(&drawn, &MARKS, 70));
+        return lines;
+    }
+    for stretch in &report.stretches {
+        let from = crate::text::pad_left(&stretch.from.to_string(), 9);
+        lines.push(format!("{from} {}", stacked_bar(&stretch.rows, &MARKS, 60)));
     }
     lines
 }

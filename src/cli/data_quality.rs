@@ -186,6 +186,8 @@ fn render(found: &QualityReport) -> Vec<String> {
 pub(super) fn filter(context: &Context, args: &FilterArgs) -> Result<()> {
     let mut filter = args.filter.as_deref().map(Filter::read).transpose()?.unwrap_or_default();
     filter.drop.extend(&args.drop);
+    // Words that were given are meant to be used.
+    filter.drop.extend(args.words.is_some().then_some(Rule::ListedWord));
     filter.drop.sort_unstable();
     filter.drop.dedup();
     filter.words = args.words.clone().or(filter.words);

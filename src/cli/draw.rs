@@ -22,7 +22,7 @@ pub fn stacked_bar(parts: &[usize], marks: &[char], width: usize) -> String {
     let mut before = 0;
     for (part, mark) in parts.iter().zip(marks.iter().cycle()) {
         let end = before + part;
-        let columns = |rows: usize| if total == 0 { 0 } else { (rows * width + total / 2) / total };
+        let columns = |rows: usize| (rows * width + total / 2).checked_div(total).unwrap_or(0);
         bar.extend(std::iter::repeat_n(*mark, columns(end) - columns(before)));
         before = end;
     }

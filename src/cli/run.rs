@@ -206,6 +206,17 @@ pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
             None if preset.chat => "chat".to_owned(),
             None => String::new(),
         };
+        if args.permute > 0 && !workbench::reads_choices(&workbench, &request)? {
+            let task = one_line(&benchmark.definition.name);
+            return Err(Error::new(
+                Kind::Usage,
+                tr!(
+                    "{task} has no choices whose order --permute could change here",
+                    "{task} 在此没有可供 --permute 打乱顺序的选项"
+                ),
+            )
+            .hint(tr!("--permute is for multiple choice by log-likelihood", "--permute 用于按对数似然评分的选择题")));
+        }
         scores |= workbench::reads_probabilities(&workbench, &request)?;
         requests.push(request);
     }

@@ -1,7 +1,7 @@
 //! `linly-bench runs`: what was done, scores again by other rules, and documents.
 
 use super::Context;
-use super::columns::{Align, columns_cutting, model_label};
+use super::columns::{Align, columns_cutting, run_label};
 use super::compare::{self, CompareArgs};
 use super::score_view;
 use crate::data::SHARE;
@@ -173,7 +173,7 @@ fn list_row(run: &RunRecord) -> Vec<String> {
     vec![
         run.id.clone(),
         run.status.as_str().to_owned(),
-        model_label(&run.model, &run.adapter),
+        run_label(run),
         one_line(what),
         acc.map_or_else(String::new, |acc| format!("{:.2}", acc * 100.0)),
     ]

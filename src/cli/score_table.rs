@@ -63,13 +63,14 @@ pub(super) fn render(score: &ScoreReport) -> Vec<String> {
     for words in unanswered_words(report).into_iter().chain(truncated_words(report)) {
         lines.extend(wrap(&one_line(&words), 80));
     }
-    lines.push(one_line(&tr!(
-        "run {}, {:.2} items/s, prompts {}",
-        "运行 {}，{:.2} 题/秒，提示 {}",
-        score.run,
-        report.items_per_second,
-        report.prompt_hash.get(..12).unwrap_or_default()
-    )));
+    let prompts = report.prompt_hash.get(..12).unwrap_or_default();
+    // A score that nothing was computed for has no speed.
+    lines.push(one_line(&if score.reused >= report.n || report.items_per_second <= 0.0 {
+        tr!("run {}, prompts {prompts}", "运行 {}，提示 {prompts}", score.run)
+    } else {
+        let speed = report.items_per_second;
+        tr!("run {}, {speed:.2} items/s, prompts {prompts}", "运行 {}，{speed:.2} 题/秒，提示 {prompts}", score.run)
+    }));
     lines
 }
 

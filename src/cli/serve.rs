@@ -48,8 +48,8 @@ pub struct ServeArgs {
     /// How the weights are held: full, keep (as their file has them), int8 or int4
     #[arg(long, value_name = "FORM", default_value = "full")]
     quantize: String,
-    /// Number type of the weights: f32, bf16 or auto (bf16 where the processor has it)
-    #[arg(long, value_name = "f32|bf16|auto", default_value = "auto")]
+    /// Number type of the weights: f32 (scores through the server are the local ones), or bf16 and auto, which are faster
+    #[arg(long, value_name = "f32|bf16|auto", default_value = "f32")]
     dtype: String,
 }
 
@@ -92,8 +92,10 @@ pub fn run(context: &Context, args: &ServeArgs) -> Result<()> {
     if context.ui.json {
         context.ui.json_line(&json!({"event": "listening", "url": url, "models": models}));
     } else {
-        let names = models.join(", ");
-        context.ui.line(&tr!("API    {url}/v1   models: {names}", "API    {url}/v1   模型：{names}"));
+        let (names, form) = (models.join(", "), form.label());
+        context
+            .ui
+            .line(&tr!("API    {url}/v1   models: {names} ({form})", "API    {url}/v1   模型：{names}（{form}）"));
         context.ui.line(&tr!("arena  {url}/     in a browser", "竞技场 {url}/     用浏览器打开"));
         context.ui.note(&tr!("Ctrl-C ends the server", "按 Ctrl-C 结束服务"));
     }

@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
 use serde::de::DeserializeSeed;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Cursor, Read};
 use std::rc::Rc;
@@ -202,6 +202,8 @@ pub fn read(
         }
     }
     let Heard { left_aside, mut mappings } = records.heard;
+    // Columns with the fields' own names need no word.
+    mappings.retain(|mapping| !mapping.trim().is_empty());
     let file = file.escape_debug();
     for mapping in &mut mappings {
         *mapping = tr!(
@@ -411,12 +413,20 @@ impl Records<'_> {
 
     fn parquet_row(&mut self, number: u64, row: Result<Value, String>) -> Result<()> {
         let starts = std::mem::take(&mut self.first);
-        let raw = match row.map(|row| RawSeed(&self.options.map).deserialize(row)) {
-            Ok(Ok(raw)) => raw,
-            Ok(Err(e)) => return self.reject(number, e.to_string(), b""),
+        let row = match row {
+            Ok(row) => row,
             Err(reason) => return self.reject(number, reason, b""),
         };
-        self.raw(number, raw, starts, b"")
+        let parsed = RawSeed(&self.options.map).deserialize(&row).map_err(|e| e.to_string());
+        let mut heard = std::mem::take(&mut self.heard);
+        let example = parsed.map(|raw| raw.row(&self.reading(), &mut heard));
+        self.heard = heard;
+        match example {
+            Ok(Ok(example)) => self.row(number, example),
+            // The row as a line of JSON: that can be corrected and read again.
+            Ok(Err(refusal)) => self.refuse(number, refusal, starts, row.to_string().as_bytes()),
+            Err(reason) => self.reject(number, reason, row.to_string().as_bytes()),
+        }
     }
 
     fn text(&mut self, line: u64, text: Result<&[u8], String>) -> Result<()> {
@@ -477,7 +487,22 @@ impl Records<'_> {
                     raw.put(name, *role, 0, Field::Text(cell.to_owned()));
                 }
             }
-            self.raw(line, raw, false, bytes)?;
+            let mut heard = std::mem::take(&mut self.heard);
+            let example = raw.row(&self.reading(), &mut heard);
+            self.heard = heard;
+            match example {
+                Ok(example) => self.row(line, example)?,
+                // With its columns' names, as a line of JSON: so it can be corrected and read again without a header.
+                Err(refusal) => {
+                    let object: Map<String, Value> = columns
+                        .slots
+                        .iter()
+                        .zip(cells.iter(text))
+                        .map(|((name, _), cell)| (name.clone(), cell.into()))
+                        .collect();
+                    self.refuse(line, refusal, false, Value::Object(object).to_string().as_bytes())?;
+                }
+            }
         }
         for (name, slot) in &columns.slots {
             if slot.is_none() && self.options.map.slot(name) != Slot::Aside && rows > 0 {

@@ -48,9 +48,9 @@ fn writer<W: Write + Send>(to: W, schema: &str) -> Result<SerializedFileWriter<W
 ///
 /// # Errors
 /// `Unsupported` when a row cannot be carried exactly, and `failed` of those of writing.
-pub fn write_rows<'e, W: Write + Send>(
+pub fn write_rows<W: Write + Send>(
     to: W,
-    rows: &[(u64, &'e Example)],
+    rows: &[(u64, &Example)],
     failed: impl Fn(&dyn std::fmt::Display) -> Error,
 ) -> Result<()> {
     let columns: String = COLUMNS.iter().map(|name| format!("OPTIONAL BYTE_ARRAY {name} (STRING); ")).collect();
@@ -181,16 +181,16 @@ mod tests {
         let rows: Vec<String> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_string()).collect();
         assert_eq!(rows.len(), 3);
         assert!(rows[0].contains("甲") && rows[0].contains("exact_match: null"), "{}", rows[0]);
-        assert!(rows[1].contains("name: null") && rows[1].contains("-0.5"), "{}", rows[1]);
+        assert!(rows[1].contains("name: null") && rows[1].contains("-5E-1"), "{}", rows[1]);
     }
 
     #[test]
     fn rows_come_back_from_parquet() {
         let row = |i: usize| Example {
             instruction: format!("问题{i}"),
-            input: if i % 3 == 0 { "材料".to_owned() } else { String::new() },
+            input: if i.is_multiple_of(3) { "材料".to_owned() } else { String::new() },
             output: "答\"\n".to_owned(),
-            history: if i % 5 == 0 { vec![("q".to_owned(), "a".to_owned())] } else { Vec::new() },
+            history: if i.is_multiple_of(5) { vec![("q".to_owned(), "a".to_owned())] } else { Vec::new() },
             lang: "zh".to_owned(),
             ..Example::default()
         };

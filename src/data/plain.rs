@@ -18,16 +18,14 @@ pub enum Unit {
     File,
 }
 
+/// Hears of a unit: the line on which it begins, and its bytes or the reason why there are none.
+type OnUnit<'a> = dyn FnMut(u64, Result<&[u8], String>) -> Result<()> + 'a;
+
 /// Hands every unit of `reader` to `on`: the line on which it begins, and its bytes or the reason why there are none.
 ///
 /// # Errors
 /// Those of reading and of `on`.
-pub(super) fn for_each(
-    mut reader: impl BufRead,
-    unit: Unit,
-    file: &str,
-    on: &mut dyn FnMut(u64, Result<&[u8], String>) -> Result<()>,
-) -> Result<()> {
+pub(super) fn for_each(mut reader: impl BufRead, unit: Unit, file: &str, on: &mut OnUnit<'_>) -> Result<()> {
     let megabytes = LONGEST >> 20;
     let too_long = || tr!("longer than {megabytes} MiB: not a row", "超过 {megabytes} MiB，不是数据行");
     let mut piece = |from: u64, bytes: &[u8]| match bytes.trim_ascii() {

@@ -333,6 +333,9 @@ impl Definition {
 
     /// What the types do not say.
     fn check(&self, place: &str) -> Result<()> {
+        if self.name.trim().is_empty() {
+            return Err(invalid(place, &tr!("`name` is empty", "`name` 为空")));
+        }
         let defined: Vec<&str> = self.files.keys().map(String::as_str).collect();
         for (field, split) in [("split", Some(&self.split)), ("fewshot_split", self.fewshot_split.as_ref())] {
             if let Some(split) = split.filter(|s| !self.files.contains_key(*s)) {

@@ -25,6 +25,8 @@ pub struct Engine {
     /// Tokens that end an answer.
     pub(super) end: Vec<u32>,
     workspace: Mutex<Workspace>,
+    /// The beginning that was shared last, and its cache.
+    kept: Mutex<(Vec<u32>, Arc<KvBlock>)>,
     prefilled: AtomicU64,
 }
 
@@ -32,7 +34,7 @@ impl Engine {
     /// An engine over shared weights; `end` are the tokens that end an answer.
     pub fn new(decoder: Arc<Decoder>, lora: Option<Arc<Lora>>, end: Vec<u32>) -> Engine {
         let lora = lora.map(|lora| decoder.settle(lora));
-        Engine { decoder, lora, end, workspace: Mutex::default(), prefilled: AtomicU64::new(0) }
+        Engine { decoder, lora, end, workspace: Mutex::default(), kept: Mutex::default(), prefilled: AtomicU64::new(0) }
     }
 
     /// Runs stretches; gives hidden states and caches.
@@ -47,6 +49,31 @@ impl Engine {
     pub(super) fn read_prefix(&self, ids: &[u32]) -> Result<KvBlock> {
         let (_, mut caches) = self.forward(&[Stretch { ids, past: Vec::new() }])?;
         Ok(caches.pop().unwrap_or_default())
+    }
+
+    /// The cache of a beginning of `ids`, or nearly all of it. Items come in batches, so that few are lost when a run breaks off, and
+    /// the next batch mostly begins like the one before: what was read last is kept.
+    fn shared_prefix(&self, ids: &[u32]) -> Result<Arc<KvBlock>> {
+        if ids.is_empty() {
+            return Ok(Arc::default());
+        }
+        let mut kept = self.kept.lock().map_err(|_| Error::internal("an inference thread failed"))?;
+        let (known, block) = &*kept;
+        let both = common(known, ids);
+        if both == known.len() && both == ids.len() {
+            return Ok(Arc::clone(block));
+        }
+        // Reading a few tokens with each item costs less than reading the whole beginning again.
+        let block = if both >= ids.len() - ids.len() / 8 {
+            let mut block = (**block).clone();
+            block.truncate(both);
+            block
+        } else {
+            self.read_prefix(ids)?
+        };
+        let block = Arc::new(block);
+        *kept = (ids[..block.len()].to_vec(), Arc::clone(&block));
+        Ok(block)
     }
 
     /// Log-probabilities `ln p(token | row)` for (row of `hidden`, token) pairs; pairs of a row lie together.
@@ -166,10 +193,8 @@ impl LanguageModel for Engine {
             let count = if shared == 0 { rest.len().min(SEQUENCES_AT_ONCE) } else { count };
             let (group, after) = rest.split_at(count);
             rest = after;
-            let prefix = match shared {
-                0 => KvBlock::default(),
-                _ => self.read_prefix(&group[0].context[..shared])?,
-            };
+            let prefix = self.shared_prefix(&group[0].context[..shared])?;
+            let shared = prefix.len();
             let mut waiting: Vec<&ScoreRequest> = Vec::new();
             let mut tokens = 0;
             for (i, request) in group.iter().enumerate() {
@@ -212,6 +237,10 @@ impl LanguageModel for Engine {
         cancel: &CancelToken,
     ) -> Result<Vec<Generation>> {
         self.write_answers(prompts, sampling, enough, cancel)
+    }
+
+    fn batch(&self) -> usize {
+        SEQUENCES_AT_ONCE
     }
 
     fn max_length(&self) -> Option<usize> {

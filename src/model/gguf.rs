@@ -209,8 +209,8 @@ fn corrupt(path: &Path, what: &str) -> Error {
 /// What to do about a damaged model file.
 pub(super) fn pull_again() -> String {
     tr!(
-        "remove the file and pull the model again: linly-bench models pull NAME",
-        "请删除该文件并重新下载：linly-bench models pull NAME"
+        "if it was pulled, do so again: linly-bench models pull NAME; otherwise name another file",
+        "若是下载的模型，请重新下载：linly-bench models pull NAME；否则请指定其他文件"
     )
 }
 

@@ -198,23 +198,28 @@ impl Export<'_> {
         // Alpaca's layout has no place for what a tool returned.
         let tools = train.iter().chain(val).any(|row| !row.example.tool_turns.is_empty());
         let format = if tools { RowFormat::ShareGpt } else { RowFormat::Alpaca };
+        for rows in [train, val] {
+            let texts = rows.iter().filter(|row| row.example.is_text()).count();
+            if texts > 0 && texts < rows.len() {
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    tr!(
+                        "LLaMA-Factory takes plain text and instructions in sets of their own; this one has both",
+                        "LLaMA-Factory 要求纯文本与指令数据分开；该数据集两者都有"
+                    ),
+                )
+                .hint(tr!("export as alpaca", "请导出为 alpaca")));
+            }
+        }
         let mut sets = Vec::new();
         for (rows, split) in [(train, "train"), (val, "val")] {
-            if !rows.is_empty() {
-                let set = format!("{}_{split}", self.name);
-                self.rows(&folder.join(format!("{set}.json")), format, true, rows)?;
-                let texts = rows.iter().filter(|row| row.example.is_text()).count();
-                if texts > 0 && texts < rows.len() {
-                    return Err(Error::new(
-                        Kind::Unsupported,
-                        tr!(
-                            "LLaMA-Factory takes plain text and instructions in sets of their own; this one has both",
-                            "LLaMA-Factory 要求纯文本与指令数据分开；该数据集两者都有"
-                        ),
-                    )
-                    .hint(tr!("export as alpaca", "请导出为 alpaca")));
-                }
-                sets.push((set, tools, texts > 0));
+            let set = format!("{}_{split}", self.name);
+            let path = folder.join(format!("{set}.json"));
+            if rows.is_empty() {
+                gone(&path)?;
+            } else {
+                self.rows(&path, format, true, rows)?;
+                sets.push((set, tools, rows.iter().any(|row| row.example.is_text())));
             }
         }
         self.text(&folder.join("dataset_info.json"), &list_of_sets(&sets))?;
@@ -223,8 +228,11 @@ impl Export<'_> {
 
     fn axolotl(&mut self, folder: &Path, train: &[&StoredRow], val: &[&StoredRow]) -> Result<()> {
         for (rows, split) in [(train, "train"), (val, "val")] {
-            if !rows.is_empty() {
-                self.rows(&folder.join(format!("{split}.jsonl")), RowFormat::Messages, false, rows)?;
+            let path = folder.join(format!("{split}.jsonl"));
+            if rows.is_empty() {
+                gone(&path)?;
+            } else {
+                self.rows(&path, RowFormat::Messages, false, rows)?;
             }
         }
         self.text(&folder.join("axolotl.yaml"), &axolotl_config(!val.is_empty(), None))
@@ -263,6 +271,11 @@ impl Export<'_> {
                 object.insert(format!("{split}_rows"), json!(numbers));
             }
             if tokens.is_empty() {
+                gone(&folder.join(format!("{split}.parquet")))?;
+                let part = if split == "val" { "validation" } else { split };
+                for file in ["data-00000-of-00001.arrow", "state.json", "dataset_info.json"] {
+                    gone(&folder.join("llama-factory").join(part).join(file))?;
+                }
                 continue;
             }
             (any, has_val) = (true, has_val || split == "val");
@@ -295,6 +308,14 @@ impl Export<'_> {
         self.text(&folder.join("axolotl.yaml"), &axolotl_config(has_val, Some(&tuned)))?;
         self.text(&folder.join("trl.yaml"), &trl_config(has_val, &tuned))?;
         self.text(&folder.join("export.json"), &format!("{manifest}\n"))
+    }
+}
+
+/// Removes what an earlier export left at `path`: a reader of the folder would take it for a part of this one.
+fn gone(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io(path, &e)),
+        _ => Ok(()),
     }
 }
 

@@ -38,8 +38,8 @@ pub use remote::{RemoteContestant, with_remote_examinee};
 pub use rescore::{Extraction, RescoreNote, RescoreRequest, Rescored, rescore};
 pub use runs::{ScoreDetail, compare_runs, score_detail};
 pub use score::{
-    Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_probabilities,
-    resumable, resume_score, score, with_examinee,
+    Examinee, How, Provenance, ScoreReport, ScoreRequest, asked, check_score, finished_score, reads_choices,
+    reads_probabilities, resumable, resume_score, score, with_examinee,
 };
 pub use speaker::{Ending, Hear, LocalSpeaker, RemoteSpeaker, Speaker, Spoken};
 pub use talk::{Talk, Turn};

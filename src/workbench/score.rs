@@ -341,6 +341,16 @@ pub fn reads_probabilities(workbench: &Workbench, request: &ScoreRequest) -> Res
     Ok(!matches!(asks, eval::Asks::Written(_)))
 }
 
+/// Whether the items of a request are choices that are scored by their log-likelihood.
+///
+/// # Errors
+/// Those of [`check_score`].
+pub fn reads_choices(workbench: &Workbench, request: &ScoreRequest) -> Result<bool> {
+    let benchmark = eval::find(&request.benchmark, workbench.settings.data_dir.as_deref())?;
+    let (_, asks) = eval::asking(&benchmark.definition, request.preset.as_deref(), request.how.mode)?;
+    Ok(matches!(asks, eval::Asks::Choices))
+}
+
 /// The plan, and the request with the benchmark's lasting reference (an absolute path, not one that
 /// depends on the folder the command was started in).
 pub(super) fn planned(
@@ -443,7 +453,7 @@ impl Job<'_> {
     /// Says how an interrupted or failed run goes on.
     fn with_way_on(&self, mut error: Error, total: usize) -> Error {
         let done = self.workbench.store.count_outcomes(self.run).unwrap_or(0);
-        if done > 0 && error.kind != Kind::Mismatch {
+        if error.kind != Kind::Mismatch {
             let way = tr!(
                 "{done} of {total} items are kept; go on with: linly-bench run --resume {}",
                 "已保存 {done}/{total} 题；继续：linly-bench run --resume {}",

@@ -119,8 +119,8 @@ impl Session<'_> {
             Line::Save(None) => self.context.ui.warn(&tr!("name a file: /save FILE", "请给出文件名：/save 文件")),
             Line::Save(Some(file)) => match save(&self.talk, Path::new(&file)) {
                 Ok(()) => self.remark(&tr!("saved as {}", "已保存到 {}", text::one_line(&file))),
-                Err(error) if self.interactive => self.context.ui.error(&error),
-                Err(error) => return Err(error),
+                // A turn that was asked for after it is worth more than an end with an error.
+                Err(error) => self.context.ui.error(&error),
             },
             Line::Help => help().iter().for_each(|line| self.say(line)),
             Line::Unknown(name) => {

@@ -66,6 +66,11 @@ fn data(text: &str) -> Vec<Datum> {
         let run = digit_run(bytes, at);
         if let Some(rule) = number(text, &run) {
             found.push(Datum { rule, at: run.clone() });
+        } else {
+            // Several numbers side by side: each by itself.
+            for part in parts(bytes, &run) {
+                found.extend(number(text, &part).map(|rule| Datum { rule, at: part }));
+            }
         }
         at = run.end;
     }
@@ -88,11 +93,29 @@ fn digit_run(bytes: &[u8], start: usize) -> Range<usize> {
     while digit(end) || matches!(bytes.get(end), Some(b' ' | b'-')) && digit(end + 1) {
         end += 1;
     }
+    start..end + usize::from(ends_in_x(bytes, &(start..end)))
+}
+
+/// Whether the last seventeen digits of `run` are followed by the X of an identity number.
+fn ends_in_x(bytes: &[u8], run: &Range<usize>) -> bool {
+    let digits = bytes[run.clone()].iter().rev().take_while(|b| b.is_ascii_digit()).count();
     let followed = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphanumeric);
-    if end - start == 17 && matches!(bytes.get(end), Some(b'X' | b'x')) && !followed(end + 1) {
-        end += 1;
+    digits == 17 && matches!(bytes.get(run.end), Some(b'X' | b'x')) && !followed(run.end + 1)
+}
+
+/// The stretches of `run` between its separators.
+fn parts(bytes: &[u8], run: &Range<usize>) -> Vec<Range<usize>> {
+    let mut parts = Vec::new();
+    let mut from = run.start;
+    for at in run.clone().chain([run.end]) {
+        if at == run.end || !bytes[at].is_ascii_alphanumeric() {
+            if at > from {
+                parts.push(from..at);
+            }
+            from = at + 1;
+        }
     }
-    start..end
+    parts
 }
 
 /// What the number at `run` is, if it is a person's.
@@ -100,18 +123,23 @@ fn number(text: &str, run: &Range<usize>) -> Option<Rule> {
     let bytes = text.as_bytes();
     let before = run.start.checked_sub(1).map(|i| bytes[i]);
     let after = bytes.get(run.end);
-    // Part of a word, of a decimal number or of an amount.
-    let joined = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'.' | b',' | b'_' | b'$' | b'%');
-    if before.is_some_and(|b| joined(b) && b != b',' && b != b'.')
-        || after.is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'%'))
+    // Part of a word or an amount.
+    let joined = |b: u8| b.is_ascii_alphabetic() || matches!(b, b'_' | b'$');
+    let amount = ["%", "元", "万", "亿", "块", "美元", "股", "份", "吨"];
+    if before.is_some_and(joined)
+        || after.is_some_and(|b| b.is_ascii_alphabetic())
+        || amount.iter().any(|unit| text[run.end..].starts_with(unit))
     {
         return None;
     }
-    // A sentence may end with a number; a digit beyond the point makes it a decimal.
-    if after.is_some_and(|b| matches!(b, b'.' | b',')) && bytes.get(run.end + 1).is_some_and(u8::is_ascii_digit) {
+    // A point with few digits on its other side makes it a decimal number; one between two long numbers separates them.
+    let digits_from = |at: usize| bytes[at.min(bytes.len())..].iter().take_while(|b| b.is_ascii_digit()).count();
+    if after == Some(&b'.') && (1..=6).contains(&digits_from(run.end + 1)) {
         return None;
     }
-    if before.is_some_and(|b| matches!(b, b'.' | b',')) && run.start >= 2 && bytes[run.start - 2].is_ascii_digit() {
+    if before == Some(b'.')
+        && (1..=6).contains(&bytes[..run.start - 1].iter().rev().take_while(|b| b.is_ascii_digit()).count())
+    {
         return None;
     }
     let written = &text[run.clone()];
@@ -227,9 +255,19 @@ mod tests {
     }
 
     #[test]
+    fn numbers_side_by_side_are_found_each_by_itself() {
+        for between in [",", " ", "-", ".", "，", "/", "\t", ", ", "  ", "|"] {
+            let text = ["13812345678", "11010519491231002X", "4111111111111111"].join(between);
+            assert_eq!(rules(&text), [Rule::Phone, Rule::IdCard, Rule::BankCard], "{between:?}");
+        }
+        assert_eq!(rules("2024-01-02 13812345678"), [Rule::Phone]);
+    }
+
+    #[test]
     fn amounts_are_nobodys() {
         for text in [
             "收入 13812345678.50 元",
+            "净利润13812345678元",
             "13,812,345,678",
             "$13812345678",
             "0.13812345678",

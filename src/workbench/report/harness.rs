@@ -75,6 +75,8 @@ fn results(document: &Document, report: &Report) -> Value {
     }
     let group_subtasks = if one { json!({}) } else { json!({group: children}) };
     let adapter = if run.adapter.is_empty() { String::new() } else { format!(",peft={}", run.adapter) };
+    let weights = run.result.get("weights").and_then(Value::as_str).unwrap_or_default();
+    let dtype = if weights.is_empty() { String::new() } else { format!(",dtype={}", weights.replace(' ', "+")) };
     let mut out = Map::new();
     out.insert("results".into(), Value::Object(results.clone()));
     if !one {
@@ -91,7 +93,7 @@ fn results(document: &Document, report: &Report) -> Value {
         "config".into(),
         json!({
             "model": "linly-bench",
-            "model_args": format!("pretrained={}{adapter}", run.model),
+            "model_args": format!("pretrained={}{adapter}{dtype}", run.model),
             "model_sha": run.model_hash,
             "limit": run.config.get("limit"),
             "random_seed": Value::Null,

@@ -188,6 +188,10 @@ impl Document {
             (tr!("status", "状态"), run.status.as_str().to_owned()),
             (tr!("model", "模型"), named(&run.model, &run.model_hash)),
             (tr!("adapter", "适配器"), named(&run.adapter, &run.adapter_hash)),
+            (
+                tr!("weights", "权重形式"),
+                run.result.get("weights").and_then(|w| w.as_str()).unwrap_or_default().to_owned(),
+            ),
             (tr!("dataset", "数据集"), named(&run.dataset, &run.dataset_version)),
             (tr!("benchmark", "基准"), run.task.clone()),
             (tr!("template", "模板"), run.template.clone()),
