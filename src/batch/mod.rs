@@ -1,9 +1,12 @@
-//! From rendered rows to micro-batches: what becomes of rows that are too long ([`overlong`]), which rows go together
+//! From rendered rows to micro-batches: what becomes of rows that are too long ([`overlong`]), how plain texts fill
+//! sequences ([`documents`]), which rows go together
 //! ([`plan`]) and how they lie in memory ([`collate`]). There is no padding: sequences lie end to end, and no token attends across them.
 
+mod documents;
 mod overlong;
 mod plan;
 
+pub use documents::fill;
 pub use overlong::{Fitted, Overlong, Unfit, fit};
 pub use plan::{Shape, epoch_plan};
 

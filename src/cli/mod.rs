@@ -22,6 +22,8 @@ mod evals;
 mod examinee;
 mod leaderboard;
 mod models;
+mod models_write;
+mod pretrain;
 mod run;
 mod runs;
 mod score_table;
@@ -98,6 +100,7 @@ enum Command {
     Data(data::DataArgs),
     Models(models::ModelsArgs),
     Train(train::TrainArgs),
+    Pretrain(pretrain::PretrainArgs),
     Run(run::Args),
     Runs(runs::Args),
     Evals(evals::Args),
@@ -192,6 +195,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Data(args)) => data::run(&context, args),
         Some(Command::Models(args)) => models::run(&context, args),
         Some(Command::Train(args)) => train::run(&context, args),
+        Some(Command::Pretrain(args)) => pretrain::run(&context, args),
         Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
         Some(Command::Runs(args)) => runs::run(&context, args),
         Some(Command::Evals(args)) => evals::run(&context, args),

@@ -1,6 +1,7 @@
-//! `linly-bench models …`: pull, list, describe.
+//! `linly-bench models …`: pull, list, describe; writing is next door.
 
 use super::Context;
+use super::models_write::{ExpandArgs, ExportArgs, MergeArgs, QuantizeArgs, expand_vocab, export, merge, quantize};
 use crate::error::Result;
 use crate::model::hub::Sources;
 use crate::model::pull::PullEvent;
@@ -9,7 +10,7 @@ use crate::{text, tr};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-/// Pull, list and describe models
+/// Pull, list, describe, merge, quantise and export models
 #[derive(Args)]
 pub struct ModelsArgs {
     #[command(subcommand)]
@@ -39,6 +40,26 @@ enum ModelsCommand {
         #[arg(value_name = "PATH")]
         spec: String,
     },
+    /// Merge an adapter into its base: a Hugging Face folder that needs neither
+    #[command(
+        after_help = "Examples:\n  linly-bench models merge --model smollm2-135m --adapter jubaopen -o ./jubaopen-merged\n  linly-bench models merge --model ./Qwen2.5-0.5B --adapter mine -o ./merged --dtype bf16\n\nThe folder is a model like any other: linly-bench run finance --model ./jubaopen-merged"
+    )]
+    Merge(MergeArgs),
+    /// Write a model as a GGUF file with smaller weights
+    #[command(
+        after_help = "Examples:\n  linly-bench models quantize --model ./Qwen2.5-0.5B -o qwen-q4_1.gguf --type q4_1\n  linly-bench models quantize --model smollm2-135m --adapter jubaopen -o jubaopen-q8_0.gguf\n\nVectors stay f32; below 8 bits, embedding and output layer stay q8_0; rows that blocks do not fit get q8_0 or f16."
+    )]
+    Quantize(QuantizeArgs),
+    /// Write a model or an adapter for other programs: GGUF, a Hugging Face folder, a GGUF adapter
+    #[command(
+        after_help = "Examples:\n  linly-bench models export --model smollm2-135m --adapter jubaopen --format gguf -o jubaopen.gguf\n  linly-bench models export --model smollm2-135m --format hf -o ./smollm2\n  linly-bench models export --model smollm2-135m --adapter jubaopen --format gguf-lora -o jubaopen-lora.gguf\n\nllama.cpp reads both: llama-cli -m MODEL.gguf --lora jubaopen-lora.gguf"
+    )]
+    Export(ExportArgs),
+    /// Write a model with tokens of their own for the characters that cost it most
+    #[command(
+        after_help = "Example:\n  linly-bench models expand-vocab --model smollm2-135m --data finance --tokens 1500 -o ./smollm2-zh\n  linly-bench train --model ./smollm2-zh --data finance --adapter zh --target all --modules-to-save embed_tokens,lm_head\n\nA new token's embedding begins as the mean of its pieces, and has to be trained."
+    )]
+    ExpandVocab(ExpandArgs),
 }
 
 /// Runs the command.
@@ -47,6 +68,10 @@ pub fn run(context: &Context, args: ModelsArgs) -> Result<()> {
         ModelsCommand::Pull { spec } => pull(context, &spec),
         ModelsCommand::List => list(context),
         ModelsCommand::Info { spec } => info(context, &spec),
+        ModelsCommand::Merge(args) => merge(context, args),
+        ModelsCommand::Quantize(args) => quantize(context, args),
+        ModelsCommand::Export(args) => export(context, args),
+        ModelsCommand::ExpandVocab(args) => expand_vocab(context, args),
     }
 }
 
@@ -167,7 +192,7 @@ fn info(context: &Context, spec: &str) -> Result<()> {
 }
 
 /// `98.4 MB`: decimal units, as disks and hubs count.
-fn human_bytes(bytes: u64) -> String {
+pub(super) fn human_bytes(bytes: u64) -> String {
     human(bytes, &["B", "kB", "MB", "GB", "TB"])
 }
 

@@ -6,9 +6,9 @@ use super::train_view::{TrainPrinter, print_report};
 use crate::error::{Error, Kind, Result};
 use crate::model::WeightForm;
 use crate::tr;
-use crate::workbench::train::{resume, train};
+use crate::workbench::train::{Objective, TrainRequest, resume, train};
 use crate::workbench::{LoadedModel, Workbench};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
@@ -32,22 +32,40 @@ pub struct TrainArgs {
 /// # Errors
 /// Those of the verb.
 pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
+    run_for(context, Objective::Answers, args.config.as_deref(), args.resume, args.flags)
+}
+
+/// Runs `train` or `pretrain`, which differ in what they learn and in nothing else.
+///
+/// # Errors
+/// Those of the verb.
+pub(super) fn run_for(
+    context: &Context,
+    objective: Objective,
+    config: Option<&Path>,
+    resumed: Option<String>,
+    flags: Flags,
+) -> Result<()> {
     let cancel = context.cancel_on_signals()?;
     let printer = TrainPrinter::new(context);
-    let report = match args.resume {
+    let report = match resumed {
         Some(run) => {
-            let mut given = args.flags.given()?;
-            given.extend(args.config.is_some().then(|| "--config".to_owned()));
+            let mut given = flags.given()?;
+            given.extend(config.is_some().then(|| "--config".to_owned()));
             refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
             resume(&bench, &run, |spec, form| load(context, &bench, spec, form), &printer, &cancel)
         }
         None => {
-            let file = args.config.as_deref().map(read_settings).transpose()?.unwrap_or_default();
-            let request = args.flags.or(file).into_request(context)?;
+            let file = config.map(read_settings).transpose()?.unwrap_or_default();
+            let flags = flags.or(file);
+            let request = match objective {
+                Objective::Answers => flags.into_request(context)?,
+                Objective::Text => flags.into_text_request(context)?,
+            };
             request.config.check()?;
             let bench = context.workbench()?;
-            bench.store.dataset(&request.dataset)?;
+            check_datasets(&bench, &request)?;
             let model = load(context, &bench, &request.model, request.form)?;
             train(&bench, &request, &model, &printer, &cancel)
         }
@@ -58,6 +76,14 @@ pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
         context.ui.finished(&report);
     } else {
         print_report(context, &report, &losses);
+    }
+    Ok(())
+}
+
+/// A name that is wrong is said before a model is loaded.
+fn check_datasets(bench: &Workbench, request: &TrainRequest) -> Result<()> {
+    for name in request.datasets() {
+        bench.store.dataset(name)?;
     }
     Ok(())
 }

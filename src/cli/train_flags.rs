@@ -7,7 +7,7 @@ use crate::model::{BaseStorage, Checkpointing, LoraConfig, Projection, SavedModu
 use crate::prompt::LossOn;
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
-use crate::workbench::train::{HeldOut, TrainRequest};
+use crate::workbench::train::{HeldOut, Objective, TrainRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -199,6 +199,37 @@ impl Flags {
         Ok(set.map(|(name, _)| format!("--{name}")).collect())
     }
 
+    /// The request of `pretrain`. What only answers have is refused.
+    ///
+    /// # Errors
+    /// As [`Flags::into_request`]; `Usage` for a flag that means nothing for texts.
+    pub(super) fn into_text_request(self, context: &Context) -> Result<TrainRequest> {
+        let off = |value: &Option<String>| value.as_deref().is_some_and(|v| v != "off" && v != "false");
+        let given = [
+            ("--template", self.template.is_some()),
+            ("--loss-on", self.loss_on.is_some()),
+            ("--overlong", self.overlong.is_some()),
+            ("--bucket on", off(&self.bucket)),
+            ("--packing off", self.packing.as_deref().is_some_and(|p| p == "off" || p == "false")),
+        ];
+        if let Some((flag, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Error::new(
+                Kind::Usage,
+                tr!("{flag} means nothing for plain texts", "{flag} 对纯文本没有意义"),
+            )
+            .hint(tr!(
+                "texts have no template and no answers; they always fill whole sequences",
+                "纯文本没有模板和回答，且总是填满整个序列"
+            )));
+        }
+        let mut request = self.into_request(context)?;
+        request.objective = Objective::Text;
+        request.template.clear();
+        // Texts fill sequences already: there is nothing left to pack.
+        request.config.shape.packing = false;
+        Ok(request)
+    }
+
     pub(super) fn into_request(self, context: &Context) -> Result<TrainRequest> {
         let need = |value: Option<String>, flag: &str| {
             value.ok_or_else(|| {
@@ -226,6 +257,7 @@ impl Flags {
         };
         Ok(TrainRequest {
             model: need(self.model, "--model")?,
+            objective: Objective::Answers,
             dataset: need(self.data, "--data")?,
             adapter: need(self.adapter, "--adapter")?,
             template: self.template.unwrap_or_else(|| "chat".to_owned()),

@@ -5,7 +5,7 @@ use super::draw::sparkline;
 use crate::job::{EventSink, JobEvent, StepMetrics};
 use crate::text;
 use crate::tr;
-use crate::workbench::train::TrainReport;
+use crate::workbench::train::{Filling, TrainReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::Mutex;
 
@@ -185,10 +185,17 @@ pub fn print_report(context: &Context, report: &TrainReport, losses: &[f64]) {
         ui.note(&tr!("train loss  {first:.3} {curve} {last:.3}", "训练损失  {first:.3} {curve} {last:.3}"));
     }
     let (steps, rows, dropped, memory) = (report.steps, report.train_rows, report.dropped_rows, report.peak_rss_mb);
-    ui.line(&tr!(
-        "{steps} steps over {rows} rows ({dropped} left out as too long), peak memory {memory:.0} MiB",
-        "共 {steps} 步，{rows} 行（{dropped} 行因过长未参与），内存峰值 {memory:.0} MiB"
-    ));
+    if let Some(Filling { sequences, text_tokens }) = report.filling {
+        ui.line(&tr!(
+            "{steps} steps over {rows} texts ({text_tokens} tokens in {sequences} sequences), peak memory {memory:.0} MiB",
+            "共 {steps} 步，{rows} 篇文本（{sequences} 个序列，{text_tokens} 个词元），内存峰值 {memory:.0} MiB"
+        ));
+    } else {
+        ui.line(&tr!(
+            "{steps} steps over {rows} rows ({dropped} left out as too long), peak memory {memory:.0} MiB",
+            "共 {steps} 步，{rows} 行（{dropped} 行因过长未参与），内存峰值 {memory:.0} MiB"
+        ));
+    }
     if let (Some(base), Some(best)) = (report.base_val_loss, report.best_val_loss) {
         let rows = report.val_rows;
         ui.line(&tr!(

@@ -1,6 +1,6 @@
 //! A GGUF file: its metadata and tensors, read over a memory map.
 
-use super::gguf_header::{Cursor, F32, Fault, I32, STRING, TensorInfo, U32, Value, parse};
+use super::gguf_header::{Cursor, F32, Fault, I32, STRING, TensorInfo, U32, Value, parse, raw_metadata};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use candle_core::quantized::GgmlDType;
@@ -72,6 +72,12 @@ impl Gguf {
             return Err(self.corrupt(&format!("{name}: {:?} {:?}", info.dtype, info.shape)));
         }
         Ok(Some(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+    }
+
+    /// All metadata as the file has it, in its order: key, type, bytes.
+    pub(super) fn raw_metadata(&self) -> Result<Vec<(String, u32, Vec<u8>)>> {
+        let all = raw_metadata(&self.map).map_err(|fault| fault_error(&self.path, &self.map, fault))?;
+        Ok(all.into_iter().map(|(key, kind, place)| (key, kind, self.bytes(place).to_vec())).collect())
     }
 
     /// Whether the file has the metadata `key`.

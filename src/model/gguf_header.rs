@@ -38,9 +38,9 @@ const I16: u32 = 3;
 pub(super) const U32: u32 = 4;
 pub(super) const I32: u32 = 5;
 pub(super) const F32: u32 = 6;
-const BOOL: u32 = 7;
+pub(super) const BOOL: u32 = 7;
 pub(super) const STRING: u32 = 8;
-const ARRAY: u32 = 9;
+pub(super) const ARRAY: u32 = 9;
 const U64: u32 = 10;
 const I64: u32 = 11;
 const F64: u32 = 12;
@@ -188,6 +188,21 @@ impl<'a> Cursor<'a> {
             other => return bad(format!("a value of the unknown type {other}")),
         })
     }
+}
+
+/// The metadata as it lies in the file, in its order: key, type, and where the value's bytes are.
+pub(super) fn raw_metadata(bytes: &[u8]) -> Parsed<Vec<(String, u32, Range<usize>)>> {
+    let mut c = Cursor { bytes, at: 4 + 4 + 8 };
+    let count = c.count(8 + 4 + 1)?;
+    let mut all = Vec::new();
+    for _ in 0..count {
+        let key = c.name()?.to_owned();
+        let kind = c.u32()?;
+        let start = c.at;
+        c.value(kind)?;
+        all.push((key, kind, start..c.at));
+    }
+    Ok(all)
 }
 
 pub(super) type Tables = (HashMap<String, Value>, HashMap<String, TensorInfo>);

@@ -21,32 +21,49 @@ pub struct GgufWeights {
     interleaved: Option<(usize, usize)>,
 }
 
+/// Tensors outside the blocks: GGUF's names and Hugging Face's.
+const OUTSIDE: [(&str, &str); 3] = [
+    ("token_embd.weight", "model.embed_tokens.weight"),
+    ("output_norm.weight", "model.norm.weight"),
+    ("output.weight", "lm_head.weight"),
+];
+
+/// Parts of a block: GGUF's names and Hugging Face's.
+const PARTS: [(&str, &str); 11] = [
+    ("attn_norm", "input_layernorm"),
+    ("attn_q", "self_attn.q_proj"),
+    ("attn_k", "self_attn.k_proj"),
+    ("attn_v", "self_attn.v_proj"),
+    ("attn_output", "self_attn.o_proj"),
+    ("attn_q_norm", "self_attn.q_norm"),
+    ("attn_k_norm", "self_attn.k_norm"),
+    ("ffn_norm", "post_attention_layernorm"),
+    ("ffn_gate", "mlp.gate_proj"),
+    ("ffn_up", "mlp.up_proj"),
+    ("ffn_down", "mlp.down_proj"),
+];
+
 /// Hugging Face name of a GGUF tensor, if it is a weight of a decoder.
 fn hf_name(gguf: &str) -> Option<String> {
-    match gguf {
-        "token_embd.weight" => return Some("model.embed_tokens.weight".into()),
-        "output_norm.weight" => return Some("model.norm.weight".into()),
-        "output.weight" => return Some("lm_head.weight".into()),
-        _ => {}
+    if let Some((_, name)) = OUTSIDE.iter().find(|(name, _)| *name == gguf) {
+        return Some((*name).to_owned());
     }
     let (layer, rest) = gguf.strip_prefix("blk.")?.split_once('.')?;
     layer.parse::<usize>().ok()?;
     let (part, kind) = rest.rsplit_once('.')?;
-    let part = match part {
-        "attn_norm" => "input_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "attn_q_norm" => "self_attn.q_norm",
-        "attn_k_norm" => "self_attn.k_norm",
-        "ffn_norm" => "post_attention_layernorm",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    };
+    let (_, part) = PARTS.iter().find(|(name, _)| *name == part)?;
     Some(format!("model.layers.{layer}.{part}.{kind}"))
+}
+
+/// GGUF's name of a decoder's weight; the other way round.
+pub(super) fn gguf_name(hf: &str) -> Option<String> {
+    if let Some((name, _)) = OUTSIDE.iter().find(|(_, name)| *name == hf) {
+        return Some((*name).to_owned());
+    }
+    let (layer, rest) = hf.strip_prefix("model.layers.")?.split_once('.')?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let (part, _) = PARTS.iter().find(|(_, name)| *name == part)?;
+    Some(format!("blk.{layer}.{part}.{kind}"))
 }
 
 impl GgufWeights {
@@ -311,6 +328,20 @@ fn separate_halves(data: &[f32], heads: usize, row: usize) -> Vec<f32> {
         for (i, pair) in from.chunks_exact(2 * row).enumerate() {
             to[i * row..][..row].copy_from_slice(&pair[..row]);
             to[(half + i) * row..][..row].copy_from_slice(&pair[row..]);
+        }
+    }
+    out
+}
+
+/// Interleaves the two halves of each head, as llama GGUF files have them: undone by [`separate_halves`].
+pub(super) fn interleave_halves(data: &[f32], heads: usize, row: usize) -> Vec<f32> {
+    let mut out = vec![0.0; data.len()];
+    let head = data.len() / heads;
+    let half = head / row / 2;
+    for (from, to) in data.chunks_exact(head).zip(out.chunks_exact_mut(head)) {
+        for (i, pair) in to.chunks_exact_mut(2 * row).enumerate() {
+            pair[..row].copy_from_slice(&from[i * row..][..row]);
+            pair[row..].copy_from_slice(&from[(half + i) * row..][..row]);
         }
     }
     out

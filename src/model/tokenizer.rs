@@ -164,6 +164,33 @@ impl Tokenizer {
         &self.eos_text
     }
 
+    /// The beginning-of-sequence token.
+    pub fn bos(&self) -> Option<u32> {
+        self.bos_text.as_deref().and_then(|text| self.inner.token_to_id(text))
+    }
+
+    /// The tokenizer as a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be written down.
+    pub(crate) fn to_json(&self) -> Result<String> {
+        self.inner.to_string(true).map_err(|e| tokenizer_error(e.as_ref()))
+    }
+
+    /// This tokenizer with more tokens, which take the ids behind its last one. A text that is a token is cut out
+    /// before the rest is cut by the old rules.
+    ///
+    /// # Errors
+    /// `Internal` when the tokenizer fails.
+    pub(crate) fn with_tokens(&self, texts: &[&str]) -> Result<Tokenizer> {
+        let mut inner = self.inner.clone();
+        let tokens = texts.iter().map(|text| tokenizers::AddedToken::from(*text, false).normalized(false));
+        inner.add_tokens(tokens).map_err(|e| tokenizer_error(e.as_ref()))?;
+        let (eos_text, eos_ids) = (self.eos_text.clone(), self.eos_ids.clone());
+        let (bos_text, chat_template) = (self.bos_text.clone(), self.chat_template.clone());
+        Ok(Tokenizer { inner, eos: self.eos, eos_text, eos_ids, bos_text, chat_template, hash: OnceLock::new() })
+    }
+
     /// Name of the beginning-of-sequence token.
     pub fn bos_text(&self) -> Option<&str> {
         self.bos_text.as_deref()

@@ -19,10 +19,12 @@ use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, DecoderWrapper, SplitDelimiterBehavior};
 
 /// Token types of the format (`tokenizer.ggml.token_type`).
-mod kind {
+pub(super) mod kind {
+    pub const NORMAL: i32 = 1;
     pub const UNKNOWN: i32 = 2;
     pub const CONTROL: i32 = 3;
     pub const USER_DEFINED: i32 = 4;
+    pub const UNUSED: i32 = 5;
     pub const BYTE: i32 = 6;
 }
 
@@ -56,6 +58,33 @@ fn cut(pre: &str) -> Option<Cut> {
         "llama-bpe" | "llama3" | "llama-v3" => Cut { pattern: Some(words(r"\p{N}{1,3}")), nfc: false, llama3: true },
         _ => return None,
     })
+}
+
+/// The name of the way in which a `tokenizer.json` with byte-level BPE cuts text, where the format has one.
+pub(super) fn cutting_name(json: &serde_json::Value) -> Option<&'static str> {
+    let steps = match json["pre_tokenizer"]["pretokenizers"].as_array() {
+        Some(steps) => steps.iter().collect(),
+        None => vec![&json["pre_tokenizer"]],
+    };
+    let is = |step: &serde_json::Value, name: &str| step["type"] == name;
+    let built_in = |step: &serde_json::Value| is(step, "ByteLevel") && step["use_regex"] != false;
+    let nfc = json["normalizer"]["type"] == "NFC";
+    if !nfc && !json["normalizer"].is_null() {
+        return None;
+    }
+    match steps[..] {
+        [bytes] if built_in(bytes) && !nfc => Some("gpt-2"),
+        [digits, bytes] if is(digits, "Digits") && digits["individual_digits"] == true && built_in(bytes) && !nfc => {
+            Some("smollm")
+        }
+        [split, bytes] if is(split, "Split") && is(bytes, "ByteLevel") && bytes["use_regex"] == false => {
+            let pattern = split["pattern"]["Regex"].as_str();
+            ["qwen2", "llama-bpe"]
+                .into_iter()
+                .find(|name| cut(name).is_some_and(|cut| cut.nfc == nfc && cut.pattern.as_deref() == pattern))
+        }
+        _ => None,
+    }
 }
 
 /// Builds the tokenizer of `file`.

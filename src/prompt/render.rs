@@ -386,8 +386,8 @@ fn no_question(e: &Example) -> Error {
         tr!("the row `{start}` is plain text without a question", "数据行 `{start}` 是没有提问的纯文本"),
     )
     .hint(tr!(
-        "instruction training needs questions; keep texts in a dataset of their own",
-        "指令微调需要提问；请把纯文本放在单独的数据集中"
+        "texts are for `linly-bench pretrain`; instruction training needs questions: keep texts in a dataset of their own",
+        "纯文本请用 `linly-bench pretrain`；指令微调需要提问，请把纯文本放在单独的数据集中"
     ))
 }
 

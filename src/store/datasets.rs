@@ -303,8 +303,10 @@ pub(super) fn deleted(c: &Connection, name: &str) -> Result<Option<i64>> {
 
 fn refuse_while_used(c: &Connection, id: i64, name: &str) -> Result<()> {
     let mut runs = Vec::new();
-    let used = "SELECT id FROM runs WHERE kind = 'train' AND dataset = ?2 AND dataset_version IN
-        (SELECT hash FROM dataset_versions WHERE dataset_id = ?1) ORDER BY started_at DESC";
+    // A pre-training may rest on several datasets: names and versions then stand in lists with commas.
+    let used = "SELECT id FROM runs r WHERE kind = 'train' AND instr(',' || dataset || ',', ',' || ?2 || ',') > 0
+        AND EXISTS (SELECT 1 FROM dataset_versions v WHERE v.dataset_id = ?1
+            AND instr(',' || r.dataset_version || ',', ',' || v.hash || ',') > 0) ORDER BY started_at DESC";
     c.each(used, &[Value::Int(id), Value::Text(name)], |row| {
         runs.push(row.text(0)?.to_owned());
         Ok(true)

@@ -9,7 +9,7 @@ use crate::job::{CancelToken, Silent};
 use crate::model::WeightForm;
 use crate::prompt::Template;
 use crate::train::{Length, TrainConfig};
-use crate::workbench::train::{HeldOut, TrainRequest, train};
+use crate::workbench::train::{HeldOut, Objective, TrainRequest, train};
 use crate::workbench::{How, ScoreRequest, Workbench, check_score, score, with_examinee};
 
 /// A [`Launcher`] over a home. Every job opens the home for itself: it may outlast the screen that asked for it.
@@ -34,6 +34,7 @@ impl Launcher for WorkbenchLauncher {
             config.length = Length::Steps(steps);
         }
         let request = TrainRequest {
+            objective: Objective::Answers,
             model: form.model.clone(),
             dataset: form.dataset.clone(),
             adapter: form.adapter.clone(),

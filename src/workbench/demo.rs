@@ -3,7 +3,7 @@
 //! Each stage first looks whether its result is there already, made from the same weights, data and settings:
 //! a second demo is done in seconds, and one that was killed goes on at the stage where it stopped.
 
-use super::train::{HeldOut, TrainReport, TrainRequest};
+use super::train::{HeldOut, Objective, TrainReport, TrainRequest};
 use super::{How, LoadedAdapter, LoadedModel, LocalContestant, ScoreRequest, Workbench};
 use super::{arena, compare_runs, data, leaderboard, models, score, train, with_examinee};
 use crate::arena::judge::ReferenceJudge;
@@ -292,6 +292,7 @@ fn read_score(run: &str, result: &Value) -> Option<DemoScore> {
 
 fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
     TrainRequest {
+        objective: Objective::Answers,
         model: MODEL.to_owned(),
         dataset: DATASET.to_owned(),
         adapter: ADAPTER.to_owned(),

@@ -5,7 +5,7 @@ use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::model::{Decoder, Lora, Tokenizer, WeightForm, adapter, open};
+use crate::model::{Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, open};
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::remote::{self, RemoteModel};
 use crate::tr;
@@ -76,12 +76,26 @@ impl Workbench {
     /// # Errors
     /// `NotFound`, `Mismatch` when it was made for another base, those of [`adapter::load`].
     pub fn load_adapter(&self, spec: &str, model: &LoadedModel) -> Result<LoadedAdapter> {
+        self.load_adapter_for(spec, &model.name, &model.hash, model.decoder.config())
+    }
+
+    /// The same for a model that is not in memory: its name, the hash of its weights and its configuration.
+    ///
+    /// # Errors
+    /// As [`Workbench::load_adapter`].
+    pub(super) fn load_adapter_for(
+        &self,
+        spec: &str,
+        name: &str,
+        hash: &str,
+        config: &ModelConfig,
+    ) -> Result<LoadedAdapter> {
         let dir = self.adapter_dir(spec)?;
-        let loaded = adapter::load(&dir, model.decoder.config())?;
+        let loaded = adapter::load(&dir, config)?;
         let origin = loaded.origin.unwrap_or_default();
         // Factors of the same shape load into any model of that shape: only the hash tells them apart.
-        if !origin.base_hash.is_empty() && origin.base_hash != model.hash {
-            let (base, name) = (&loaded.base, &model.name);
+        if !origin.base_hash.is_empty() && origin.base_hash != hash {
+            let base = &loaded.base;
             return Err(Error::new(
                 Kind::Mismatch,
                 tr!(

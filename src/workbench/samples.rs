@@ -70,8 +70,14 @@ impl<'a> Samples<'a> {
     }
 }
 
-/// The tokens of a row before its first answer.
+/// Tokens of a plain text that the model is given to go on from.
+const OPENING: usize = 16;
+
+/// The tokens of a row before its first answer, or the opening of a text, which is supervised from its first token.
 fn prompt(row: &Rendered) -> &[u32] {
-    let end = row.mask.iter().position(|supervised| *supervised).unwrap_or(row.ids.len());
+    let end = match row.mask.iter().position(|supervised| *supervised) {
+        Some(0) => OPENING.min(row.ids.len()),
+        found => found.unwrap_or(row.ids.len()),
+    };
     row.ids.get(..end).unwrap_or_default()
 }

@@ -1,6 +1,8 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
 use super::samples::Samples;
+pub use super::text_rows::Filling;
+use super::text_rows::{names, pinned};
 use super::train_rows::{Fitting, Prepared, prepare};
 use super::{LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
@@ -8,6 +10,7 @@ use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
 use crate::model::adapter::{self, AdapterOrigin};
 use crate::model::{Lora, WeightForm};
+use crate::prompt::Template;
 use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
 use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
@@ -29,16 +32,45 @@ pub enum HeldOut {
     Dataset(String),
 }
 
-/// What `train` was asked for; kept with the run, so that `--resume` needs nothing else.
+/// What is learnt of a dataset's rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The answers to instructions (`train`).
+    #[default]
+    Answers,
+    /// Every token of plain texts (`pretrain`).
+    Text,
+}
+
+impl Objective {
+    /// Whether it is that of `train`, which runs did not record before there was another.
+    fn is_answers(&self) -> bool {
+        *self == Objective::Answers
+    }
+
+    /// The verb on the command line.
+    fn verb(self) -> &'static str {
+        match self {
+            Objective::Answers => "train",
+            Objective::Text => "pretrain",
+        }
+    }
+}
+
+/// What `train` or `pretrain` was asked for; kept with the run, so that `--resume` needs nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// Catalogue name, folder or file.
     pub model: String,
-    /// Dataset name.
+    /// What is learnt.
+    #[serde(default, skip_serializing_if = "Objective::is_answers")]
+    pub objective: Objective,
+    /// Dataset name; of texts also several, with commas between them.
     pub dataset: String,
     /// Name of the adapter to be.
     pub adapter: String,
-    /// Template name.
+    /// Template name; empty for texts, which have none.
     pub template: String,
     /// Held-out rows.
     pub held_out: HeldOut,
@@ -49,6 +81,16 @@ pub struct TrainRequest {
     pub form: WeightForm,
     /// Everything else.
     pub config: TrainConfig,
+}
+
+impl TrainRequest {
+    /// Names of the datasets that are learnt: one, or for texts all of the list.
+    pub fn datasets(&self) -> Vec<&str> {
+        match self.objective {
+            Objective::Answers => vec![&self.dataset],
+            Objective::Text => names(&self.dataset).collect(),
+        }
+    }
 }
 
 /// How a training ended; the keys are those of the `finished` event.
@@ -83,6 +125,9 @@ pub struct TrainReport {
     /// What became of other over-long rows.
     #[serde(flatten)]
     pub fitting: Fitting,
+    /// Of plain texts: how they lie in sequences.
+    #[serde(flatten)]
+    pub filling: Option<Filling>,
     /// Trainable values.
     pub trainable_parameters: usize,
     /// Most memory held.
@@ -143,7 +188,10 @@ pub fn resume(
     let mut request: TrainRequest =
         serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
     // The rows that the run began with, whatever became of the dataset since.
-    request.dataset = format!("{}@{}", record.dataset, record.dataset_version);
+    request.dataset = match request.objective {
+        Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
+        Objective::Text => pinned(&record.dataset, &record.dataset_version),
+    };
     let model = load(&request.model, request.form)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
@@ -216,7 +264,12 @@ fn attempt(
     for message in prepared.notes(request.config.shape.max_len, &dropped_file) {
         sink.emit(&JobEvent::Log { message });
     }
-    let samples = Samples::new(model, &prepared.data, request.template.parse()?)?;
+    let template = match request.objective {
+        Objective::Answers => request.template.parse()?,
+        // It decides only what ends an answer.
+        Objective::Text => Template::Chat,
+    };
+    let samples = Samples::new(model, &prepared.data, template)?;
     let sample = |lora: &Lora, step: u64| samples.show(lora, step, sink, cancel);
     let trainer = Trainer {
         decoder: &model.decoder,
@@ -232,6 +285,7 @@ fn attempt(
     match outcome.ending {
         Ending::Finished => {}
         Ending::Cancelled => {
+            let verb = request.objective.verb();
             return Err(Error::new(
                 Kind::Interrupted,
                 tr!(
@@ -239,7 +293,10 @@ fn attempt(
                     "在第 {step}/{total} 步停止；检查点已保存"
                 ),
             )
-            .hint(tr!("go on with: linly-bench train --resume {run}", "继续训练：linly-bench train --resume {run}")));
+            .hint(tr!(
+                "go on with: linly-bench {verb} --resume {run}",
+                "继续训练：linly-bench {verb} --resume {run}"
+            )));
         }
         Ending::Diverged(at) => return Err(diverged(bench, request, model, prepared, run, &outcome, at)?),
     }
@@ -261,6 +318,7 @@ fn attempt(
         dropped_rows: prepared.dropped.len(),
         dropped_file: (!prepared.dropped.is_empty()).then_some(dropped_file),
         fitting: prepared.fitting,
+        filling: prepared.filling,
         trainable_parameters: outcome.lora.parameter_count(),
         peak_rss_mb: peak_rss_mb(),
     })

@@ -1,6 +1,7 @@
 //! From a dataset's rows to the rows that a training uses: rendered, within the longest sequence, train and held out.
 
-use super::train::{HeldOut, TrainRequest};
+use super::text_rows::{Filling, prepare_text};
+use super::train::{HeldOut, Objective, TrainRequest};
 use super::{LoadedModel, Workbench};
 use crate::batch::{Fitted, Unfit, fit, supervised_tokens};
 use crate::data::Split;
@@ -52,6 +53,8 @@ pub(super) struct Prepared {
     pub template_hash: String,
     pub dropped: Vec<DroppedRow>,
     pub fitting: Fitting,
+    /// Of plain texts: how they lie in sequences.
+    pub filling: Option<Filling>,
 }
 
 /// Renders the rows of `request`.
@@ -60,6 +63,9 @@ pub(super) struct Prepared {
 /// `NotFound` for its names, `InvalidInput` for a row that cannot be trained on (named with its dataset and number) or
 /// a share that leaves nothing, `Usage` for patterns that name no module of the model.
 pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedModel) -> Result<Prepared> {
+    if request.objective == Objective::Text {
+        return prepare_text(bench, request, model);
+    }
     let config = &request.config;
     config.lora.check_patterns(model.decoder.config().num_layers)?;
     let record = bench.store.dataset(&request.dataset)?;
@@ -94,6 +100,7 @@ pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedM
         template_hash: renderer.hash(),
         dropped,
         fitting,
+        filling: None,
     })
 }
 
@@ -157,7 +164,7 @@ impl Reader<'_> {
 }
 
 /// Takes `share` of the rows out of `train`. Whole rows: the pieces of a split row stay on one side.
-fn hold_out<T>(train: &mut Vec<T>, share: f64, seed: u64) -> Result<Vec<T>> {
+pub(super) fn hold_out<T>(train: &mut Vec<T>, share: f64, seed: u64) -> Result<Vec<T>> {
     use rand::seq::SliceRandom;
     use rand_chacha::rand_core::SeedableRng;
     // Without a row the trainer says so, and why.
@@ -220,6 +227,13 @@ impl Prepared {
                 "{all} 行留出数据中有 {both} 行也用于训练：其损失不能说明模型在未见数据上的表现"
             ));
         }
+        if let Some(Filling { sequences, text_tokens }) = self.filling {
+            let texts = self.train_rows;
+            notes.push(tr!(
+                "{texts} texts of {text_tokens} tokens fill {sequences} sequences of {max_len}",
+                "{texts} 篇文本共 {text_tokens} 个词元，填满 {sequences} 个长 {max_len} 的序列"
+            ));
+        }
         if !self.dropped.is_empty() {
             let (count, list) = (self.dropped.len(), list.display());
             let first: Vec<String> = self.dropped.iter().take(10).map(|d| d.row.to_string()).collect();
@@ -248,7 +262,7 @@ impl Prepared {
 }
 
 /// At most `limit` of `rows`, evenly spread, so that every part of the set is represented.
-fn spread<T>(rows: Vec<T>, limit: usize) -> Vec<T> {
+pub(super) fn spread<T>(rows: Vec<T>, limit: usize) -> Vec<T> {
     let n = rows.len();
     let taken = limit.min(n);
     // Row i is taken when the count of taken rows, (i+1)·taken/n, grows at it.

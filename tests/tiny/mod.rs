@@ -10,6 +10,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use safetensors::SafeTensors;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -26,6 +27,33 @@ pub fn files(name: &str) -> ModelFiles {
 pub fn decoder(name: &str, form: WeightForm) -> Decoder {
     let files = files(name);
     Decoder::load(&files.config, &*files.weights, form).unwrap()
+}
+
+/// The tiny model `name` with a byte-level tokenizer of 64 tokens, whose last one ends a text.
+pub fn with_tokenizer(parent: &Path, name: &str) -> PathBuf {
+    let folder = parent.join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in ["model.safetensors", "config.json"] {
+        std::fs::copy(oracle().join(name).join(file), folder.join(file)).unwrap();
+    }
+    // Letters, figures, Ġ, which stands for a space, and what stands for the bytes of é and 中; then two merges.
+    let mut tokens: Vec<String> = ('a'..='z').chain('0'..='9').chain("Ġ.,?Ã©ä¸Ń".chars()).map(String::from).collect();
+    tokens.extend(["th".to_owned(), "the".to_owned()]);
+    let spare = tokens.len()..63;
+    tokens.extend(spare.map(|id| format!("<{id}>")));
+    let vocabulary: serde_json::Map<String, Value> =
+        tokens.into_iter().enumerate().map(|(id, token)| (token, json!(id))).collect();
+    let end = json!({"id": 63, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
+        "normalized": false, "special": true});
+    let bytes =
+        |first: bool| json!({"type": "ByteLevel", "add_prefix_space": first, "trim_offsets": true, "use_regex": true});
+    let tokenizer = json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [end],
+        "normalizer": null, "pre_tokenizer": bytes(false), "post_processor": null, "decoder": bytes(true),
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": ["t h", "th e"]}});
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    std::fs::write(folder.join("tokenizer_config.json"), json!({"eos_token": "</s>"}).to_string()).unwrap();
+    std::fs::write(folder.join("chat_template.jinja"), "{% for m in messages %}{{ m.content }}{% endfor %}").unwrap();
+    folder
 }
 
 /// The adapter that lies beside a tiny model: all projections, B not zero.
