@@ -16,7 +16,7 @@ use crate::tr;
 use std::path::Path;
 
 /// Writes the model as the new file `target`, its weights as `storage` as far as their rows allow
-/// ([`StorageType::of_weight`]). The file is there as a whole or not at all. Gives its size in bytes.
+/// (vectors stay f32; see `StorageType::of_weight`). The file is there as a whole or not at all. Gives its size in bytes.
 ///
 /// # Errors
 /// `InvalidInput` when `target` exists or a number does not fit, `Unsupported` for a tokenizer that the format has no
