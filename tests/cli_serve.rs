@@ -366,7 +366,10 @@ fn a_battle_on_the_page_is_kept_like_any_other() {
     for side in ["a", "b"] {
         assert!(pieces.iter().any(|e| e["side"] == side), "{side}");
     }
-    assert!(!format!("{pieces:?}").contains("little"), "no names before the vote");
+    // An answer may hold the word that the adapter is called by, so it is the events' own fields that count.
+    let told =
+        |e: &Value| e.get("model_a").or(e.get("model_b")).is_some() || e.to_string().contains("smollm2-135m+little");
+    assert!(!pieces.iter().any(told), "no names before the vote");
     let id = last["battle"].as_i64().unwrap_or_else(|| panic!("{last}"));
     let (status, names) = server.post("/arena/vote", &json!({"battle": id, "winner": "A"}));
     assert_eq!(status, 200, "{names}");
