@@ -1,6 +1,7 @@
 //! Scoring a model on a benchmark, recorded as a run that can be resumed.
 
 use super::{LoadedAdapter, LoadedModel, Workbench};
+use crate::data::hex;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{
     self, Benchmark, ChatRenderer, FewshotSampler, ItemOutcome, Known, KnownAnswer, Mode, PlanRequest, Report,
@@ -96,7 +97,7 @@ impl Provenance {
         }
         let form = self.weights.map(WeightForm::label).unwrap_or_default();
         let parts = [ENGINE, &self.model_hash, &self.adapter_hash, &self.tokenizer_hash, &form];
-        Sha256::digest(parts.join("\n")).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&Sha256::digest(parts.join("\n")))
     }
 }
 

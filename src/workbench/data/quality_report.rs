@@ -1,5 +1,6 @@
 //! The quality report as a document.
 
+use super::super::report::escaped;
 use super::quality::{QualityReport, field_name, rule_title};
 use crate::error::{Error, Kind, Result};
 use crate::text::one_line;
@@ -97,7 +98,7 @@ fn html(report: &QualityReport) -> String {
         let width = r.rows as f64 * 100.0 / most as f64;
         rows.push_str(&format!(
             "<tr><td><code>{}</code></td><td>{}</td><td class=n>{}</td><td style=\"width:40%\"><div class=bar style=\"width:{width:.1}%\"></div></td></tr>\n",
-            r.rule.name(), escape(&rule_title(r.rule)), r.rows
+            r.rule.name(), escaped(&rule_title(r.rule)), r.rows
         ));
     }
     let mut findings = String::new();
@@ -106,8 +107,8 @@ fn html(report: &QualityReport) -> String {
             "<tr><td class=n>{}</td><td><code>{}</code></td><td>{}</td><td>{}</td></tr>\n",
             f.row,
             f.finding.rule.name(),
-            escape(&field_name(f.finding.field)),
-            escape(&one_line(&f.finding.text))
+            escaped(&field_name(f.finding.field)),
+            escaped(&one_line(&f.finding.text))
         ));
     }
     let near = report.near.as_ref().map_or(String::new(), |near| {
@@ -117,17 +118,13 @@ fn html(report: &QualityReport) -> String {
             near.rows,
             near.threshold
         );
-        format!("<p>{}</p>\n", escape(&line))
+        format!("<p>{}</p>\n", escaped(&line))
     });
     format!(
         "<!doctype html>\n<html lang=\"{}\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
          <style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n<p>{}</p>\n<table>\n{rows}</table>\n{near}<table>\n{findings}</table>\n</body></html>\n",
         tr!("en", "zh"),
-        escape(&summary(report)),
-        title = escape(&heading(report)),
+        escaped(&summary(report)),
+        title = escaped(&heading(report)),
     )
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

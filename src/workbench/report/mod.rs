@@ -9,6 +9,7 @@ mod markdown;
 mod svg;
 
 pub use command::reproduce;
+pub(super) use svg::escaped;
 
 use super::Workbench;
 use super::rescore::{RescoreRequest, Rescored, rescore};

@@ -7,7 +7,7 @@ use std::f64::consts::PI;
 use std::fmt::Write;
 
 /// Text in markup.
-pub(super) fn escaped(text: &str) -> String {
+pub(in crate::workbench) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in crate::text::clean(text).chars() {
         match c {
