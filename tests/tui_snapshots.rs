@@ -40,30 +40,30 @@ macro_rules! pictures {
 }
 
 pictures! {
-    datasets: filled, "1";
-    datasets_empty: Fake::default, "1";
-    datasets_error: broken, "1";
+    datasets: filled, "2";
+    datasets_empty: Fake::default, "2";
+    datasets_error: broken, "2";
     datasets_filtered: filled, "/ z h";
     rows: filled, "<enter>";
     row_with_everything: filled, "<enter> j j j j <enter>";
     delete: filled, "j d";
-    trainings: filled, "2";
-    trainings_empty: Fake::default, "2";
-    training_running: filled, "2 <enter>";
-    training_form: filled, "2 n";
-    training_failed: filled, "2 j j <enter>";
-    scores: filled, "3";
-    scores_empty: Fake::default, "3";
-    subjects_compared: filled, "3 j m k <enter>";
-    items_compared: filled, "3 j m k <enter> <enter>";
-    item_compared: filled, "3 j m k <enter> <enter> j <enter>";
-    arenas: filled, "4";
-    arenas_empty: Fake::default, "4";
-    battle: filled, "4 <enter>";
-    battle_voted: filled, "4 <enter> a";
-    leaderboard: filled, "5";
-    leaderboard_empty: Fake::default, "5";
-    help: filled, "4 <enter> ?";
+    trainings: filled, "4";
+    trainings_empty: Fake::default, "4";
+    training_running: filled, "4 <enter>";
+    training_form: filled, "4 n";
+    training_failed: filled, "4 j j <enter>";
+    scores: filled, "5";
+    scores_empty: Fake::default, "5";
+    subjects_compared: filled, "5 j m k <enter>";
+    items_compared: filled, "5 j m k <enter> <enter>";
+    item_compared: filled, "5 j m k <enter> <enter> j <enter>";
+    arenas: filled, "6";
+    arenas_empty: Fake::default, "6";
+    battle: filled, "6 <enter>";
+    battle_voted: filled, "6 <enter> a";
+    leaderboard: filled, "7";
+    leaderboard_empty: Fake::default, "7";
+    help: filled, "6 <enter> ?";
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn frames_use_no_character_of_ambiguous_width() {
             }
         }
         let mut d = Driver::new(filled());
-        d.press("2 <enter>").wait();
+        d.press("4 <enter>").wait();
         assert_eq!(d.app.view(), View::Dashboard);
         let screen = d.screen(120, 40);
         assert!(screen.chars().map(String::from).all(|s| s.width() == s.width_cjk()), "{screen}");

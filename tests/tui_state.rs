@@ -99,7 +99,7 @@ fn what_cannot_be_done_says_why() {
     d.press("d");
     assert_eq!(d.app.view(), View::Datasets);
     assert!(d.screen(80, 24).contains("nothing is selected"));
-    d.press("2 n");
+    d.press("4 n");
     assert_eq!(d.app.view(), View::Trainings);
     assert!(d.screen(120, 24).contains("linly-bench train"), "without a launcher no form opens");
 }
@@ -108,7 +108,7 @@ fn what_cannot_be_done_says_why() {
 fn names_are_hidden_until_the_vote_and_shown_after_it() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    d.press("4 <enter>");
+    d.press("6 <enter>");
     let before = d.screen(120, 30);
     assert!(before.contains("市盈率") && !before.contains("smollm2") && !before.contains("jubaopen"), "{before}");
     d.press("a");
@@ -129,7 +129,7 @@ fn names_are_hidden_until_the_vote_and_shown_after_it() {
 fn a_vote_that_was_not_recorded_can_be_given_again() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    d.press("4 <enter>");
+    d.press("6 <enter>");
     d.source.broken = true;
     d.press("t");
     assert!(d.screen(80, 24).contains("damaged"));
@@ -142,7 +142,7 @@ fn a_vote_that_was_not_recorded_can_be_given_again() {
 fn a_dashboard_follows_a_run_and_starts_over_when_it_is_resumed() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    d.press("2 <enter>");
+    d.press("4 <enter>");
     assert_eq!(d.app.view(), View::Dashboard);
     d.wait();
     let screen = d.screen(80, 24);
@@ -168,7 +168,7 @@ fn a_hundred_thousand_steps_neither_grow_nor_slow_the_dashboard() {
     d.source.events = training(100_000, 100_000);
     d.source.events.push((200_000, JobEvent::Eval { step: 100_000, val_loss: f64::NAN, best: false }));
     let started = std::time::Instant::now();
-    d.press("2 <enter>");
+    d.press("4 <enter>");
     d.wait();
     for _ in 0..20 {
         assert!(d.screen(120, 40).contains("step 100,000 of 100,000"));
@@ -181,7 +181,7 @@ fn a_hundred_thousand_steps_neither_grow_nor_slow_the_dashboard() {
 fn wrong_items_can_be_singled_out_and_compared_with_a_marked_run() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    d.press("3 j m k <enter>");
+    d.press("5 j m k <enter>");
     let subjects = d.screen(100, 24);
     assert!(subjects.contains("51.7%") && subjects.contains("25.0%") && subjects.contains("+26.7"), "{subjects}");
     d.press("<enter> w");
@@ -239,7 +239,7 @@ fn leaving_with_a_running_job_asks_first() {
 fn a_form_gives_its_job_and_takes_pasted_chinese() {
     let _turn = speak(Lang::En);
     let mut d = Driver::launching(filled(), true);
-    d.press("2 n <tab>");
+    d.press("4 n <tab>");
     assert_eq!(d.app.view(), View::Form);
     d.app.paste("聚宝盆\n");
     d.press("<enter>");

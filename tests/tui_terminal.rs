@@ -118,7 +118,7 @@ impl Drop for Window {
 fn it_opens_switches_screens_and_gives_the_terminal_back() {
     let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
     window.until_shown("No dataset yet.");
-    window.press("2");
+    window.press("4");
     window.until_shown("No training yet.");
     window.press("Tab");
     window.until_shown("No score yet.");
@@ -158,7 +158,7 @@ fn it_follows_a_training_of_another_process() {
     let new = NewRun { kind: "train", model: "tiny".into(), adapter: "jubaopen".into(), ..NewRun::default() };
     let (run, lease) = store.start_run(&new).unwrap();
     let sink = StoreSink::new(&store, &run);
-    window.press("2");
+    window.press("4");
     window.until_shown("jubaopen");
     window.press("Enter");
     sink.emit(&JobEvent::Started { run: run.clone(), kind: "train".into(), total: 10 });

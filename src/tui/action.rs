@@ -6,8 +6,12 @@ use crate::tr;
 /// The screens, in the order of their number keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScreenId {
+    /// What happened last, what runs, what to do next.
+    Home,
     /// Datasets and their rows.
     Datasets,
+    /// Models and adapters on this machine, and those that can be had.
+    Models,
     /// Trainings and their curves.
     Training,
     /// Benchmark scores, down to single items.
@@ -16,22 +20,29 @@ pub enum ScreenId {
     Arena,
     /// Models by benchmarks and rating.
     Leaderboard,
+    /// Work in the background and what it printed.
+    Jobs,
+    /// Look, language, mouse.
+    Settings,
 }
 
 impl ScreenId {
     /// All of them, in order.
-    pub const ALL: [ScreenId; 5] =
-        [ScreenId::Datasets, ScreenId::Training, ScreenId::Evaluations, ScreenId::Arena, ScreenId::Leaderboard];
+    pub const ALL: [ScreenId; 9] = [
+        ScreenId::Home,
+        ScreenId::Datasets,
+        ScreenId::Models,
+        ScreenId::Training,
+        ScreenId::Evaluations,
+        ScreenId::Arena,
+        ScreenId::Leaderboard,
+        ScreenId::Jobs,
+        ScreenId::Settings,
+    ];
 
     /// Its place, from 0.
     pub fn index(self) -> usize {
-        match self {
-            ScreenId::Datasets => 0,
-            ScreenId::Training => 1,
-            ScreenId::Evaluations => 2,
-            ScreenId::Arena => 3,
-            ScreenId::Leaderboard => 4,
-        }
+        ScreenId::ALL.iter().position(|s| *s == self).unwrap_or(0)
     }
 
     /// The screen `steps` further, round and round.
@@ -42,11 +53,15 @@ impl ScreenId {
     /// Its name.
     pub fn title(self) -> String {
         match self {
-            ScreenId::Datasets => tr!("Datasets", "数据集"),
+            ScreenId::Home => tr!("Home", "首页"),
+            ScreenId::Datasets => tr!("Data", "数据"),
+            ScreenId::Models => tr!("Models", "模型"),
             ScreenId::Training => tr!("Training", "训练"),
-            ScreenId::Evaluations => tr!("Evaluations", "评测"),
-            ScreenId::Arena => tr!("Arena", "竞技场"),
-            ScreenId::Leaderboard => tr!("Leaderboard", "排行榜"),
+            ScreenId::Evaluations => tr!("Scores", "评测"),
+            ScreenId::Arena => tr!("Arena", "竞技"),
+            ScreenId::Leaderboard => tr!("Board", "排行"),
+            ScreenId::Jobs => tr!("Jobs", "任务"),
+            ScreenId::Settings => tr!("Settings", "设置"),
         }
     }
 }
@@ -96,6 +111,26 @@ pub enum Action {
     NextScreen,
     /// The screen to the left.
     PreviousScreen,
+    /// Take the last change back.
+    Undo,
+    /// Copy what is selected to the clipboard.
+    Copy,
+    /// Every command by name.
+    Palette,
+    /// Hold the program and go back to the shell.
+    Suspend,
+    /// Stop the selected job.
+    Stop,
+    /// Stop every job and leave.
+    StopAll,
+    /// Start an interrupted job again.
+    Resume,
+    /// The next of the values to choose from.
+    NextChoice,
+    /// The value before.
+    PreviousChoice,
+    /// All fields of a form, or the usual ones.
+    MoreFields,
     /// Give the mouse to the terminal (to select text) or take it back.
     Mouse,
     /// All keys.
@@ -142,6 +177,16 @@ impl Action {
             Action::Go(screen) => screen.title(),
             Action::NextScreen => tr!("next screen", "下一屏"),
             Action::PreviousScreen => tr!("previous screen", "上一屏"),
+            Action::Undo => tr!("undo", "撤销"),
+            Action::Copy => tr!("copy", "复制"),
+            Action::Palette => tr!("commands", "命令"),
+            Action::Suspend => tr!("to the shell", "挂起"),
+            Action::Stop => tr!("stop", "停止"),
+            Action::StopAll => tr!("stop them and leave", "停止后退出"),
+            Action::Resume => tr!("resume", "继续"),
+            Action::NextChoice => tr!("next value", "下一个值"),
+            Action::PreviousChoice => tr!("value before", "上一个值"),
+            Action::MoreFields => tr!("more fields", "更多选项"),
             Action::Mouse => tr!("mouse on/off", "鼠标开关"),
             Action::Help => tr!("help", "帮助"),
             Action::Quit => tr!("quit", "退出"),

@@ -7,7 +7,9 @@ use super::form::{Form, Job};
 use super::frame;
 use super::keymap::{self, View};
 use super::query::{Query, Reply};
-use super::screens::{Arena, Confirm, Datasets, Effect, Evaluations, Leaderboard, Screen, Training};
+use super::screens::{
+    Arena, Confirm, Datasets, Effect, Evaluations, Home, Jobs, Leaderboard, Models, Screen, Settings, Training,
+};
 use super::theme::{Role, Theme};
 use super::widgets::{Input, Pager};
 use crate::error::{Error, Result};
@@ -18,11 +20,15 @@ use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent,
 /// The whole interface.
 pub struct App {
     pub(super) screen: ScreenId,
+    pub(super) home: Home,
     pub(super) datasets: Datasets,
+    pub(super) models: Models,
     pub(super) training: Training,
     pub(super) evaluations: Evaluations,
     pub(super) arena: Arena,
     pub(super) leaderboard: Leaderboard,
+    pub(super) job_list: Jobs,
+    pub(super) settings: Settings,
     /// The list of keys, while it is shown.
     pub(super) help: Option<Pager>,
     pub(super) confirm: Option<Confirm>,
@@ -38,9 +44,9 @@ pub struct App {
     /// Whether jobs can be started, and how many run.
     jobs: (bool, usize),
     ticks: u64,
-    queries: Vec<Query>,
-    /// Asked and not answered: the same is not asked twice at a time.
-    waiting: Vec<Query>,
+    queries: Vec<(ScreenId, Query)>,
+    /// Asked and not answered: the same is not asked twice at a time by a screen.
+    waiting: Vec<(ScreenId, Query)>,
     started: Vec<Job>,
     quit: bool,
 }
@@ -49,12 +55,16 @@ impl App {
     /// The first screen. `launches` tells whether jobs can be started from here; `now` is Unix seconds.
     pub fn new(theme: Theme, launches: bool, now: i64) -> App {
         let mut app = App {
-            screen: ScreenId::Datasets,
+            screen: ScreenId::Home,
+            home: Home::default(),
             datasets: Datasets::default(),
+            models: Models::default(),
             training: Training::default(),
             evaluations: Evaluations::default(),
             arena: Arena::default(),
             leaderboard: Leaderboard::default(),
+            job_list: Jobs::default(),
+            settings: Settings::default(),
             help: None,
             confirm: None,
             form: None,
@@ -76,21 +86,29 @@ impl App {
 
     pub(super) fn current(&self) -> &dyn Screen {
         match self.screen {
+            ScreenId::Home => &self.home,
             ScreenId::Datasets => &self.datasets,
+            ScreenId::Models => &self.models,
             ScreenId::Training => &self.training,
             ScreenId::Evaluations => &self.evaluations,
             ScreenId::Arena => &self.arena,
             ScreenId::Leaderboard => &self.leaderboard,
+            ScreenId::Jobs => &self.job_list,
+            ScreenId::Settings => &self.settings,
         }
     }
 
     fn screen_mut(&mut self, id: ScreenId) -> &mut dyn Screen {
         match id {
+            ScreenId::Home => &mut self.home,
             ScreenId::Datasets => &mut self.datasets,
+            ScreenId::Models => &mut self.models,
             ScreenId::Training => &mut self.training,
             ScreenId::Evaluations => &mut self.evaluations,
             ScreenId::Arena => &mut self.arena,
             ScreenId::Leaderboard => &mut self.leaderboard,
+            ScreenId::Jobs => &mut self.job_list,
+            ScreenId::Settings => &mut self.settings,
         }
     }
 
@@ -216,7 +234,7 @@ impl App {
             }
             Action::Go(screen) => self.go(screen),
             Action::NextScreen => self.go(self.screen.step(1)),
-            Action::PreviousScreen => self.go(self.screen.step(4)),
+            Action::PreviousScreen => self.go(self.screen.step(ScreenId::ALL.len() - 1)),
             Action::Filter => self.filtering = self.filter().is_some(),
             _ => match view {
                 View::Confirm => self.answer(action),
@@ -225,7 +243,7 @@ impl App {
                 View::FilterLine => self.end_filter(action),
                 _ => {
                     let effects = self.screen_mut(self.screen).update(action);
-                    self.apply(effects);
+                    self.apply(self.screen, effects);
                 }
             },
         }
@@ -260,7 +278,7 @@ impl App {
     fn answer(&mut self, action: Action) {
         let Some(confirm) = self.confirm.take() else { return };
         match (action, confirm.then) {
-            (Action::Confirm, Some(query)) => self.queries.push(query),
+            (Action::Confirm, Some(query)) => self.queries.push((self.screen, query)),
             (Action::Confirm, None) => self.quit = true,
             _ => self.notice = Some((tr!("nothing was changed", "没有改动"), Role::Dim)),
         }
@@ -305,22 +323,25 @@ impl App {
         }
     }
 
-    fn apply(&mut self, effects: Vec<Effect>) {
+    fn apply(&mut self, screen: ScreenId, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
-                Effect::Ask(query) => self.queries.push(query),
+                Effect::Ask(query) => self.queries.push((screen, query)),
                 Effect::Confirm(confirm) => self.confirm = Some(confirm),
                 Effect::Fill(form) => self.form = Some(form),
                 Effect::Notice(words, role) => self.notice = Some((words, role)),
+                Effect::Copy(_) | Effect::Edit { .. } | Effect::Run(_) => {}
+                Effect::Undoable { told, .. } => self.notice = Some((told, Role::Good)),
+                Effect::Go(screen) => self.go(screen),
             }
         }
     }
 
     fn poll(&mut self, slow: bool) {
-        let due = self.screen_mut(self.screen).poll(slow);
-        for query in due {
-            if !self.waiting.contains(&query) && !self.queries.contains(&query) {
-                self.queries.push(query);
+        for query in self.screen_mut(self.screen).poll(slow) {
+            let asked = (self.screen, query);
+            if !self.waiting.contains(&asked) && !self.queries.contains(&asked) {
+                self.queries.push(asked);
             }
         }
     }
@@ -331,8 +352,8 @@ impl App {
         self.ticks += 1;
         // Counting the rows of all datasets and rating all battles cost more than a list of runs.
         let pause = match self.screen {
-            ScreenId::Datasets | ScreenId::Leaderboard => 20,
-            ScreenId::Training | ScreenId::Evaluations | ScreenId::Arena => 4,
+            ScreenId::Home | ScreenId::Datasets | ScreenId::Models | ScreenId::Leaderboard => 20,
+            _ => 4,
         };
         self.poll(self.ticks.is_multiple_of(pause));
     }
@@ -356,22 +377,27 @@ impl App {
 
     /// Takes an answer.
     pub fn receive(&mut self, reply: Reply) {
-        self.waiting.retain(|q| *q != reply.query);
-        let screen = match &reply.query {
-            Query::Datasets | Query::Rows { .. } | Query::DeleteDataset { .. } => ScreenId::Datasets,
-            Query::Runs { kind: "eval" } | Query::Subjects { .. } | Query::Outcomes { .. } => ScreenId::Evaluations,
-            Query::Runs { .. } | Query::Events { .. } => ScreenId::Training,
-            Query::Arenas | Query::NextBattle { .. } | Query::Vote { .. } => ScreenId::Arena,
-            Query::Leaderboard => ScreenId::Leaderboard,
-        };
-        let effects = self.screen_mut(screen).receive(&reply.query, reply.answer);
-        self.apply(effects);
+        let (asked, waiting) = self.waiting.drain(..).partition(|(_, query)| *query == reply.query);
+        self.waiting = waiting;
+        let mut asked: Vec<(ScreenId, Query)> = asked;
+        asked.dedup_by_key(|(screen, _)| *screen);
+        for (screen, query) in asked {
+            let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
+            self.apply(screen, effects);
+        }
     }
 
     /// The questions to send.
     pub fn take_queries(&mut self) -> Vec<Query> {
-        let queries = std::mem::take(&mut self.queries);
-        self.waiting.extend(queries.iter().cloned());
+        let asked = std::mem::take(&mut self.queries);
+        let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
+        for (_, query) in &asked {
+            // Two screens may ask the same: it is answered once, to both.
+            if !queries.contains(query) && !self.waiting.iter().any(|(_, waiting)| waiting == query) {
+                queries.push(query.clone());
+            }
+        }
+        self.waiting.extend(asked);
         queries
     }
 

@@ -9,12 +9,16 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 /// What is being looked at: decides which commands there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
+    /// The first screen.
+    Home,
     /// All datasets.
     Datasets,
     /// Rows of a dataset.
     Rows,
     /// One row.
     Row,
+    /// All models and adapters.
+    Models,
     /// All trainings.
     Trainings,
     /// One training.
@@ -33,8 +37,20 @@ pub enum View {
     Battle,
     /// The leaderboard.
     Leaderboard,
+    /// All jobs.
+    Jobs,
+    /// What a job printed.
+    JobLog,
+    /// The settings.
+    Settings,
     /// The list of keys.
     Help,
+    /// Every command by name.
+    Palette,
+    /// The first steps.
+    Tour,
+    /// Leaving while jobs run.
+    Leave,
     /// A question before something is destroyed.
     Confirm,
     /// A form.
@@ -45,10 +61,12 @@ pub enum View {
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 16] = [
+    pub const ALL: [View; 24] = [
+        View::Home,
         View::Datasets,
         View::Rows,
         View::Row,
+        View::Models,
         View::Trainings,
         View::Dashboard,
         View::Scores,
@@ -58,7 +76,13 @@ impl View {
         View::Arenas,
         View::Battle,
         View::Leaderboard,
+        View::Jobs,
+        View::JobLog,
+        View::Settings,
         View::Help,
+        View::Palette,
+        View::Tour,
+        View::Leave,
         View::Confirm,
         View::Form,
         View::FilterLine,
@@ -66,12 +90,15 @@ impl View {
 
     /// Whether letters are text here, not commands.
     pub fn takes_text(self) -> bool {
-        matches!(self, View::Form | View::FilterLine)
+        matches!(self, View::Form | View::FilterLine | View::Palette)
     }
 
     /// Whether it lies over a screen and hides the commands below.
     pub fn is_modal(self) -> bool {
-        matches!(self, View::Help | View::Confirm | View::Form | View::FilterLine)
+        matches!(
+            self,
+            View::Help | View::Palette | View::Tour | View::Leave | View::Confirm | View::Form | View::FilterLine
+        )
     }
 }
 
@@ -79,9 +106,11 @@ impl View {
 fn own(view: View) -> &'static [Action] {
     use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
     match view {
+        View::Home => &[Open],
         View::Datasets => &[Open, Filter, Delete, Back],
         View::Rows | View::Subjects => &[Open, Filter, Back],
         View::Row | View::Item => &[Next, Previous, Back],
+        View::Models => &[Open, Filter, Back],
         View::Trainings => &[Open, New, Filter, Back],
         View::Dashboard => &[Back],
         View::Scores => &[Open, New, Mark, Filter, Back],
@@ -96,9 +125,23 @@ fn own(view: View) -> &'static [Action] {
             Back,
         ],
         View::Leaderboard => &[Filter, Left, Action::Right, Back],
+        View::Jobs => &[Open, Action::Stop, Action::Resume, Delete, Filter, Back],
+        View::JobLog => &[Action::Stop, Action::Resume, Action::Copy, Back],
+        View::Settings => &[Open, Action::PreviousChoice],
         View::Help => &[Back, Action::Help],
+        View::Palette => &[Action::Submit, NextField, Action::PreviousField, Cancel],
+        View::Tour => &[Action::Submit, Cancel],
+        View::Leave => &[Confirm, Action::StopAll, Cancel],
         View::Confirm => &[Confirm, Cancel],
-        View::Form => &[Action::Submit, NextField, Action::PreviousField, Cancel],
+        View::Form => &[
+            Action::Submit,
+            NextField,
+            Action::PreviousField,
+            Action::NextChoice,
+            Action::PreviousChoice,
+            Action::MoreFields,
+            Cancel,
+        ],
         View::FilterLine => &[Action::Submit, Cancel],
     }
 }
@@ -108,12 +151,19 @@ const MOTION: &[Action] = &[Action::Down, Action::Up, Action::PageDown, Action::
 const GLOBAL: &[Action] = &[
     Action::NextScreen,
     Action::PreviousScreen,
+    Action::Go(ScreenId::Home),
     Action::Go(ScreenId::Datasets),
+    Action::Go(ScreenId::Models),
     Action::Go(ScreenId::Training),
     Action::Go(ScreenId::Evaluations),
     Action::Go(ScreenId::Arena),
     Action::Go(ScreenId::Leaderboard),
+    Action::Go(ScreenId::Jobs),
+    Action::Go(ScreenId::Settings),
+    Action::Palette,
+    Action::Undo,
     Action::Mouse,
+    Action::Suspend,
     Action::Help,
     Action::Quit,
 ];
@@ -121,7 +171,9 @@ const GLOBAL: &[Action] = &[
 /// The commands of a view in three groups: its own, moving about, everywhere.
 pub fn groups(view: View) -> [&'static [Action]; 3] {
     match view {
-        View::Confirm | View::Form | View::FilterLine => [own(view), &[], &[]],
+        View::Confirm | View::Leave | View::Tour | View::Form | View::Palette | View::FilterLine => {
+            [own(view), &[], &[]]
+        }
         View::Help => [own(view), MOTION, &[]],
         _ => [own(view), MOTION, GLOBAL],
     }
@@ -182,11 +234,25 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Vote(Vote::B) => const { &[letter('b')] },
         Action::Vote(Vote::Tie) => const { &[letter('t')] },
         Action::Vote(Vote::BothBad) => const { &[letter('x')] },
-        Action::Go(ScreenId::Datasets) => const { &[letter('1')] },
-        Action::Go(ScreenId::Training) => const { &[letter('2')] },
-        Action::Go(ScreenId::Evaluations) => const { &[letter('3')] },
-        Action::Go(ScreenId::Arena) => const { &[letter('4')] },
-        Action::Go(ScreenId::Leaderboard) => const { &[letter('5')] },
+        Action::Go(ScreenId::Home) => const { &[letter('1')] },
+        Action::Go(ScreenId::Datasets) => const { &[letter('2')] },
+        Action::Go(ScreenId::Models) => const { &[letter('3')] },
+        Action::Go(ScreenId::Training) => const { &[letter('4')] },
+        Action::Go(ScreenId::Evaluations) => const { &[letter('5')] },
+        Action::Go(ScreenId::Arena) => const { &[letter('6')] },
+        Action::Go(ScreenId::Leaderboard) => const { &[letter('7')] },
+        Action::Go(ScreenId::Jobs) => const { &[letter('8')] },
+        Action::Go(ScreenId::Settings) => const { &[letter('9')] },
+        Action::Palette => const { &[letter(':'), ctrl('p')] },
+        Action::Undo => const { &[letter('U')] },
+        Action::Copy => const { &[letter('y')] },
+        Action::Suspend => const { &[ctrl('z')] },
+        Action::Stop => const { &[letter('s')] },
+        Action::StopAll => const { &[letter('s')] },
+        Action::Resume => const { &[letter('r')] },
+        Action::NextChoice => const { &[ctrl('n')] },
+        Action::PreviousChoice => const { &[ctrl('b')] },
+        Action::MoreFields => const { &[ctrl('o')] },
         Action::NextScreen => const { &[key(KeyCode::Tab)] },
         Action::PreviousScreen => const { &[key(KeyCode::BackTab)] },
         Action::NextField => const { &[key(KeyCode::Tab), key(KeyCode::Down)] },

@@ -339,6 +339,7 @@ impl Driver {
     pub fn launching(source: Fake, launches: bool) -> Driver {
         let mut driver = Driver { app: App::new(Theme::new(true), launches, NOW), source };
         driver.settle();
+        driver.press("2");
         driver
     }
 

@@ -1,18 +1,26 @@
-//! The five screens. A screen keeps its own state, asks by [`Query`] and changes only by
+//! The screens. A screen keeps its own state, asks by [`Query`] and changes only by
 //! [`Screen::update`] and [`Screen::receive`]: none of that needs a terminal.
 
 mod arena;
 mod datasets;
 mod evaluations;
+mod home;
 mod item;
+mod jobs;
 mod leaderboard;
+mod models;
 mod roster;
+mod settings;
 mod training;
 
 pub use arena::Arena;
 pub use datasets::Datasets;
 pub use evaluations::Evaluations;
+pub use home::Home;
+pub use jobs::Jobs;
 pub use leaderboard::Leaderboard;
+pub use models::Models;
+pub use settings::Settings;
 pub use training::Training;
 
 use super::action::Action;
@@ -37,6 +45,28 @@ pub enum Effect {
     Fill(Form),
     /// Tell the user.
     Notice(String, Role),
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Let the user change a text in an editor of their own; [`Screen::edited`] takes what came of it.
+    Edit {
+        /// What the screen knows the text by.
+        token: String,
+        /// The ending of the file's name, which editors go by: `json`, `md`.
+        ending: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// Start a job: the arguments after the program's name.
+    Run(Vec<String>),
+    /// Something was changed that `query` changes back.
+    Undoable {
+        /// What was done, for the line above the hints.
+        told: String,
+        /// What takes it back.
+        query: Query,
+    },
+    /// Another screen.
+    Go(super::action::ScreenId),
 }
 
 /// A question before something is destroyed.
@@ -50,7 +80,7 @@ pub struct Confirm {
     pub then: Option<Query>,
 }
 
-/// One of the five screens.
+/// One of the screens.
 pub trait Screen {
     /// Which commands apply now.
     fn view(&self) -> View;
@@ -70,6 +100,10 @@ pub trait Screen {
     fn filtered(&mut self);
     /// Selects what was drawn at a position.
     fn click(&mut self, column: u16, row: u16) -> bool;
+    /// Takes a text that [`Effect::Edit`] gave out, changed.
+    fn edited(&mut self, _token: &str, _text: String) -> Vec<Effect> {
+        vec![]
+    }
     /// Draws itself; `now` is in Unix seconds.
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64);
 }
