@@ -4,9 +4,23 @@
 //! command line draws a bar or prints JSON lines from them, the store keeps them so that a dashboard
 //! opened later replays the curve, and the terminal interface polls that store.
 
+pub mod progress;
+
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+static CURRENT: OnceLock<String> = OnceLock::new();
+
+/// Makes this process the worker of the background job `id`; runs that it starts carry that id.
+pub fn set_current(id: &str) {
+    let _ = CURRENT.set(id.to_owned());
+}
+
+/// The background job that this process works on, if it is a job's process.
+pub fn current() -> Option<&'static str> {
+    CURRENT.get().map(String::as_str)
+}
 
 /// One thing that a job reports. `Progress` may be lost; the others may not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,7 @@ mod doctor;
 mod draw;
 mod evals;
 mod examinee;
+mod jobs;
 mod leaderboard;
 mod models;
 mod models_write;
@@ -103,6 +104,7 @@ enum Command {
     Pretrain(pretrain::PretrainArgs),
     Run(run::Args),
     Runs(runs::Args),
+    Jobs(jobs::Args),
     Evals(evals::Args),
     Arena(arena::ArenaArgs),
     Leaderboard(leaderboard::LeaderboardArgs),
@@ -158,6 +160,18 @@ impl Context {
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(data::rename_row_language(std::env::args_os()));
+    let worker = match &cli.command {
+        Some(Command::Jobs(args)) => jobs::worker_of(args).map(str::to_owned),
+        _ => None,
+    };
+    ExitCode::from(match worker {
+        Some(id) => work(cli, &id),
+        None => execute(cli).0,
+    })
+}
+
+/// Runs a parsed command line; gives the exit code, and what went wrong after it was told.
+fn execute(cli: Cli) -> (u8, Option<Error>) {
     lang::set(match cli.global.lang {
         Some(LangArg::En) => Lang::En,
         Some(LangArg::Zh) => Lang::Zh,
@@ -165,23 +179,61 @@ pub fn main() -> ExitCode {
     });
     let ui = Ui::new(cli.global.json, cli.global.quiet);
     match run(cli, &ui) {
-        Ok(code) => code,
+        Ok(code) => (code, None),
         Err(error) => {
             if ui.json {
                 let Error { kind, message, hint } = &error;
                 ui.json_line(&json!({"event": "failed", "kind": kind.as_str(), "message": message, "hint": hint}));
             }
             ui.error(&error);
-            ExitCode::from(match error.kind {
+            let code = match error.kind {
                 Kind::Interrupted => 130,
                 Kind::Usage => 2,
                 _ => 1,
-            })
+            };
+            (code, Some(error))
         }
     }
 }
 
-fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
+/// The process of a background job: runs the stored arguments and records how that ended.
+fn work(cli: Cli, id: &str) -> u8 {
+    let home = cli.global.home.clone();
+    let attempt = || -> Result<u8> {
+        let settings = Settings::resolve(home.clone(), None, None)?;
+        let bench = Workbench::open(settings)?;
+        let argv = crate::workbench::jobs::begin(&bench, id)?;
+        let words = std::iter::once("linly-bench".to_owned()).chain(argv).map(Into::into);
+        let (code, error) = match Cli::try_parse_from(data::rename_row_language(words)) {
+            Ok(mut command) => {
+                command.global.home = home;
+                ui::follow_bars();
+                execute(command)
+            }
+            Err(e) => {
+                let error = Error::new(Kind::Usage, e.to_string());
+                Ui::new(false, false).error(&error);
+                (2, Some(error))
+            }
+        };
+        crate::workbench::jobs::end(&bench, id, code, error.as_ref())?;
+        Ok(code)
+    };
+    attempt().unwrap_or_else(|error| {
+        Ui::new(false, false).error(&error);
+        if error.kind == Kind::Usage { 2 } else { 1 }
+    })
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<u8> {
+    // Global flags that a job started from here must get too; the workbench adds the rest.
+    let mut globals = Vec::new();
+    if cli.global.device != "auto" {
+        globals.extend(["--device".to_owned(), cli.global.device.clone()]);
+    }
+    if let Some(seed) = cli.global.seed {
+        globals.extend(["--seed".to_owned(), seed.to_string()]);
+    }
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     // The doctor says why a device cannot be used: it must not fail for it.
     if !matches!(cli.command, Some(Command::Doctor(_))) {
@@ -198,6 +250,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Pretrain(args)) => pretrain::run(&context, args),
         Some(Command::Run(args)) => run::run(&context, args, &context.cancel_on_signals()?),
         Some(Command::Runs(args)) => runs::run(&context, args),
+        Some(Command::Jobs(args)) => return jobs::run(&context, args, globals),
         Some(Command::Evals(args)) => evals::run(&context, args),
         Some(Command::Arena(args)) => arena::run(&context, args),
         Some(Command::Leaderboard(args)) => leaderboard::run(&context, &args),
@@ -205,5 +258,5 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Serve(args)) => serve::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),
     }?;
-    Ok(ExitCode::SUCCESS)
+    Ok(0)
 }

@@ -2,9 +2,12 @@
 //! arguments are stripped of control characters.
 
 use crate::error::Error;
+use crate::job::progress;
 use crate::text;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::Duration;
 
 /// How this invocation talks.
 #[derive(Clone, Debug)]
@@ -86,6 +89,16 @@ impl Ui {
 
     /// A bar over `total` items (or bytes), drawn on stderr only when that is a terminal.
     pub fn bar(&self, total: u64, bytes: bool) -> ProgressBar {
+        let bar = self.drawn_bar(total, bytes);
+        if crate::job::current().is_some()
+            && let Ok(mut newest) = NEWEST_BAR.lock()
+        {
+            *newest = Some((bar.downgrade(), bytes));
+        }
+        bar
+    }
+
+    fn drawn_bar(&self, total: u64, bytes: bool) -> ProgressBar {
         if self.quiet || self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         }
@@ -100,4 +113,26 @@ impl Ui {
         }
         bar
     }
+}
+
+/// The bar that was made last in a background job, and whether it counts bytes.
+static NEWEST_BAR: Mutex<Option<(WeakProgressBar, bool)>> = Mutex::new(None);
+
+/// From now on what the newest bar shows (in a job it is drawn nowhere) becomes the job's progress.
+pub(super) fn follow_bars() {
+    std::thread::spawn(|| {
+        let mut before = None;
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            progress::flush();
+            let newest = NEWEST_BAR.lock().ok().and_then(|bar| bar.clone());
+            let Some((bar, bytes)) = newest.and_then(|(bar, bytes)| Some((bar.upgrade()?, bytes))) else { continue };
+            let now = (bar.position(), bar.length().unwrap_or(0));
+            // A run's events tell the same sooner and in better words.
+            if before != Some(now) && now != (0, 0) && !progress::says(now.0, now.1) {
+                progress::report(&bar.message(), now.0, now.1, if bytes { "bytes" } else { "items" });
+            }
+            before = Some(now);
+        }
+    });
 }

@@ -94,6 +94,11 @@ pub fn resolve(names: &[String], data_dir: Option<&Path>) -> Result<Vec<Benchmar
     Ok(found)
 }
 
+/// Whether `name` stands for several benchmarks.
+pub fn is_group(name: &str) -> bool {
+    GROUPS.contains(&name)
+}
+
 /// The benchmark called `name`, or defined by the file `name`.
 ///
 /// # Errors

@@ -34,7 +34,7 @@ mod tests;
 
 pub use answer::{Answer, Written};
 pub use asking::{Asks, GenerationKwargs, Mode, Output, Reading, Writing, WrittenWording, asking};
-pub use benchmark::{Benchmark, GROUPS, built_in, find, resolve};
+pub use benchmark::{Benchmark, GROUPS, built_in, find, is_group, resolve};
 pub use calibration::{BINS, Calibration, ReliabilityBin, calibration, gold_position, softmax};
 pub use compare::{Comparison, Flip, FlipCounts, compare_outcomes, pair};
 pub use definition::{AnswerForm, ChoiceColumns, ChoiceStyle, Columns, Definition, Preset, Subject, TableFormat};

@@ -21,6 +21,7 @@ fn run(id: &str, kind: &str, model: &str, adapter: &str, hash: &str) -> RunRecor
         started: String::new(),
         finished: None,
         error: json!(null),
+        job: None,
     }
 }
 

@@ -12,6 +12,7 @@ mod datasets;
 mod drafts;
 mod files;
 mod gram_index;
+mod jobs;
 mod marks;
 mod outcomes;
 mod rejects;
@@ -28,6 +29,7 @@ pub use dataset_writer::{DatasetWriter, Existing, Written, name_taken};
 pub use datasets::{DatasetRecord, check_dataset_name};
 pub use drafts::{DraftRecord, Like, no_draft};
 pub use files::FileStamp;
+pub use jobs::{JobRecord, JobState};
 pub use marks::{Mark, Marks, RowMark};
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 

@@ -2,7 +2,7 @@
 
 use super::{Store, now};
 use crate::error::{Error, Kind, Result};
-use crate::job::{EventSink, JobEvent};
+use crate::job::{self, EventSink, JobEvent, progress};
 use crate::tr;
 use serde::Serialize;
 use sqlx::Row;
@@ -104,6 +104,8 @@ pub struct RunRecord {
     pub finished: Option<String>,
     /// `{kind, message, hint}` of a failure.
     pub error: serde_json::Value,
+    /// The background job that works or worked on it.
+    pub job: Option<String>,
 }
 
 /// An adapter that this program trained (or was given a name for).
@@ -145,8 +147,8 @@ pub fn code_version() -> String {
     }
 }
 
-/// A new run id: `<kind>-<date>-<time>-<4 hex>`: sortable by time and short enough to type.
-fn new_run_id(kind: &str) -> String {
+/// A new id of a run or job: `<kind>-<date>-<time>-<4 hex>`: sortable by time and short enough to type.
+pub(super) fn new_id(kind: &str) -> String {
     let format = time::macros::format_description!("[year][month][day]-[hour][minute][second]");
     let stamp = time::OffsetDateTime::now_utc().format(&format).unwrap_or_default();
     format!("{kind}-{stamp}-{:04x}", rand::random::<u16>())
@@ -155,13 +157,13 @@ fn new_run_id(kind: &str) -> String {
 impl Store {
     /// Records a run as running and takes its lease.
     pub fn start_run(&self, new: &NewRun) -> Result<(String, Lease)> {
-        let id = new_run_id(new.kind);
+        let id = new_id(new.kind);
         let lease = self.lease(&id)?;
         self.wait(
             sqlx::query(
                 "INSERT INTO runs (id, kind, status, model, model_hash, adapter, adapter_hash, dataset, dataset_version,
-                 task, template, config, examinee, code_version, started_at)
-                 VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 task, template, config, examinee, code_version, started_at, job)
+                 VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&id)
             .bind(new.kind)
@@ -177,6 +179,7 @@ impl Store {
             .bind(&new.examinee)
             .bind(code_version())
             .bind(now())
+            .bind(job::current())
             .execute(&self.pool),
         )?;
         Ok((id, lease))
@@ -189,9 +192,13 @@ impl Store {
     pub fn restart_run(&self, id: &str) -> Result<Lease> {
         let lease = self.lease(id)?;
         self.wait(
-            sqlx::query("UPDATE runs SET status = 'running', finished_at = NULL, error = NULL WHERE id = ?")
-                .bind(id)
-                .execute(&self.pool),
+            sqlx::query(
+                "UPDATE runs SET status = 'running', finished_at = NULL, error = NULL, job = coalesce(?, job)
+                 WHERE id = ?",
+            )
+            .bind(job::current())
+            .bind(id)
+            .execute(&self.pool),
         )?;
         Ok(lease)
     }
@@ -415,6 +422,7 @@ impl Store {
             started: row.get("started_at"),
             finished: row.get("finished_at"),
             error: json("error"),
+            job: row.get("job"),
             id,
         })
     }
@@ -442,6 +450,7 @@ impl<'a> StoreSink<'a> {
 
 impl EventSink for StoreSink<'_> {
     fn emit(&self, event: &JobEvent) {
+        progress::observe(event);
         if matches!(event, JobEvent::Progress { .. }) {
             return;
         }
