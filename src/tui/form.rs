@@ -2,7 +2,7 @@
 
 use super::source::Choices;
 use super::theme::Role;
-use super::verbs::{Commands, Naming, Verb, VerbField};
+use super::verbs::{Commands, Verb, VerbField};
 use super::widgets::{Input, Paint, fuzzy, popup};
 use crate::text;
 use crate::tr;
@@ -77,7 +77,11 @@ impl Form {
                 Some(_) => order(field) != usize::MAX || field.required,
                 None => i < FIRST || field.required,
             };
-            Filled { field: field.clone(), usual: usual || value.is_some(), input: Input::new(value.unwrap_or_default()) }
+            Filled {
+                field: field.clone(),
+                usual: usual || value.is_some(),
+                input: Input::new(value.unwrap_or_default()),
+            }
         });
         let mut form = Form {
             verb: verb.clone(),
@@ -292,12 +296,17 @@ fn words(line: &str) -> Vec<String> {
 /// A word as a shell wants it.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tui::verbs::Naming;
 
     fn verb() -> Verb {
         let field = |name: &str, flag: bool, required, many| VerbField {

@@ -1,8 +1,10 @@
 //! Questions to the [`Source`] and the worker thread that answers them: the drawing thread never waits
 //! for the database.
 
+use super::preferences::Preferences;
 use super::source::{
-    ArenaView, BlindBattle, DatasetView, LeaderboardView, Names, OutcomeView, RowPage, Source, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DatasetView, JobsAnswer, JobsQuery, LeaderboardView, Names, OutcomeView, RowPage,
+    Source, SubjectView, Vote,
 };
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -24,6 +26,9 @@ pub enum Query {
     NextBattle { arena: String, after: i64 },
     Vote { arena: String, battle: i64, vote: Vote },
     Leaderboard,
+    Jobs(JobsQuery),
+    Choices,
+    Keep(Preferences),
 }
 
 /// What a question is answered with: the variant of the same name.
@@ -41,6 +46,9 @@ pub enum Answer {
     NextBattle(Option<BlindBattle>),
     Vote(Names),
     Leaderboard(LeaderboardView),
+    Jobs(JobsAnswer),
+    Choices(Choices),
+    Keep,
 }
 
 /// An answer with its question: a screen that has moved on can tell that it is stale.
@@ -68,6 +76,9 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
+        Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
+        Query::Choices => source.choices().map(Answer::Choices),
+        Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),
     };
     Reply { query, answer }
 }

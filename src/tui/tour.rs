@@ -74,7 +74,11 @@ impl Tour {
         let width = 66.min(area.width);
         let lines = text::wrap(&words, usize::from(width.saturating_sub(4))).len();
         let inside = popup(p, area, width, u16::try_from(lines).unwrap_or(8).saturating_add(6), &title);
-        let used = p.paragraph(Rect { y: inside.y + 1, height: inside.height.saturating_sub(2), ..inside }, &words, Role::Plain);
+        let used = p.paragraph(
+            Rect { y: inside.y + 1, height: inside.height.saturating_sub(2), ..inside },
+            &words,
+            Role::Plain,
+        );
         let foot = tr!(
             "{} of {STEPS}   Enter goes on   Esc closes",
             "第 {} 步，共 {STEPS} 步   回车继续   Esc 关闭",

@@ -9,7 +9,7 @@ use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::figures::{ago, count, percent};
-use crate::tui::form::Form;
+use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{OutcomeView, SubjectView};
@@ -313,7 +313,7 @@ impl Screen for Evaluations {
 
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::New => return vec![Effect::Fill(Form::score())],
+            Action::New => return vec![Effect::Fill(FormRequest::new("run", &[]))],
             Action::Open => return self.enter(),
             Action::Back => self.back(),
             Action::Mark => {

@@ -9,7 +9,7 @@ use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::dashboard::Dashboard;
 use crate::tui::figures::{ago, value};
-use crate::tui::form::Form;
+use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::theme::Role;
@@ -134,7 +134,7 @@ impl Screen for Training {
 
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match (action, &mut self.open) {
-            (Action::New, _) => return vec![Effect::Fill(Form::train())],
+            (Action::New, _) => return vec![Effect::Fill(FormRequest::new("train", &[]))],
             (Action::Open, None) => self.open = self.list.selected().map(Open::new),
             (Action::Back, Some(_)) => self.open = None,
             (Action::Back, None) => {

@@ -1,6 +1,13 @@
 //! What the screens show and where it comes from. Screens see only these plain views, so that they
 //! can be tested with a made-up [`Source`]; [`super::WorkbenchSource`] is the real one.
 
+mod choices;
+mod jobs;
+
+pub use choices::Choices;
+pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
+
+use super::preferences::Preferences;
 use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -214,4 +221,10 @@ pub trait Source: Send {
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
+    /// Work in the background.
+    fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer>;
+    /// The names that a form can offer.
+    fn choices(&mut self) -> Result<Choices>;
+    /// Keeps the user's settings.
+    fn keep(&mut self, preferences: &Preferences) -> Result<()>;
 }
