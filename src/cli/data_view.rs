@@ -92,6 +92,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         offset: args.offset,
         limit: Some(args.limit),
         marked: args.marked,
+        lang: None,
     };
     let matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;

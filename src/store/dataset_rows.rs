@@ -37,12 +37,14 @@ pub struct RowQuery<'q> {
     pub search: &'q str,
     /// Only rows with this number or a larger one: one more than the last row's gives the next page at once.
     pub from: u64,
-    /// Leave out this many. Fast only without a split, a search, a mark and deleted rows; see [`RowQuery::from`].
+    /// Leave out this many. Fast only without a split, a search, a mark, a language and deleted rows; see [`RowQuery::from`].
     pub offset: u64,
     /// At most this many.
     pub limit: Option<u64>,
     /// Only rows with this mark.
     pub marked: Option<Mark>,
+    /// Only rows in this language: `zh` or `en`.
+    pub lang: Option<&'q str>,
 }
 
 /// How many rows match.
@@ -166,7 +168,8 @@ impl Store {
         let files = files(&c, record.id)?;
         let mut left = query.limit.unwrap_or(u64::MAX);
         let (mut skip, mut from) = (query.offset, query.from);
-        if query.search.is_empty() && query.split.is_none() && query.marked.is_none() && record.rows == record.row_end {
+        let all = query.split.is_none() && query.marked.is_none() && query.lang.is_none();
+        if query.search.is_empty() && all && record.rows == record.row_end {
             // No row is missing, so the row's number is its place.
             from = from.saturating_add(skip);
             skip = 0;
@@ -187,7 +190,7 @@ impl Store {
     }
 
     /// How many rows of the version that `words` name match, whatever the limit. Without a search the figure is at hand;
-    /// of a search at most 10,000 are counted.
+    /// of a search, a mark, or a part in one language at most 10,000 are counted.
     ///
     /// # Errors
     /// Those of [`Store::dataset`].
@@ -195,12 +198,17 @@ impl Store {
         let c = self.connection()?;
         let record = datasets::resolve(&c, words)?;
         if query.search.is_empty() && query.marked.is_none() {
-            let rows = match query.split {
-                None => record.rows,
-                Some(Split::Train) => record.train,
-                Some(Split::Val) => record.val,
+            let at_hand = match (query.split, query.lang) {
+                (None, None) => Some(record.rows),
+                (Some(Split::Train), None) => Some(record.train),
+                (Some(Split::Val), None) => Some(record.val),
+                (None, Some("zh")) => Some(record.zh),
+                (None, Some("en")) => Some(record.en),
+                _ => None,
             };
-            return Ok(Matched { rows, exact: true });
+            if let Some(rows) = at_hand {
+                return Ok(Matched { rows, exact: true });
+            }
         }
         let mut rows = 0;
         matching(&c, &record, query, &mut |_| {
@@ -264,6 +272,8 @@ fn matching(
         Some(Split::Train) => " AND val = 0",
         Some(Split::Val) => " AND val = 1",
     };
+    // Bound by number, so that its text is never part of a statement.
+    let lang = if query.lang.is_some() { " AND lang = ?4" } else { "" };
     let marked = match query.marked {
         None => String::new(),
         Some(mark) => {
@@ -271,13 +281,15 @@ fn matching(
             format!(" AND hash IN (SELECT hash FROM row_marks WHERE dataset_id = {dataset} AND mark = '{mark}')")
         }
     };
-    let sql = format!("SELECT {COLUMNS} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {ALIVE}{split}{marked}");
+    let sql = format!("SELECT {COLUMNS} FROM dataset_rows WHERE id >= ?1 AND id < ?2 AND {ALIVE}{split}{lang}{marked}");
     let mut hits = Hits::new(c, record.id, query.search, query.from)?;
     while let Some((first, end)) = hits.next(c)? {
         let end = if end == u64::MAX { row_key::end(record.id) } else { row_key::key(record.id, end) };
         let mut more = true;
-        let values = [Value::Int(row_key::key(record.id, first)), Value::Int(end), Value::Int(record.number as i64)];
-        c.each(&sql, &values, |row| {
+        let [first, number] = [row_key::key(record.id, first), record.number as i64].map(Value::Int);
+        let values = [first, Value::Int(end), number, Value::Text(query.lang.unwrap_or_default())];
+        let used = if query.lang.is_some() { 4 } else { 3 };
+        c.each(&sql, values.get(..used).unwrap_or(&values), |row| {
             if TEXTS.clone().any(|column| needle.is_in(row.bytes(column))) {
                 more = on(row)?;
             }

@@ -147,6 +147,32 @@ pub enum Action {
     NextField,
     /// The field before.
     PreviousField,
+    /// Change what is selected in an editor.
+    Edit,
+    /// Mark the row as an example of what is wanted, or take the mark away.
+    MarkGood,
+    /// Mark the row as one to correct, or take the mark away.
+    MarkBad,
+    /// Rows of the next part only.
+    ByPart,
+    /// Rows in the next language only.
+    ByLanguage,
+    /// Rows with the next mark only.
+    ByMark,
+    /// Token by token, as a training reads it.
+    Mask,
+    /// The next template.
+    NextTemplate,
+    /// The next model.
+    NextModel,
+    /// The history of a dataset.
+    Versions,
+    /// Make the selected version the newest.
+    Restore,
+    /// Download a model.
+    Pull,
+    /// Merge an adapter into its base.
+    Merge,
 }
 
 impl Action {
@@ -195,6 +221,19 @@ impl Action {
             Action::Submit => tr!("accept", "确认"),
             Action::NextField => tr!("next field", "下一项"),
             Action::PreviousField => tr!("previous field", "上一项"),
+            Action::Edit => tr!("edit", "编辑"),
+            Action::MarkGood => tr!("good", "标好"),
+            Action::MarkBad => tr!("bad", "标差"),
+            Action::ByPart => tr!("part", "划分"),
+            Action::ByLanguage => tr!("language", "语言"),
+            Action::ByMark => tr!("mark", "标记"),
+            Action::Mask => tr!("mask", "掩码"),
+            Action::NextTemplate => tr!("template", "模板"),
+            Action::NextModel => tr!("model", "模型"),
+            Action::Versions => tr!("versions", "版本"),
+            Action::Restore => tr!("restore", "恢复"),
+            Action::Pull => tr!("pull", "下载"),
+            Action::Merge => tr!("merge", "合并"),
         }
     }
 }

@@ -17,6 +17,20 @@ pub fn count(n: u64) -> String {
     out
 }
 
+/// 98400000 as `98.4 MB`: decimal units, as disks and hubs count.
+pub fn bytes(n: u64) -> String {
+    let mut value = n as f64;
+    let mut units = ["kB", "MB", "GB", "TB"].into_iter();
+    let mut unit = "B";
+    while value >= 1000.0
+        && let Some(next) = units.next()
+    {
+        value /= 1000.0;
+        unit = next;
+    }
+    if unit == "B" { format!("{n} B") } else { format!("{value:.1} {unit}") }
+}
+
 /// 0.1234 as `12.3%`.
 pub fn percent(share: f64) -> String {
     format!("{:.1}%", share * 100.0)

@@ -17,8 +17,16 @@ pub enum View {
     Rows,
     /// One row.
     Row,
+    /// A row token by token.
+    Mask,
+    /// The history of a dataset.
+    Versions,
+    /// What lies between two versions.
+    Difference,
     /// All models and adapters.
     Models,
+    /// One model or adapter.
+    Model,
     /// All trainings.
     Trainings,
     /// One training.
@@ -61,12 +69,16 @@ pub enum View {
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 24] = [
+    pub const ALL: [View; 28] = [
         View::Home,
         View::Datasets,
         View::Rows,
         View::Row,
+        View::Mask,
+        View::Versions,
+        View::Difference,
         View::Models,
+        View::Model,
         View::Trainings,
         View::Dashboard,
         View::Scores,
@@ -107,10 +119,30 @@ fn own(view: View) -> &'static [Action] {
     use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
     match view {
         View::Home => &[Open],
-        View::Datasets => &[Open, Filter, Delete, Back],
-        View::Rows | View::Subjects => &[Open, Filter, Back],
-        View::Row | View::Item => &[Next, Previous, Back],
-        View::Models => &[Open, Filter, Back],
+        View::Datasets => &[Open, Filter, Action::Versions, Delete, Back],
+        View::Rows => &[
+            Open,
+            Filter,
+            Action::ByPart,
+            Action::ByLanguage,
+            Action::ByMark,
+            Action::MarkGood,
+            Action::MarkBad,
+            Action::Edit,
+            Action::Copy,
+            Action::Versions,
+            Back,
+        ],
+        View::Subjects => &[Open, Filter, Back],
+        View::Item => &[Next, Previous, Back],
+        View::Row => {
+            &[Next, Previous, Action::Mask, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back]
+        }
+        View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Back],
+        View::Versions => &[Open, Action::Restore, Action::Copy, Filter, Back],
+        View::Difference => &[Action::Restore, Back],
+        View::Models => &[Open, Action::Pull, Action::Merge, Action::Copy, Filter, Back],
+        View::Model => &[Action::Pull, Action::Merge, Action::Copy, Back],
         View::Trainings => &[Open, New, Filter, Back],
         View::Dashboard => &[Back],
         View::Scores => &[Open, New, Mark, Filter, Back],
@@ -263,6 +295,19 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Confirm => const { &[letter('y')] },
         Action::Cancel => const { &[key(KeyCode::Esc)] },
         Action::Submit => const { &[key(KeyCode::Enter)] },
+        Action::Edit => const { &[letter('e')] },
+        Action::MarkGood => const { &[letter('+')] },
+        Action::MarkBad => const { &[letter('-')] },
+        Action::ByPart => const { &[letter('p')] },
+        Action::ByLanguage => const { &[letter('L')] },
+        Action::ByMark => const { &[letter('m')] },
+        Action::Mask => const { &[letter('m')] },
+        Action::NextTemplate => const { &[letter('t')] },
+        Action::NextModel => const { &[letter('o')] },
+        Action::Versions => const { &[letter('v')] },
+        Action::Restore => const { &[letter('r')] },
+        Action::Pull => const { &[letter('p')] },
+        Action::Merge => const { &[letter('m')] },
     }
 }
 

@@ -31,8 +31,10 @@ pub use keymap::{Key, View, commands, find, groups, key_name, keys};
 pub use preferences::Preferences;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
-    ArenaView, BlindBattle, Choices, DatasetView, Figure, JobLine, JobsAnswer, JobsQuery, LeaderboardView, LogPiece,
-    Measure, Names, OutcomeView, RowPage, RowView, Source, Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, JobLine, JobsAnswer,
+    JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine, ModelsAnswer,
+    ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
+    VersionView, Vote,
 };
 pub use terminal::Session;
 pub use theme::{Role, Theme, ThemeName};

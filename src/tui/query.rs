@@ -3,8 +3,8 @@
 
 use super::preferences::Preferences;
 use super::source::{
-    ArenaView, BlindBattle, Choices, DatasetView, JobsAnswer, JobsQuery, LeaderboardView, Names, OutcomeView, RowPage,
-    Source, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, JobsAnswer, JobsQuery, LeaderboardView,
+    ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, SubjectView, Vote,
 };
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -16,8 +16,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 #[allow(missing_docs)] // One variant per method of `Source`, with its arguments.
 pub enum Query {
     Datasets,
-    Rows { dataset: String, search: String, offset: u64, limit: u64 },
-    DeleteDataset { name: String },
+    Data(DataQuery),
+    Models(ModelsQuery),
     Runs { kind: &'static str },
     Events { run: String, after: i64 },
     Subjects { run: String },
@@ -36,8 +36,8 @@ pub enum Query {
 #[allow(missing_docs)]
 pub enum Answer {
     Datasets(Vec<DatasetView>),
-    Rows(RowPage),
-    DeleteDataset,
+    Data(DataAnswer),
+    Models(ModelsAnswer),
     Runs(Vec<RunRecord>),
     Events(Vec<(i64, JobEvent)>),
     Subjects(Vec<SubjectView>),
@@ -64,10 +64,8 @@ pub struct Reply {
 pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
     let answer = match &query {
         Query::Datasets => source.datasets().map(Answer::Datasets),
-        Query::Rows { dataset, search, offset, limit } => {
-            source.rows(dataset, search, *offset, *limit).map(Answer::Rows)
-        }
-        Query::DeleteDataset { name } => source.delete_dataset(name).map(|()| Answer::DeleteDataset),
+        Query::Data(query) => source.data(query).map(Answer::Data),
+        Query::Models(query) => source.models(query).map(Answer::Models),
         Query::Runs { kind } => source.runs(kind).map(Answer::Runs),
         Query::Events { run, after } => source.events(run, *after).map(Answer::Events),
         Query::Subjects { run } => source.subjects(run).map(Answer::Subjects),

@@ -15,6 +15,7 @@ pub mod export;
 mod export_text;
 pub mod family;
 pub mod inputs;
+pub mod inventory;
 pub mod jobs;
 pub mod leaderboard;
 mod load;

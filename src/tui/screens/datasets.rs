@@ -9,7 +9,7 @@ use crate::tui::action::Action;
 use crate::tui::figures::{ago, count};
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
-use crate::tui::source::{DatasetView, RowPage, RowView};
+use crate::tui::source::{DataAnswer, DataQuery, DatasetView, Place, RowFilter, RowPage, RowView};
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Block, Column, Cursor, Input, Pager, Paint, Table, Text};
 use ratatui::layout::Rect;
@@ -69,7 +69,10 @@ impl Rows {
             (selected as u64).saturating_sub(PAGE / 2)
         };
         self.waiting = true;
-        Some(Query::Rows { dataset: self.dataset.clone(), search, offset, limit: PAGE })
+        let filter = RowFilter { search, ..RowFilter::default() };
+        let place = Place { from: 0, skip: offset };
+        let dataset = self.dataset.clone();
+        Some(Query::Data(DataQuery::Rows { dataset, filter, place, offset, limit: PAGE, known: None }))
     }
 
     fn receive(&mut self, search: &str, offset: u64, page: Result<RowPage>) {
@@ -295,12 +298,13 @@ impl Screen for Datasets {
                     return vec![Effect::Confirm(Confirm {
                         question: tr!("Delete the dataset {}?", "删除数据集 {}？", d.name),
                         detail: tr!(
-                            "Its {} rows are removed for good; importing its file again brings them back. \
-                             Adapters and runs made with it stay.",
-                            "其 {} 行数据将被永久移除；重新导入原文件可以找回。用它训练出的适配器和运行记录保留。",
+                            "Its {} rows and all its versions are only hidden: U takes it back now, \
+                             `linly-bench data restore` later. Adapters and runs made with it stay.",
+                            "其 {} 行数据和所有版本只是被隐藏：现在按 U 可撤销，以后可用 `linly-bench data restore` 恢复。\
+                             用它训练出的适配器和运行记录保留。",
                             count(d.rows())
                         ),
-                        then: Some(Query::DeleteDataset { name: d.name.clone() }),
+                        then: Some(Query::Data(DataQuery::Delete { name: d.name.clone() })),
                     })];
                 }
             }
@@ -341,10 +345,11 @@ impl Screen for Datasets {
         match (query, answer) {
             (Query::Datasets, Ok(Answer::Datasets(list))) => self.list.set(Ok(list)),
             (Query::Datasets, Err(error)) => self.list.set(Err(error)),
-            (Query::Rows { dataset, search, offset, .. }, answer) => {
+            (Query::Data(DataQuery::Rows { dataset, filter, offset, .. }), answer) => {
+                let search = &filter.search;
                 if let Some(rows) = self.rows.as_mut().filter(|r| r.dataset == *dataset) {
                     match answer {
-                        Ok(Answer::Rows(page)) => rows.receive(search, *offset, Ok(page)),
+                        Ok(Answer::Data(DataAnswer::Rows(page))) => rows.receive(search, *offset, Ok(page)),
                         Err(error) => rows.receive(search, *offset, Err(error)),
                         _ => {}
                     }
@@ -352,11 +357,13 @@ impl Screen for Datasets {
                     return rows.want().into_iter().map(Effect::Ask).collect();
                 }
             }
-            (Query::DeleteDataset { name }, Ok(_)) => {
+            (Query::Data(DataQuery::Delete { name }), Ok(_)) => {
                 let told = tr!("{name} is deleted", "已删除 {name}");
-                return vec![Effect::Notice(told, Role::Good), Effect::Ask(Query::Datasets)];
+                let query = Query::Data(DataQuery::Undelete { name: name.clone() });
+                return vec![Effect::Undoable { told, query }, Effect::Ask(Query::Datasets)];
             }
-            (Query::DeleteDataset { .. }, Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],
+            (Query::Data(DataQuery::Undelete { .. }), Ok(_)) => return vec![Effect::Ask(Query::Datasets)],
+            (Query::Data(_), Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],
             _ => {}
         }
         vec![]

@@ -2,13 +2,19 @@
 //! can be tested with a made-up [`Source`]; [`super::WorkbenchSource`] is the real one.
 
 mod choices;
+mod data;
 mod jobs;
+mod models;
 
 pub use choices::Choices;
+pub use data::{
+    DataAnswer, DataQuery, DiffView, MaskToken, MaskView, Place, RowChangeView, RowFilter, RowPage, RowView,
+    VersionView,
+};
 pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
+pub use models::{ModelFacts, ModelKind, ModelLine, ModelsAnswer, ModelsQuery};
 
 use super::preferences::Preferences;
-use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
@@ -39,40 +45,6 @@ impl DatasetView {
     pub fn rows(&self) -> u64 {
         self.train + self.val
     }
-}
-
-/// One row of a dataset.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RowView {
-    /// Its number, from 0.
-    pub row: u64,
-    /// Trained on or held out.
-    pub split: Split,
-    /// `zh` or `en`.
-    pub lang: String,
-    /// System message; usually empty.
-    pub system: String,
-    /// Earlier turns, oldest first: (question, answer).
-    pub history: Vec<(String, String)>,
-    /// Turns whose question is what a tool returned; the row's own comes after the history.
-    pub tool_turns: Vec<usize>,
-    /// What is asked.
-    pub instruction: String,
-    /// Material the question refers to; usually empty.
-    pub input: String,
-    /// The answer that is learnt.
-    pub output: String,
-    /// The file and line it was imported from.
-    pub origin: String,
-}
-
-/// A stretch of a dataset's rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RowPage {
-    /// How many rows match the search in all.
-    pub total: u64,
-    /// The rows from the offset that was asked for.
-    pub rows: Vec<RowView>,
 }
 
 /// One subject of a scored benchmark.
@@ -201,10 +173,10 @@ pub enum Vote {
 pub trait Source: Send {
     /// All datasets.
     fn datasets(&mut self) -> Result<Vec<DatasetView>>;
-    /// At most `limit` rows of `dataset` from the `offset`-th on that contain `search`.
-    fn rows(&mut self, dataset: &str, search: &str, offset: u64, limit: u64) -> Result<RowPage>;
-    /// Removes a dataset.
-    fn delete_dataset(&mut self, name: &str) -> Result<()>;
+    /// Rows, versions and masks of a dataset, and changes to them.
+    fn data(&mut self, query: &DataQuery) -> Result<DataAnswer>;
+    /// Models and adapters.
+    fn models(&mut self, query: &ModelsQuery) -> Result<ModelsAnswer>;
     /// Runs of a kind (`train`, `eval`), the newest first.
     fn runs(&mut self, kind: &str) -> Result<Vec<RunRecord>>;
     /// Events of a run after the number `after`, in order.

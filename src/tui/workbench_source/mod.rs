@@ -1,17 +1,19 @@
 //! The screens' data from an open [`Workbench`].
 
+mod data;
 mod jobs;
+mod models;
 
 use super::preferences::Preferences;
 use super::screens::contestant;
 use super::source::{
-    ArenaView, BlindBattle, Choices, DatasetView, Figure, JobsAnswer, JobsQuery, LeaderboardView, Measure, Names,
-    OutcomeView, RowPage, RowView, Source, Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, JobsAnswer, JobsQuery,
+    LeaderboardView, Measure, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, Standing, SubjectView, Vote,
 };
 use crate::arena::{Battle, Winner};
 use crate::error::Result;
 use crate::job::JobEvent;
-use crate::store::{RowQuery, RunRecord, StoredRow};
+use crate::store::RunRecord;
 use crate::workbench::{Workbench, arena, leaderboard};
 
 /// A [`Source`] over the database.
@@ -42,15 +44,12 @@ impl Source for WorkbenchSource {
         Ok(records.into_iter().map(view).collect())
     }
 
-    fn rows(&mut self, dataset: &str, search: &str, offset: u64, limit: u64) -> Result<RowPage> {
-        let query = RowQuery { search, offset, limit: Some(limit), ..RowQuery::default() };
-        let total = self.workbench.store.count_rows(dataset, &query)?.rows;
-        let rows = self.workbench.store.rows(dataset, &query)?;
-        Ok(RowPage { total, rows: rows.into_iter().map(row_view).collect() })
+    fn data(&mut self, query: &DataQuery) -> Result<DataAnswer> {
+        data::answer(&self.workbench, query)
     }
 
-    fn delete_dataset(&mut self, name: &str) -> Result<()> {
-        self.workbench.store.delete_dataset(name)
+    fn models(&mut self, query: &ModelsQuery) -> Result<ModelsAnswer> {
+        models::answer(&self.workbench, query)
     }
 
     fn runs(&mut self, kind: &str) -> Result<Vec<RunRecord>> {
@@ -171,22 +170,6 @@ impl Source for WorkbenchSource {
 
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
         self.workbench.settings.keep_interface(&preferences.into())
-    }
-}
-
-fn row_view(stored: StoredRow) -> RowView {
-    let e = stored.example;
-    RowView {
-        row: stored.row,
-        split: e.split,
-        lang: e.lang,
-        system: e.system,
-        history: e.history,
-        tool_turns: e.tool_turns,
-        instruction: e.instruction,
-        input: e.input,
-        output: e.output,
-        origin: format!("{}:{}", stored.file, stored.line),
     }
 }
 
