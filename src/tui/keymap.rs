@@ -119,25 +119,11 @@ fn own(view: View) -> &'static [Action] {
     use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
     match view {
         View::Home => &[Open],
-        View::Datasets => &[Open, Filter, Action::Versions, Delete, Back],
-        View::Rows => &[
-            Open,
-            Filter,
-            Action::ByPart,
-            Action::ByLanguage,
-            Action::ByMark,
-            Action::MarkGood,
-            Action::MarkBad,
-            Action::Edit,
-            Action::Copy,
-            Action::Versions,
-            Back,
-        ],
+        View::Datasets => &[Open, Filter, Delete, Back],
+        View::Rows => &[Open, Filter, Back],
         View::Subjects => &[Open, Filter, Back],
         View::Item => &[Next, Previous, Back],
-        View::Row => {
-            &[Next, Previous, Action::Mask, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back]
-        }
+        View::Row => &[Next, Previous, Back],
         View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Back],
         View::Versions => &[Open, Action::Restore, Action::Copy, Filter, Back],
         View::Difference => &[Action::Restore, Back],
