@@ -10,6 +10,7 @@ mod form;
 mod frame;
 mod keymap;
 mod launcher;
+mod overlay;
 mod query;
 mod screens;
 mod source;
@@ -30,6 +31,7 @@ pub use source::{
     ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
     Source, Standing, SubjectView, Vote,
 };
+pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;
 pub use theme::{Role, Theme};
 pub use widgets::Block;

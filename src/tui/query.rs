@@ -4,6 +4,7 @@
 use super::source::{
     ArenaView, BlindBattle, DatasetView, LeaderboardView, Names, OutcomeView, RowPage, Source, SubjectView, Vote,
 };
+use super::source::{ScoresAnswer, ScoresQuery};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
@@ -24,6 +25,7 @@ pub enum Query {
     NextBattle { arena: String, after: i64 },
     Vote { arena: String, battle: i64, vote: Vote },
     Leaderboard,
+    Scores(ScoresQuery),
 }
 
 /// What a question is answered with: the variant of the same name.
@@ -41,6 +43,7 @@ pub enum Answer {
     NextBattle(Option<BlindBattle>),
     Vote(Names),
     Leaderboard(LeaderboardView),
+    Scores(ScoresAnswer),
 }
 
 /// An answer with its question: a screen that has moved on can tell that it is stale.
@@ -68,6 +71,7 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
+        Query::Scores(query) => source.scores(query).map(Answer::Scores),
     };
     Reply { query, answer }
 }

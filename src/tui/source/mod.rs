@@ -1,6 +1,10 @@
 //! What the screens show and where it comes from. Screens see only these plain views, so that they
 //! can be tested with a made-up [`Source`]; [`super::WorkbenchSource`] is the real one.
 
+mod scores;
+
+pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
+
 use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -96,6 +100,10 @@ pub struct OutcomeView {
     pub gold: String,
     /// Whether they agree.
     pub correct: bool,
+    /// What the model wrote; empty where choices were scored.
+    pub written: String,
+    /// Tokens that the prompt lost at its left end because it did not fit the model.
+    pub truncated: u64,
 }
 
 /// An arena in the list.
@@ -214,4 +222,6 @@ pub trait Source: Send {
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
+    /// Scores beside each other.
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
 }
