@@ -2,6 +2,8 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+pub mod runs;
+
 use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{JobEvent, StepMetrics};
@@ -37,6 +39,8 @@ pub struct Fake {
     pub battles: Vec<(BlindBattle, Names)>,
     pub votes: Vec<(i64, Vote)>,
     pub board: LeaderboardView,
+    pub comparison: ComparisonView,
+    pub asked_events: Vec<(String, i64)>,
     pub broken: bool,
     pub deleted: Vec<String>,
     pub asked: Vec<&'static str>,
@@ -77,9 +81,10 @@ impl Source for Fake {
         Ok(self.runs.iter().filter(|r| r.kind == kind).cloned().collect())
     }
 
-    fn events(&mut self, _run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
+    fn events(&mut self, run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
         self.check("events")?;
-        Ok(self.events.iter().filter(|(n, _)| *n > after).cloned().collect())
+        self.asked_events.push((run.to_owned(), after));
+        Ok(runs::events(run, &self.events).iter().filter(|(n, _)| *n > after).cloned().collect())
     }
 
     fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
@@ -87,6 +92,11 @@ impl Source for Fake {
         let mut subjects = self.subjects.clone();
         if run.ends_with("base") {
             subjects.iter_mut().for_each(|s| s.correct /= 2);
+        }
+        if run.ends_with("live") {
+            subjects[0].n = 30;
+            subjects[1].n = 80;
+            subjects[0].correct = 20;
         }
         Ok(subjects)
     }
@@ -124,6 +134,11 @@ impl Source for Fake {
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
         self.check("leaderboard").map(|()| self.board.clone())
     }
+
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        self.check("scores")?;
+        runs::scores(self, query)
+    }
 }
 
 pub fn run_record(id: &str, kind: &str, status: RunStatus) -> RunRecord {
@@ -145,6 +160,7 @@ pub fn run_record(id: &str, kind: &str, status: RunStatus) -> RunRecord {
         started: "2026-11-24T11:20:00.000Z".into(),
         finished: None,
         error: serde_json::Value::Null,
+        job: None,
     }
 }
 
@@ -239,6 +255,7 @@ pub fn filled() -> Fake {
         pred: pred.into(),
         gold: "B".into(),
         correct,
+        ..OutcomeView::default()
     };
     let battle = |id, question: &str| {
         BlindBattle {

@@ -1,12 +1,12 @@
 //! Benchmark scores: runs, the subjects of one, the items of a subject, one item in full. A run can be
 //! marked: the others are then shown beside it, down to the items that only one of two got right.
 
-use super::figure_table::Sorting;
 use super::flips::Flips;
 use super::item::draw_item;
 use super::matrix::Matrix;
 use super::roster::Roster;
 use super::score_lists::{draw_items, draw_runs, draw_subjects, no_score};
+use super::score_run::{Beside, Open, Subject};
 use super::{Effect, Screen, at_top, contestant, nothing_selected};
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -16,7 +16,7 @@ use crate::tui::action::Action;
 use crate::tui::form::Form;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
-use crate::tui::source::{OutcomeView, ScoresAnswer, ScoresQuery, SubjectView};
+use crate::tui::source::{ScoresAnswer, ScoresQuery, SubjectView};
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Input, Pager, Paint};
 use ratatui::layout::Rect;
@@ -36,54 +36,6 @@ pub struct Evaluations {
     flips: Option<Flips>,
 }
 
-/// The run that is looked into.
-pub struct Open {
-    run: String,
-    name: String,
-    /// The subjects in the order that is shown.
-    pub subjects: Roster<SubjectView>,
-    sorting: Sorting<Order>,
-    /// The marked run and its figures by subject.
-    pub beside: Option<Beside>,
-    /// Whether it is being scored now.
-    pub running: bool,
-    /// Items that it is to score in all, if known.
-    pub total: Option<u64>,
-    /// An earlier run of the same items, and how many it has of each subject.
-    pattern: Option<(String, HashMap<String, u64>)>,
-    subject: Option<Subject>,
-}
-
-/// What subjects are ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    Name,
-    Accuracy,
-    /// To the marked run; those without one come last.
-    Difference,
-}
-
-#[derive(Default)]
-pub struct Beside {
-    run: String,
-    name: String,
-    pub subjects: HashMap<String, SubjectView>,
-}
-
-/// The subject that is looked into.
-pub struct Subject {
-    name: String,
-    pub items: Roster<OutcomeView>,
-    pub beside: HashMap<String, OutcomeView>,
-    only_wrong: bool,
-    detail: Option<Pager>,
-}
-
-/// Share of right answers.
-pub fn share(s: &SubjectView) -> f64 {
-    if s.n == 0 { 0.0 } else { s.correct as f64 / s.n as f64 }
-}
-
 impl Default for Evaluations {
     fn default() -> Evaluations {
         let runs = Roster::new(
@@ -91,71 +43,6 @@ impl Default for Evaluations {
             |r| format!("{} {} {} {} {}", r.id, r.task, r.model, r.adapter, r.status.as_str()),
         );
         Evaluations { runs, marked: None, matrix: None, open: None, flips: None }
-    }
-}
-
-impl Open {
-    /// The direction of the present order, if it is `by`.
-    pub fn falling(&self, by: Order) -> Option<bool> {
-        (self.sorting.by == by).then_some(self.sorting.falling)
-    }
-
-    /// How many items of this subject there will be, if that is known and they are not all here.
-    pub fn expected(&self, s: &SubjectView) -> Option<u64> {
-        let (_, counts) = self.pattern.as_ref().filter(|_| self.running)?;
-        counts.get(&s.subject).copied().filter(|of| *of > s.n)
-    }
-
-    /// By how much the run is better in a subject than the marked one. Scores of different numbers of items are not of
-    /// the same items: no difference is claimed.
-    pub fn lead(&self, s: &SubjectView) -> Option<f64> {
-        let other = self.beside.as_ref()?.subjects.get(&s.subject)?;
-        (other.n == s.n).then(|| share(s) - share(other))
-    }
-
-    /// Takes the subjects, and those that are still to come from an earlier run of the same items.
-    fn set(&mut self, mut subjects: Vec<SubjectView>) {
-        if let Some((_, counts)) = self.pattern.as_ref().filter(|_| self.running) {
-            let mut missing: Vec<&String> =
-                counts.keys().filter(|name| subjects.iter().all(|s| s.subject != **name)).collect();
-            missing.sort();
-            subjects.extend(missing.into_iter().map(|s| SubjectView { subject: s.clone(), ..SubjectView::default() }));
-        }
-        self.order(&mut subjects);
-        self.subjects.set(Ok(subjects));
-    }
-
-    fn order(&self, subjects: &mut [SubjectView]) {
-        let Sorting { by, falling } = self.sorting;
-        let key = |s: &SubjectView| match by {
-            Order::Name => None,
-            Order::Accuracy => Some(share(s)),
-            Order::Difference => self.lead(s),
-        };
-        subjects.sort_by(|x, y| {
-            let order = match (key(x), key(y)) {
-                (Some(x), Some(y)) if falling => y.total_cmp(&x),
-                (Some(x), Some(y)) => x.total_cmp(&y),
-                (x, y) => y.is_some().cmp(&x.is_some()),
-            };
-            let names = x.subject.cmp(&y.subject);
-            order.then(if by == Order::Name && falling { names.reverse() } else { names })
-        });
-    }
-
-    /// The next order: by name, by accuracy and by difference, each both ways.
-    fn sort(&mut self) {
-        let next = |by, falling| Sorting { by, falling };
-        self.sorting = match (self.sorting.by, self.sorting.falling) {
-            (Order::Name, _) => next(Order::Accuracy, true),
-            (Order::Accuracy, true) => next(Order::Accuracy, false),
-            (Order::Accuracy, false) if self.beside.is_some() => next(Order::Difference, true),
-            (Order::Difference, true) => next(Order::Difference, false),
-            _ => next(Order::Name, false),
-        };
-        let mut subjects = self.subjects.all().to_vec();
-        self.order(&mut subjects);
-        self.subjects.set(Ok(subjects));
     }
 }
 
@@ -217,7 +104,7 @@ impl Evaluations {
             name: self.name_of(&run),
             run,
             subjects,
-            sorting: Sorting { by: Order::Name, falling: false },
+            sorting: Open::UNSORTED,
             beside,
             running,
             total: None,

@@ -10,6 +10,9 @@ use crate::tui::widgets::Column;
 /// Rises to the right, falls to the right. Both are one column wide everywhere.
 const ARROWS: [&str; 2] = ["▴", "▾"];
 
+/// An empty Braille cell: as wide as a blank, but no white space, which tables fold.
+const NOTHING: &str = "\u{2800}";
+
 /// An order: by a column, the largest first or the smallest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sorting<K> {
@@ -107,7 +110,7 @@ impl Scale {
             let share = if size > 0.0 { (v - self.low) / size } else { 0.5 };
             (share.clamp(0.0, 1.0) * columns.saturating_sub(1) as f64).round() as usize
         };
-        let mut cells = vec![" "; columns];
+        let mut cells = vec![NOTHING; columns];
         let mut set = |at: usize, sign: &'static str| {
             if let Some(cell) = cells.get_mut(at) {
                 *cell = sign;
@@ -156,12 +159,15 @@ mod tests {
     #[test]
     fn a_bar_spans_its_interval_and_stays_inside() {
         let scale = Scale { low: 0.0, high: 10.0 };
-        assert_eq!(scale.bar(5.0, Some([3.0, 7.0]), None, 11), "   ⠒⠒⣿⠒⠒   ");
-        assert_eq!(scale.bar(5.0, Some([-90.0, 90.0]), Some(0.0), 11), "⠒⠒⠒⠒⠒⣿⠒⠒⠒⠒⠒");
-        assert_eq!(scale.bar(8.0, None, Some(0.0), 11), "╎       ⣿  ");
-        assert_eq!(scale.bar(f64::NAN, Some([f64::NAN, 1.0]), None, 3), "   ");
-        assert_eq!(scale.bar(1.0, None, None, 0), "");
-        assert_eq!(Scale { low: 2.0, high: 2.0 }.bar(2.0, None, None, 3), " ⣿ ");
+        let drawn = |scale: Scale, value, interval, mark, columns| {
+            scale.bar(value, interval, mark, columns).replace(NOTHING, ".")
+        };
+        assert_eq!(drawn(scale, 5.0, Some([3.0, 7.0]), None, 11), "...⠒⠒⣿⠒⠒...");
+        assert_eq!(drawn(scale, 5.0, Some([-90.0, 90.0]), Some(0.0), 11), "⠒⠒⠒⠒⠒⣿⠒⠒⠒⠒⠒");
+        assert_eq!(drawn(scale, 8.0, None, Some(0.0), 11), "╎.......⣿..");
+        assert_eq!(drawn(scale, f64::NAN, Some([f64::NAN, 1.0]), None, 3), "...");
+        assert_eq!(drawn(scale, 1.0, None, None, 0), "");
+        assert_eq!(drawn(Scale { low: 2.0, high: 2.0 }, 2.0, None, None, 3), ".⣿.");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod models;
 mod roster;
 mod run_facts;
 mod score_lists;
+mod score_run;
 mod settings;
 mod training;
 

@@ -1,8 +1,8 @@
 //! The lists of the evaluations screen: runs, the subjects of one, the items of a subject.
 
-use super::evaluations::{Open, Order, Subject, share};
 use super::figure_table::titled;
 use super::roster::Roster;
+use super::score_run::{Open, Order, Subject, share};
 use super::{Empty, contestant, down, status};
 use crate::store::RunRecord;
 use crate::text;
