@@ -10,6 +10,7 @@ mod figures;
 mod form;
 mod frame;
 mod keymap;
+mod overlaid;
 mod overlay;
 mod palette;
 mod preferences;
@@ -34,6 +35,7 @@ pub use source::{
     ArenaView, BlindBattle, Choices, DatasetView, Figure, JobLine, JobsAnswer, JobsQuery, LeaderboardView, LogPiece,
     Measure, Names, OutcomeView, RowPage, RowView, Source, Standing, SubjectView, Vote,
 };
+pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;
 pub use theme::{Role, Theme, ThemeName};
 pub use verbs::{Commands, Naming, Verb, VerbField};

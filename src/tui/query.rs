@@ -6,6 +6,7 @@ use super::source::{
     ArenaView, BlindBattle, Choices, DatasetView, JobsAnswer, JobsQuery, LeaderboardView, Names, OutcomeView, RowPage,
     Source, SubjectView, Vote,
 };
+use super::source::{ScoresAnswer, ScoresQuery};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
@@ -29,6 +30,7 @@ pub enum Query {
     Jobs(JobsQuery),
     Choices,
     Keep(Preferences),
+    Scores(ScoresQuery),
 }
 
 /// What a question is answered with: the variant of the same name.
@@ -49,6 +51,7 @@ pub enum Answer {
     Jobs(JobsAnswer),
     Choices(Choices),
     Keep,
+    Scores(ScoresAnswer),
 }
 
 /// An answer with its question: a screen that has moved on can tell that it is stale.
@@ -79,6 +82,7 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
         Query::Choices => source.choices().map(Answer::Choices),
         Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),
+        Query::Scores(query) => source.scores(query).map(Answer::Scores),
     };
     Reply { query, answer }
 }

@@ -2,6 +2,8 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+pub mod runs;
+
 use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{JobEvent, StepMetrics};
@@ -37,6 +39,8 @@ pub struct Fake {
     pub battles: Vec<(BlindBattle, Names)>,
     pub votes: Vec<(i64, Vote)>,
     pub board: LeaderboardView,
+    pub comparison: ComparisonView,
+    pub asked_events: Vec<(String, i64)>,
     pub broken: bool,
     pub deleted: Vec<String>,
     pub asked: Vec<&'static str>,
@@ -82,9 +86,10 @@ impl Source for Fake {
         Ok(self.runs.iter().filter(|r| r.kind == kind).cloned().collect())
     }
 
-    fn events(&mut self, _run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
+    fn events(&mut self, run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
         self.check("events")?;
-        Ok(self.events.iter().filter(|(n, _)| *n > after).cloned().collect())
+        self.asked_events.push((run.to_owned(), after));
+        Ok(runs::events(run, &self.events).iter().filter(|(n, _)| *n > after).cloned().collect())
     }
 
     fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
@@ -92,6 +97,11 @@ impl Source for Fake {
         let mut subjects = self.subjects.clone();
         if run.ends_with("base") {
             subjects.iter_mut().for_each(|s| s.correct /= 2);
+        }
+        if run.ends_with("live") {
+            subjects[0].n = 30;
+            subjects[1].n = 80;
+            subjects[0].correct = 20;
         }
         Ok(subjects)
     }
@@ -233,6 +243,9 @@ pub fn verbs() -> Commands {
             verb("leaderboard", "Models by scores and ratings", vec![]),
         ],
         check: |argv| argv.iter().any(|a| a == "many").then(|| "invalid value 'many' for --rank".to_owned()),
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        self.check("scores")?;
+        runs::scores(self, query)
     }
 }
 
@@ -350,6 +363,7 @@ pub fn filled() -> Fake {
         pred: pred.into(),
         gold: "B".into(),
         correct,
+        ..OutcomeView::default()
     };
     let battle = |id, question: &str| {
         BlindBattle {

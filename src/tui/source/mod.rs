@@ -8,6 +8,10 @@ pub use choices::Choices;
 pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
 
 use super::preferences::Preferences;
+mod scores;
+
+pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
+
 use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -103,6 +107,10 @@ pub struct OutcomeView {
     pub gold: String,
     /// Whether they agree.
     pub correct: bool,
+    /// What the model wrote; empty where choices were scored.
+    pub written: String,
+    /// Tokens that the prompt lost at its left end because it did not fit the model.
+    pub truncated: u64,
 }
 
 /// An arena in the list.
@@ -227,4 +235,6 @@ pub trait Source: Send {
     fn choices(&mut self) -> Result<Choices>;
     /// Keeps the user's settings.
     fn keep(&mut self, preferences: &Preferences) -> Result<()>;
+    /// Scores beside each other.
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
 }
