@@ -175,7 +175,7 @@ fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: b
     let turns = e.history.iter().enumerate();
     let history = turns.flat_map(|(turn, (q, a))| [(asker(turn), q), ("history.assistant", a)]);
     let own = if e.tool_turns.contains(&e.history.len()) { "tool" } else { "instruction" };
-    let head = [("system", &e.system)].into_iter();
+    let head = [("system", &e.system), ("tools", &e.tools)].into_iter();
     let tail = [(own, &e.instruction), ("input", &e.input), ("output", &e.output)];
     for (label, value) in head.chain(history).chain(tail).filter(|(_, value)| !value.is_empty()) {
         if full {

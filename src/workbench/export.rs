@@ -1,6 +1,8 @@
 //! `data export`: a dataset as files that other programs read.
 
-use super::export_text::{Card, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config};
+use super::export_text::{
+    Card, ListedSet, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config,
+};
 use super::{Workbench, models};
 use crate::data::{Example, RowFormat, RowWriter, Split, TokenRow, write_rows, write_stream, write_tokens};
 use crate::error::{Error, Kind, Result};
@@ -219,7 +221,7 @@ impl Export<'_> {
                 gone(&path)?;
             } else {
                 self.rows(&path, format, true, rows)?;
-                sets.push((set, tools, rows.iter().any(|row| row.example.is_text())));
+                sets.push(ListedSet { name: set, format, rows });
             }
         }
         self.text(&folder.join("dataset_info.json"), &list_of_sets(&sets))?;
