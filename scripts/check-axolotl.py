@@ -59,7 +59,7 @@ def main():
                     assert any(answer in text for text in learnt), f"not learnt: {answer!r}"
                 texts = "\n".join(tokenizer.decode(row["input_ids"]) for row in found)
                 for row in expected:
-                    for tool in row.get("tools") or []:
+                    for tool in json.loads(row.get("tools") or "[]"):
                         if "tools" in (tokenizer.chat_template or ""):
                             assert tool.get("function", tool)["name"] in texts, "a tool is not in the prompt"
             for row in found:

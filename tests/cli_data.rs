@@ -402,6 +402,7 @@ fn real_files_are_understood() {
         ("alpaca_chinese/zh-data-part-00.json", 10_021, 6),
         ("llama-factory/c4_demo.jsonl", 300, 0),
         ("tatqa/tatqa_dataset_dev.json", 1668, 0),
+        ("convfinqa/convfinqa_dataset.json", 421, 0),
         ("financebench/financebench_open_source.jsonl", 150, 0),
     ] {
         let path: &Path = &root.join(file);

@@ -1,7 +1,7 @@
 //! `data export`: a dataset as files that other programs read.
 
 use super::export_text::{
-    Card, ListedSet, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config,
+    Card, LISTED, ListedSet, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config,
 };
 use super::{Workbench, models};
 use crate::data::{Example, RowFormat, RowWriter, Split, TokenRow, write_rows, write_stream, write_tokens};
@@ -125,7 +125,7 @@ pub fn export(bench: &Workbench, request: &ExportRequest, cancel: &CancelToken) 
     }
     let folder = !matches!(request.format, ExportFormat::Rows(_) | ExportFormat::Parquet);
     if folder {
-        let rejects = bench.store.rejects(&request.name, usize::MAX)?;
+        let rejects = bench.store.rejects(&request.name, LISTED)?;
         let all = train.iter().chain(&val).map(|row| &row.example);
         let text = card(&Card {
             record: &record,

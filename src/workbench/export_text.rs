@@ -20,7 +20,7 @@ pub(super) struct Card<'c> {
 }
 
 /// Refused records that a card lists.
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
 
 /// Text on one line, safe within Markdown and YAML's double quotes.
 fn quoted(text: &str) -> String {
@@ -69,11 +69,11 @@ pub(super) fn card(card: &Card<'_>) -> String {
     if *left_out > 0 {
         let _ = writeln!(text, "- {left_out} rows are too long for these files, or are plain text, and are left out.");
     }
-    if rejects.is_empty() && *left_out == 0 {
+    if record.rejected == 0 && *left_out == 0 {
         text.push_str("None recorded: no record was refused at import.\n");
     }
-    if !rejects.is_empty() {
-        let _ = writeln!(text, "- {} records were refused at import:", rejects.len());
+    if record.rejected > 0 {
+        let _ = writeln!(text, "- {} records were refused at import:", record.rejected);
     }
     for reject in rejects.iter().take(LISTED) {
         // The path of a file is nobody's business but the importer's.
@@ -81,8 +81,8 @@ pub(super) fn card(card: &Card<'_>) -> String {
         let place = quoted(&format!("{file}:{}: {}", reject.line, reject.reason));
         let _ = writeln!(text, "  - {}", place.trim_matches('"').replace('`', "'"));
     }
-    if rejects.len() > LISTED {
-        let _ = writeln!(text, "  - and {} more", rejects.len() - LISTED);
+    if let Some(more @ 1..) = record.rejected.checked_sub(LISTED as u64) {
+        let _ = writeln!(text, "  - and {more} more");
     }
     text
 }
