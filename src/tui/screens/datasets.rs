@@ -217,6 +217,9 @@ impl Datasets {
         if !row.system.is_empty() {
             blocks.push(Block::new(tr!("system", "系统消息"), row.system.as_str()));
         }
+        if !row.tools.is_empty() {
+            blocks.push(Block::new(tr!("tools", "工具"), row.tools.as_str()));
+        }
         for (i, (question, answer)) in row.history.iter().enumerate() {
             let turn = i + 1;
             let asked = if row.tool_turns.contains(&i) {

@@ -56,6 +56,8 @@ pub struct RowView {
     pub lang: String,
     /// System message; usually empty.
     pub system: String,
+    /// Descriptions of tools; usually empty.
+    pub tools: String,
     /// Earlier turns, oldest first: (question, answer).
     pub history: Vec<(String, String)>,
     /// Turns whose question is what a tool returned; the row's own comes after the history.

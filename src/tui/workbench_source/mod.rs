@@ -171,6 +171,7 @@ fn row_view(stored: StoredRow) -> RowView {
         split: e.split,
         lang: e.lang,
         system: e.system,
+        tools: e.tools,
         history: e.history,
         tool_turns: e.tool_turns,
         instruction: e.instruction,
