@@ -23,6 +23,7 @@ mod examinee;
 mod leaderboard;
 mod models;
 mod models_write;
+mod plan_view;
 mod pretrain;
 mod run;
 mod runs;
@@ -44,6 +45,7 @@ use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::tr;
 use crate::workbench::Workbench;
+use crate::workbench::device::Wish;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
@@ -119,6 +121,8 @@ pub struct Context {
     /// stdout, stderr, progress.
     pub ui: Ui,
     settings: Settings,
+    /// Where to compute.
+    wish: Wish,
 }
 
 impl Context {
@@ -184,10 +188,14 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     // The doctor says why a device cannot be used: it must not fail for it.
-    if !matches!(cli.command, Some(Command::Doctor(_))) {
-        crate::workbench::doctor::check_device(&cli.global.device)?;
+    let wish = match cli.command {
+        Some(Command::Doctor(_)) => Wish::Auto,
+        _ => Wish::parse(&cli.global.device)?,
+    };
+    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_))) {
+        wish.on_processor_only()?;
     }
-    let context = Context { ui: ui.clone(), settings };
+    let context = Context { ui: ui.clone(), settings, wish };
     match cli.command {
         None | Some(Command::Tui) => return tui::run(&context),
         Some(Command::Demo(args)) => demo::run(&context, &args),

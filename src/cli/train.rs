@@ -1,19 +1,20 @@
 //! `train`: LoRA fine-tuning.
 
 use super::Context;
+use super::plan_view::print_plan;
 use super::train_flags::{Flags, read_settings};
 use super::train_view::{TrainPrinter, print_report};
 use crate::error::{Error, Kind, Result};
-use crate::model::WeightForm;
 use crate::tr;
 use crate::workbench::train::{Objective, TrainRequest, resume, train};
-use crate::workbench::{LoadedModel, Workbench};
+use crate::workbench::{LoadedModel, Workbench, device, memory_plan};
 use std::path::{Path, PathBuf};
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  linly-bench train --model smollm2-135m --data finance --adapter jubaopen --epochs 1\n\n\
+    after_help = "Examples:\n  linly-bench train --model smollm2-135m --data finance --adapter jubaopen --epochs 1\n  \
+linly-bench train --plan --model Llama-3-8B/config.json --target all --rank 16 --max-len 4096\n\n\
 A settings file holds the same names as the flags, `lr = 2e-4`, `batch-size = 4`; a flag overrules it."
 )]
 pub struct TrainArgs {
@@ -23,6 +24,10 @@ pub struct TrainArgs {
     /// Go on with an interrupted run; it keeps its own settings, so no other flag of training goes with this
     #[arg(long, value_name = "RUN")]
     resume: Option<String>,
+    /// Show what the settings take of this machine's memory and of GPUs' of 12, 24, 40 and 80 GB, and train nothing. Needs --model
+    /// alone, which may be a Hugging Face config.json too
+    #[arg(long, conflicts_with = "resume")]
+    plan: bool,
     #[command(flatten)]
     flags: Flags,
 }
@@ -32,6 +37,9 @@ pub struct TrainArgs {
 /// # Errors
 /// Those of the verb.
 pub fn run(context: &Context, args: TrainArgs) -> Result<()> {
+    if args.plan {
+        return plan(context, args.config.as_deref(), args.flags);
+    }
     run_for(context, Objective::Answers, args.config.as_deref(), args.resume, args.flags)
 }
 
@@ -54,7 +62,7 @@ pub(super) fn run_for(
             given.extend(config.is_some().then(|| "--config".to_owned()));
             refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
-            resume(&bench, &run, |spec, form| load(context, &bench, spec, form), &printer, &cancel)
+            resume(&bench, &run, |request| load(context, &bench, request), &printer, &cancel)
         }
         None => {
             let file = config.map(read_settings).transpose()?.unwrap_or_default();
@@ -66,7 +74,7 @@ pub(super) fn run_for(
             request.config.check()?;
             let bench = context.workbench()?;
             check_datasets(&bench, &request)?;
-            let model = load(context, &bench, &request.model, request.form)?;
+            let model = load(context, &bench, &request)?;
             train(&bench, &request, &model, &printer, &cancel)
         }
     };
@@ -107,8 +115,30 @@ fn refuse_beside_resume(given: &[String]) -> Result<()> {
     )))
 }
 
-fn load(context: &Context, bench: &Workbench, spec: &str, form: WeightForm) -> Result<LoadedModel> {
-    let dtype = form.arithmetic.name();
+fn load(context: &Context, bench: &Workbench, request: &TrainRequest) -> Result<LoadedModel> {
+    let TrainRequest { model: spec, form, .. } = request;
+    let chosen = device::choose(bench, context.wish, spec, &request.config.lora, request.exact)?;
+    if let Some(note) = &chosen.note {
+        context.ui.note(note);
+    }
+    let form = device::form_beside_card(*form, chosen.card.is_some());
+    let dtype = match &chosen.card {
+        None => form.arithmetic.name().to_owned(),
+        Some(card) => format!("{}, {}", card.device.name(), if card.exact { "f32" } else { "bf16" }),
+    };
     context.ui.note(&tr!("loading {spec} ({dtype}) …", "正在加载 {spec}（{dtype}）…"));
-    bench.load_model_as(spec, form)
+    Ok(bench.load_model_as(spec, form)?.on(chosen.card))
+}
+
+/// `train --plan`.
+fn plan(context: &Context, config: Option<&Path>, flags: Flags) -> Result<()> {
+    let file = config.map(read_settings).transpose()?.unwrap_or_default();
+    let request = flags.or(file).into_plan(context)?;
+    let report = memory_plan::plan(|| context.workbench(), &request)?;
+    if context.ui.json {
+        context.ui.json_line(&report);
+    } else {
+        print_plan(context, &report);
+    }
+    Ok(())
 }

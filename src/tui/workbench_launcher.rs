@@ -42,6 +42,7 @@ impl Launcher for WorkbenchLauncher {
             held_out: HeldOut::Own,
             held_out_limit: 0,
             form: WeightForm::fastest(),
+            exact: false,
             config,
         };
         request.config.check()?;

@@ -9,6 +9,7 @@ use crate::model::{Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, o
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::remote::{self, RemoteModel};
 use crate::tr;
+use crate::train::OnCard;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct LoadedModel {
     pub tokenizer: Arc<Tokenizer>,
     /// In which form the weights are held.
     pub form: WeightForm,
+    /// The card that trains it; `None` is the processor.
+    pub card: Option<OnCard>,
 }
 
 /// An adapter in memory, known to fit its model.
@@ -68,6 +71,7 @@ impl Workbench {
             decoder: Arc::new(decoder),
             path,
             form,
+            card: None,
         })
     }
 

@@ -3,11 +3,13 @@
 
 pub mod arena;
 pub mod bench;
+pub mod bench_card;
 pub mod bench_infer;
 pub mod contamination;
 pub mod convert;
 pub mod data;
 pub mod demo;
+pub mod device;
 pub mod doctor;
 pub mod evals;
 pub mod expand;
@@ -17,6 +19,7 @@ pub mod family;
 pub mod inputs;
 pub mod leaderboard;
 mod load;
+pub mod memory_plan;
 pub mod models;
 mod permute;
 mod pull;

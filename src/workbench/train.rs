@@ -79,6 +79,9 @@ pub struct TrainRequest {
     /// Arithmetic and storage of the frozen weights; runs of earlier versions had f32.
     #[serde(default)]
     pub form: WeightForm,
+    /// f32 throughout, on a GPU too (`--dtype f32`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// Everything else.
     pub config: TrainConfig,
 }
@@ -172,7 +175,7 @@ pub fn train(
 pub fn resume(
     bench: &Workbench,
     run: &str,
-    load: impl FnOnce(&str, WeightForm) -> Result<LoadedModel>,
+    load: impl FnOnce(&TrainRequest) -> Result<LoadedModel>,
     listener: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
@@ -192,7 +195,7 @@ pub fn resume(
         Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
         Objective::Text => pinned(&record.dataset, &record.dataset_version),
     };
-    let model = load(&request.model, request.form)?;
+    let model = load(&request)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
         return Err(Error::new(
@@ -279,6 +282,8 @@ fn attempt(
         sampler: Some(&sample),
         sink,
         cancel,
+        card: model.card.clone(),
+        peers: None,
     };
     let outcome = trainer.run(stored)?;
     let (step, total) = (outcome.progress.step, outcome.total_steps);

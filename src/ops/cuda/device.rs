@@ -41,11 +41,17 @@ pub trait Device: Send + Sync {
     /// A kernel that does not compile or launch.
     fn launch(&self, kernel: Kernel, launch: &Launch, arguments: &[Argument]) -> Result<()>;
 
-    /// A matrix product in bf16 with f32 sums.
+    /// A matrix product of bf16 or f32 operands with f32 sums.
     ///
     /// # Errors
     /// Those of the library.
     fn multiply(&self, product: &Product) -> Result<()>;
+
+    /// What to call it.
+    fn name(&self) -> String;
+
+    /// Bytes free and in all; `None` where nobody counts them.
+    fn memory(&self) -> Option<(u64, u64)>;
 }
 
 /// How many threads a kernel runs on.
@@ -154,31 +160,88 @@ pub struct Product<'a> {
     pub n: usize,
     /// The common dimension.
     pub k: usize,
-    /// `[m, k]`, or `[k, m]` with `a_transposed`.
-    pub a: Rows<'a, bf16>,
+    /// `[m, k]`, or `[k, m]` with `a_transposed`; of the same number type as `b`.
+    pub a: AnyRows<'a>,
     /// Whether `a` lies transposed.
     pub a_transposed: bool,
     /// `[k, n]`, or `[n, k]` with `b_transposed` (a weight `[outputs, inputs]` in `x·Wᵀ`).
-    pub b: Rows<'a, bf16>,
+    pub b: AnyRows<'a>,
     /// Whether `b` lies transposed.
     pub b_transposed: bool,
     /// Where the result goes, in either number type.
-    pub out: Out<'a>,
+    pub out: AnyRows<'a>,
     /// What the product is multiplied by.
     pub alpha: f32,
     /// What is added, times `beta`; the result itself, where `None`.
-    pub start: Option<Out<'a>>,
+    pub start: Option<AnyRows<'a>>,
     /// 0 or 1 mostly.
     pub beta: f32,
 }
 
-/// Rows of a result.
+/// Rows of a product's operand or result.
 #[derive(Clone, Copy)]
-pub enum Out<'a> {
+pub enum AnyRows<'a> {
     /// bf16.
     Bf16(Rows<'a, bf16>),
     /// f32.
     F32(Rows<'a, f32>),
+}
+
+impl AnyRows<'_> {
+    /// Address of the first element.
+    pub fn address(self) -> u64 {
+        match self {
+            AnyRows::Bf16(rows) => rows.address(),
+            AnyRows::F32(rows) => rows.address(),
+        }
+    }
+
+    /// Elements from row to row.
+    pub fn stride(self) -> u32 {
+        match self {
+            AnyRows::Bf16(rows) => rows.stride(),
+            AnyRows::F32(rows) => rows.stride(),
+        }
+    }
+
+    /// As [`Rows::hold`].
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn hold(self, rows: usize, width: usize) -> Result<()> {
+        match self {
+            AnyRows::Bf16(all) => all.hold(rows, width),
+            AnyRows::F32(all) => all.hold(rows, width),
+        }
+    }
+
+    /// Whether they are single precision.
+    pub fn is_f32(self) -> bool {
+        matches!(self, AnyRows::F32(_))
+    }
+}
+
+impl Product<'_> {
+    /// That operands and result lie in their buffers, and that their number types can be multiplied.
+    ///
+    /// # Errors
+    /// `Internal`.
+    pub fn check(&self) -> Result<()> {
+        let (rows, width) = if self.a_transposed { (self.k, self.m) } else { (self.m, self.k) };
+        self.a.hold(rows, width)?;
+        let (rows, width) = if self.b_transposed { (self.n, self.k) } else { (self.k, self.n) };
+        self.b.hold(rows, width)?;
+        for out in [Some(self.out), self.start].into_iter().flatten() {
+            out.hold(self.m, self.n)?;
+            if out.is_f32() != self.out.is_f32() {
+                return Err(Error::internal("a product starts from another number type"));
+            }
+        }
+        if self.a.is_f32() != self.b.is_f32() || (self.a.is_f32() && !self.out.is_f32()) {
+            return Err(Error::internal("a product of two number types"));
+        }
+        Ok(())
+    }
 }
 
 /// Types that live on the card: plain numbers, any bits are a value.
@@ -204,17 +267,39 @@ unsafe impl Element for u8 {}
 pub trait Number: Element {
     /// The kernel for this type.
     fn choose(float: &'static str, bf16: &'static str) -> &'static str;
+
+    /// Rows of this type as an operand.
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_>;
+
+    /// The nearest number of this type.
+    fn of_f32(x: f32) -> Self;
 }
 
 impl Number for f32 {
     fn choose(float: &'static str, _: &'static str) -> &'static str {
         float
     }
+
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_> {
+        AnyRows::F32(rows)
+    }
+
+    fn of_f32(x: f32) -> Self {
+        x
+    }
 }
 
 impl Number for bf16 {
     fn choose(_: &'static str, bf16: &'static str) -> &'static str {
         bf16
+    }
+
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_> {
+        AnyRows::Bf16(rows)
+    }
+
+    fn of_f32(x: f32) -> Self {
+        bf16::from_f32(x)
     }
 }
 
@@ -227,15 +312,22 @@ pub struct Buffer<T: Element> {
 }
 
 impl<T: Element> Buffer<T> {
+    /// Memory for `len` numbers that are written before they are read.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn room(device: &Arc<dyn Device>, len: usize) -> Result<Buffer<T>> {
+        let address = device.allocate(len * size_of::<T>())?;
+        Ok(Buffer { device: device.clone(), address, len, element: PhantomData })
+    }
+
     /// Memory for `len` numbers, set to zero.
     ///
     /// # Errors
     /// `OutOfMemory`.
     pub fn zeros(device: &Arc<dyn Device>, len: usize) -> Result<Buffer<T>> {
-        let bytes = len * size_of::<T>();
-        let address = device.allocate(bytes)?;
-        let buffer = Buffer { device: device.clone(), address, len, element: PhantomData };
-        device.clear(address, bytes)?;
+        let buffer = Buffer::room(device, len)?;
+        buffer.clear()?;
         Ok(buffer)
     }
 
@@ -244,8 +336,7 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// `OutOfMemory`.
     pub fn of(device: &Arc<dyn Device>, values: &[T]) -> Result<Buffer<T>> {
-        let address = device.allocate(size_of_val(values))?;
-        let buffer = Buffer { device: device.clone(), address, len: values.len(), element: PhantomData };
+        let buffer = Buffer::room(device, values.len())?;
         buffer.write(values)?;
         Ok(buffer)
     }
@@ -268,7 +359,16 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// Those of the card.
     pub fn read(&self) -> Result<Vec<T>> {
-        let mut values = vec![T::default(); self.len];
+        self.read_first(self.len)
+    }
+
+    /// The first `count` numbers, once earlier work is done.
+    ///
+    /// # Errors
+    /// Those of the card.
+    pub fn read_first(&self, count: usize) -> Result<Vec<T>> {
+        self.holds(count)?;
+        let mut values = vec![T::default(); count];
         let size = size_of_val(&values[..]);
         // SAFETY: elements are plain numbers, any bytes are a value.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size) };
@@ -282,6 +382,11 @@ impl<T: Element> Buffer<T> {
     /// Those of the card.
     pub fn clear(&self) -> Result<()> {
         self.device.clear(self.address, self.len * size_of::<T>())
+    }
+
+    /// Where it lies.
+    pub fn address(&self) -> u64 {
+        self.address
     }
 
     /// Numbers held.

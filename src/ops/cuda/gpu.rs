@@ -90,15 +90,6 @@ impl Gpu {
         &self.card
     }
 
-    /// Bytes free and in all, by the driver's account.
-    ///
-    /// # Errors
-    /// Those of the driver.
-    pub fn memory(&self) -> Result<(usize, usize)> {
-        self.enter()?;
-        result::mem_get_info().map_err(|e| failed("count memory", e))
-    }
-
     /// Makes the card's context that of the calling thread.
     fn enter(&self) -> Result<()> {
         // SAFETY: the context is never released.
@@ -198,5 +189,14 @@ impl Device for Gpu {
     fn multiply(&self, product: &Product<'_>) -> Result<()> {
         self.enter()?;
         self.library.multiply(product, self.stream)
+    }
+
+    fn name(&self) -> String {
+        self.card.name.clone()
+    }
+
+    fn memory(&self) -> Option<(u64, u64)> {
+        self.enter().ok()?;
+        result::mem_get_info().ok().map(|(free, total)| (free as u64, total as u64))
     }
 }

@@ -15,6 +15,7 @@ mod decoding;
 mod device;
 #[cfg(test)]
 pub(crate) mod emulator;
+mod factors;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod kernels;
@@ -33,7 +34,8 @@ mod tests;
 pub use attention::{Heads, Segments, attention, attention_backward};
 pub use card::{Card, cards};
 pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
-pub use device::{Argument, Buffer, Device, Element, Launch, Number, Out, Product, Rows};
+pub use device::{AnyRows, Argument, Buffer, Device, Element, Launch, Number, Product, Rows};
+pub use factors::{Placement, place_factors};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
 pub use kernels::{Kernel, KernelFile};
@@ -42,6 +44,6 @@ pub use nvrtc::{Compiler, Target, library_folders};
 pub use optimizer::{StepSettings, Stretch, adamw, gradient_norm, stretches};
 pub use quantised::{CardRows, dequantise};
 pub use rows::{
-    Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, rms_norm, rms_norm_again, rms_norm_backward, rope,
-    scatter_rows, swiglu, swiglu_backward,
+    HeadRows, Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, head_norm, head_norm_backward, rms_norm,
+    rms_norm_again, rms_norm_backward, rope, scatter_rows, swiglu, swiglu_backward,
 };
