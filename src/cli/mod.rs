@@ -20,6 +20,7 @@ mod doctor;
 mod draw;
 mod evals;
 mod examinee;
+mod gpu_check;
 mod leaderboard;
 mod models;
 mod models_write;
@@ -111,6 +112,8 @@ enum Command {
     Chat(chat::ChatArgs),
     Serve(serve::ServeArgs),
     Bench(bench::BenchArgs),
+    #[command(hide = true)]
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Open the terminal interface (as does no command at all)
     #[command(after_help = "Example:\n  linly-bench tui")]
     Tui,
@@ -188,11 +191,17 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     // The doctor says why a device cannot be used: it must not fail for it.
-    let wish = match cli.command {
+    let wish = match &cli.command {
         Some(Command::Doctor(_)) => Wish::Auto,
+        // So must not the check of one that is not there.
+        Some(Command::GpuCheck(_)) => Wish::parse(&cli.global.device).or_else(|e| match e.kind {
+            Kind::Usage => Err(e),
+            _ => Ok(Wish::Auto),
+        })?,
         _ => Wish::parse(&cli.global.device)?,
     };
-    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_))) {
+    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_) | Command::GpuCheck(_)))
+    {
         wish.on_processor_only()?;
     }
     let context = Context { ui: ui.clone(), settings, wish };
@@ -212,6 +221,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
         Some(Command::Chat(args)) => chat::run(&context, &args),
         Some(Command::Serve(args)) => serve::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),
+        Some(Command::GpuCheck(args)) => gpu_check::run(&context, &args),
     }?;
     Ok(ExitCode::SUCCESS)
 }

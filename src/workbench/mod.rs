@@ -16,6 +16,7 @@ pub mod expand;
 pub mod export;
 mod export_text;
 pub mod family;
+pub mod gpu_check;
 pub mod inputs;
 pub mod leaderboard;
 mod load;

@@ -273,6 +273,9 @@ pub trait Number: Element {
 
     /// The nearest number of this type.
     fn of_f32(x: f32) -> Self;
+
+    /// The number itself.
+    fn as_f32(self) -> f32;
 }
 
 impl Number for f32 {
@@ -287,6 +290,10 @@ impl Number for f32 {
     fn of_f32(x: f32) -> Self {
         x
     }
+
+    fn as_f32(self) -> f32 {
+        self
+    }
 }
 
 impl Number for bf16 {
@@ -300,6 +307,10 @@ impl Number for bf16 {
 
     fn of_f32(x: f32) -> Self {
         bf16::from_f32(x)
+    }
+
+    fn as_f32(self) -> f32 {
+        self.to_f32()
     }
 }
 
