@@ -5,10 +5,13 @@ use super::plan_view::print_plan;
 use super::train_flags::{Flags, read_settings};
 use super::train_view::{TrainPrinter, print_report};
 use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::tr;
-use crate::workbench::train::{Objective, TrainRequest, resume, train};
+use crate::workbench::together::Seat;
+use crate::workbench::train::{Objective, TrainRequest, assist, request_of, resume, train};
 use crate::workbench::{LoadedModel, Workbench, device, memory_plan};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Fine-tunes a model with LoRA and writes a PEFT adapter.
 #[derive(clap::Args)]
@@ -54,7 +57,12 @@ pub(super) fn run_for(
     resumed: Option<String>,
     flags: Flags,
 ) -> Result<()> {
+    // The processes that train together; it ends last.
+    let seat = Seat::take(flags.gpus.unwrap_or(1))?.map(Arc::new);
     let cancel = context.cancel_on_signals()?;
+    if let Some(seat) = seat.as_ref().filter(|seat| seat.rank > 0) {
+        return assist_for(context, objective, config, resumed, flags, seat, &cancel);
+    }
     let printer = TrainPrinter::new(context);
     let report = match resumed {
         Some(run) => {
@@ -62,19 +70,14 @@ pub(super) fn run_for(
             given.extend(config.is_some().then(|| "--config".to_owned()));
             refuse_beside_resume(&given)?;
             let bench = context.workbench()?;
-            resume(&bench, &run, |request| load(context, &bench, request), &printer, &cancel)
+            resume(&bench, &run, |request| load(context, &bench, request, seat.clone()), &printer, &cancel)
         }
         None => {
-            let file = config.map(read_settings).transpose()?.unwrap_or_default();
-            let flags = flags.or(file);
-            let request = match objective {
-                Objective::Answers => flags.into_request(context)?,
-                Objective::Text => flags.into_text_request(context)?,
-            };
+            let request = request_for(context, objective, config, flags)?;
             request.config.check()?;
             let bench = context.workbench()?;
             check_datasets(&bench, &request)?;
-            let model = load(context, &bench, &request)?;
+            let model = load(context, &bench, &request, seat.clone())?;
             train(&bench, &request, &model, &printer, &cancel)
         }
     };
@@ -86,6 +89,32 @@ pub(super) fn run_for(
         print_report(context, &report, &losses);
     }
     Ok(())
+}
+
+fn request_for(context: &Context, objective: Objective, config: Option<&Path>, flags: Flags) -> Result<TrainRequest> {
+    let flags = flags.or(config.map(read_settings).transpose()?.unwrap_or_default());
+    match objective {
+        Objective::Answers => flags.into_request(context),
+        Objective::Text => flags.into_text_request(context),
+    }
+}
+
+/// Takes part in the training of another process, which speaks for both.
+fn assist_for(
+    context: &Context,
+    objective: Objective,
+    config: Option<&Path>,
+    resumed: Option<String>,
+    flags: Flags,
+    seat: &Arc<Seat>,
+    cancel: &CancelToken,
+) -> Result<()> {
+    let bench = context.workbench()?;
+    let request = match resumed {
+        Some(run) => request_of(&bench, &run)?,
+        None => request_for(context, objective, config, flags)?,
+    };
+    assist(&bench, request, |request| load(context, &bench, request, Some(seat.clone())), cancel)
 }
 
 /// A name that is wrong is said before a model is loaded.
@@ -115,10 +144,11 @@ fn refuse_beside_resume(given: &[String]) -> Result<()> {
     )))
 }
 
-fn load(context: &Context, bench: &Workbench, request: &TrainRequest) -> Result<LoadedModel> {
+fn load(context: &Context, bench: &Workbench, request: &TrainRequest, seat: Option<Arc<Seat>>) -> Result<LoadedModel> {
+    let first = seat.as_ref().is_none_or(|seat| seat.rank == 0);
     let TrainRequest { model: spec, form, .. } = request;
-    let chosen = device::choose(bench, context.wish, spec, &request.config.lora, request.exact)?;
-    if let Some(note) = &chosen.note {
+    let chosen = device::choose(bench, context.wish, seat.as_deref(), spec, &request.config.lora, request.exact)?;
+    if let Some(note) = chosen.note.as_ref().filter(|_| first) {
         context.ui.note(note);
     }
     let form = device::form_beside_card(*form, chosen.card.is_some());
@@ -126,8 +156,10 @@ fn load(context: &Context, bench: &Workbench, request: &TrainRequest) -> Result<
         None => form.arithmetic.name().to_owned(),
         Some(card) => format!("{}, {}", card.device.name(), if card.exact { "f32" } else { "bf16" }),
     };
-    context.ui.note(&tr!("loading {spec} ({dtype}) …", "正在加载 {spec}（{dtype}）…"));
-    Ok(bench.load_model_as(spec, form)?.on(chosen.card))
+    if first {
+        context.ui.note(&tr!("loading {spec} ({dtype}) …", "正在加载 {spec}（{dtype}）…"));
+    }
+    Ok(bench.load_model_as(spec, form)?.on(chosen.card, seat))
 }
 
 /// `train --plan`.

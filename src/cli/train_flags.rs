@@ -133,6 +133,11 @@ pub(super) struct Flags {
     /// How the frozen base is held: full, keep (as its file has it), int8 or int4 (QLoRA) [default: full]
     #[arg(long, value_name = "full|keep|int8|int4")]
     quantize: Option<String>,
+    /// Train on N GPUs of this machine (with --device cpu: in N processes); --accum must be a multiple of N. torchrun's RANK,
+    /// WORLD_SIZE, MASTER_ADDR and MASTER_PORT do the same across machines [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip)]
+    pub(super) gpus: Option<usize>,
     /// Run blocks again on the way back instead of keeping what they made: auto, on or off [default: auto]
     #[arg(long, value_name = "auto|on|off")]
     checkpointing: Option<String>,
@@ -187,6 +192,7 @@ impl Flags {
             dtype: self.dtype.or(file.dtype),
             quantize: self.quantize.or(file.quantize),
             checkpointing: self.checkpointing.or(file.checkpointing),
+            gpus: self.gpus,
         }
     }
 

@@ -4,7 +4,8 @@
 //! which sums are taken. That order is by rank: a run repeats to the bit, and all processes hold the same bits.
 
 use crate::error::{Error, Result};
-use crate::ops::cuda::Buffer;
+use crate::ops::cuda::{Buffer, Device};
+use std::sync::Arc;
 
 /// The processes of a training, seen from one of them. Every process makes the same calls in the same order.
 pub trait Peers: Send + Sync {
@@ -31,6 +32,14 @@ pub trait Peers: Send + Sync {
     /// # Errors
     /// As [`Peers::sum`].
     fn share(&self, bytes: Vec<u8>) -> Result<Vec<u8>>;
+
+    /// Lets the cards add up among themselves from now on, where all can; whether they do.
+    ///
+    /// # Errors
+    /// As [`Peers::sum`], and those of the cards' library.
+    fn meet_on_cards(&self, _device: &Arc<dyn Device>) -> Result<bool> {
+        Ok(false)
+    }
 
     /// As [`Peers::sum`] for numbers on a card.
     ///

@@ -54,6 +54,14 @@ impl Trainer<'_> {
             Some(card) => {
                 let mut training = card.open(self.decoder, state)?;
                 training.set_plan(plan);
+                if let Some(peers) = self.peers {
+                    let nccl = peers.meet_on_cards(&card.device)?;
+                    let (count, way) = (peers.count(), if nccl { "NCCL" } else { "TCP" });
+                    self.log(tr!(
+                        "{count} processes add up their gradients over {way}",
+                        "{count} 个进程通过 {way} 累加梯度"
+                    ));
+                }
                 Work::Card(training)
             }
         };

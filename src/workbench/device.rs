@@ -1,5 +1,6 @@
 //! `--device`: where to compute, and what to say where the wish cannot be fulfilled.
 
+use super::together::Seat;
 use super::{LoadedModel, Workbench, models};
 use crate::error::{Error, Kind, Result};
 use crate::model::{BaseStorage, LoraConfig, WeightForm, check_card, open};
@@ -48,6 +49,15 @@ impl Wish {
         Ok(Wish::Card(ordinal))
     }
 
+    /// The wish of a process that takes card `local` of its machine.
+    #[must_use]
+    pub fn of_seat(self, local: usize) -> Wish {
+        match self {
+            Wish::Card(_) => Wish::Card(local),
+            other => other,
+        }
+    }
+
     /// Refuses a card for what only the processor does.
     ///
     /// # Errors
@@ -89,12 +99,21 @@ pub struct Chosen {
 /// # Errors
 /// Of [`Wish::Card`]: why it cannot; with [`Wish::Auto`] that is a note, and the processor computes. Those of finding the
 /// model.
-pub fn choose(bench: &Workbench, wish: Wish, model: &str, lora: &LoraConfig, exact: bool) -> Result<Chosen> {
+pub fn choose(
+    bench: &Workbench,
+    wish: Wish,
+    seat: Option<&Seat>,
+    model: &str,
+    lora: &LoraConfig,
+    exact: bool,
+) -> Result<Chosen> {
+    let local = seat.map_or(0, |seat| seat.local);
+    let wish = if seat.is_some() { wish.of_seat(local) } else { wish };
     let ordinal = match wish {
         Wish::Cpu => return Ok(Chosen { card: None, note: None }),
         Wish::Card(ordinal) => ordinal,
         Wish::Auto if !wish.may_use_card() => return Ok(Chosen { card: None, note: why_not() }),
-        Wish::Auto => 0,
+        Wish::Auto => local,
     };
     let config = open(&models::resolve(bench, model)?)?.config;
     let opened = check_card(&config, lora).and_then(|()| open_card(ordinal));
@@ -149,9 +168,9 @@ pub fn form_beside_card(form: WeightForm, card: bool) -> WeightForm {
 }
 
 impl LoadedModel {
-    /// The same, trained on `card`.
+    /// The same, trained on `card`, and by processes that train together.
     #[must_use]
-    pub fn on(self, card: Option<OnCard>) -> LoadedModel {
-        LoadedModel { card, ..self }
+    pub fn on(self, card: Option<OnCard>, seat: Option<Arc<Seat>>) -> LoadedModel {
+        LoadedModel { card, seat, ..self }
     }
 }

@@ -1,5 +1,6 @@
 //! Models and adapters by the names that users give them.
 
+use super::together::Seat;
 use super::{RemoteContestant, Workbench, models};
 use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
@@ -30,6 +31,8 @@ pub struct LoadedModel {
     pub form: WeightForm,
     /// The card that trains it; `None` is the processor.
     pub card: Option<OnCard>,
+    /// The place among processes that train it together.
+    pub seat: Option<Arc<Seat>>,
 }
 
 /// An adapter in memory, known to fit its model.
@@ -72,6 +75,7 @@ impl Workbench {
             path,
             form,
             card: None,
+            seat: None,
         })
     }
 

@@ -33,6 +33,7 @@ mod score;
 mod speaker;
 mod talk;
 mod text_rows;
+pub mod together;
 pub mod train;
 mod train_rows;
 

@@ -6,16 +6,17 @@ use super::text_rows::{names, pinned};
 use super::train_rows::{Fitting, Prepared, prepare};
 use super::{LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent, Silent};
 use crate::machine::peak_rss_mb;
 use crate::model::adapter::{self, AdapterOrigin};
 use crate::model::{Lora, WeightForm};
 use crate::prompt::Template;
 use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
-use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
+use crate::train::{CheckpointFolder, Ending, Peers, Stored, TrainConfig, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The file in a run's folder that lists the rows which were left out.
 const DROPPED: &str = "dropped.jsonl";
@@ -179,22 +180,8 @@ pub fn resume(
     listener: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
-    let record = bench.store.run(run)?;
+    let (record, request) = unfinished(bench, run)?;
     let run = record.id;
-    if record.kind != "train" || record.status == store::RunStatus::Done {
-        return Err(Error::new(
-            Kind::InvalidInput,
-            tr!("run {run} is no unfinished training", "运行 {run} 不是未完成的训练"),
-        )
-        .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
-    }
-    let mut request: TrainRequest =
-        serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
-    // The rows that the run began with, whatever became of the dataset since.
-    request.dataset = match request.objective {
-        Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
-        Objective::Text => pinned(&record.dataset, &record.dataset_version),
-    };
     let model = load(&request)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
@@ -211,6 +198,74 @@ pub fn resume(
     let result = run_to_end(bench, &request, &model, &prepared, &run, true, listener, cancel);
     drop(lease);
     result
+}
+
+/// What a run that did not finish was asked for.
+fn unfinished(bench: &Workbench, run: &str) -> Result<(store::RunRecord, TrainRequest)> {
+    let record = bench.store.run(run)?;
+    let run = &record.id;
+    if record.kind != "train" || record.status == store::RunStatus::Done {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("run {run} is no unfinished training", "运行 {run} 不是未完成的训练"),
+        )
+        .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
+    }
+    let mut request: TrainRequest =
+        serde_json::from_value(record.config.clone()).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
+    // The rows that the run began with, whatever became of the dataset since.
+    request.dataset = match request.objective {
+        Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
+        Objective::Text => pinned(&record.dataset, &record.dataset_version),
+    };
+    Ok((record, request))
+}
+
+/// Takes part, as one of several processes but not the first, in the training that the first stores and shows: a new one, or
+/// with `resumed` the run of that name.
+///
+/// # Errors
+/// As [`train`]; the first process's end.
+pub fn assist(
+    bench: &Workbench,
+    request: TrainRequest,
+    load: impl FnOnce(&TrainRequest) -> Result<LoadedModel>,
+    cancel: &CancelToken,
+) -> Result<()> {
+    request.config.check()?;
+    let model = load(&request)?;
+    let prepared = prepare(bench, &request, &model)?;
+    let peers = meet(&request, &model, &prepared)?;
+    let trainer = Trainer {
+        decoder: &model.decoder,
+        data: &prepared.data,
+        config: &request.config,
+        checkpoints: None,
+        sampler: None,
+        sink: &Silent,
+        cancel,
+        card: model.card.clone(),
+        peers: peers.as_deref(),
+    };
+    trainer.run(None).map(|_| ())
+}
+
+/// The request of an unfinished run, for [`assist`].
+///
+/// # Errors
+/// `InvalidInput` when the run is finished or none of training.
+pub fn request_of(bench: &Workbench, run: &str) -> Result<TrainRequest> {
+    unfinished(bench, run).map(|(_, request)| request)
+}
+
+/// Meets the processes that train together, if there are any: all must have the same rows, weights and settings.
+fn meet(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared) -> Result<Option<Arc<dyn Peers>>> {
+    let Some(seat) = &model.seat else { return Ok(None) };
+    let settings = serde_json::to_string(&request.config).map_err(|e| Error::internal(e.to_string()))?;
+    let place = model.card.as_ref().map_or("cpu", |card| if card.exact { "card f32" } else { "card bf16" });
+    let data = &prepared.dataset_version;
+    let what = [&settings, &model.hash, data, &request.template, place, &store::code_version()];
+    seat.meet(&what.join("\n")).map(Some)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -274,6 +329,7 @@ fn attempt(
     };
     let samples = Samples::new(model, &prepared.data, template)?;
     let sample = |lora: &Lora, step: u64| samples.show(lora, step, sink, cancel);
+    let peers = meet(request, model, prepared)?;
     let trainer = Trainer {
         decoder: &model.decoder,
         data: &prepared.data,
@@ -283,7 +339,7 @@ fn attempt(
         sink,
         cancel,
         card: model.card.clone(),
-        peers: None,
+        peers: peers.as_deref(),
     };
     let outcome = trainer.run(stored)?;
     let (step, total) = (outcome.progress.step, outcome.total_steps);

@@ -52,6 +52,36 @@ pub trait Device: Send + Sync {
 
     /// Bytes free and in all; `None` where nobody counts them.
     fn memory(&self) -> Option<(u64, u64)>;
+
+    /// Whether this card can add up with others (NCCL was found).
+    fn can_group(&self) -> bool {
+        false
+    }
+
+    /// What the first process gives to all, so that they find each other; `None` where cards cannot.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn group_ticket(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Joins the group of `ticket` as `rank` of `count`. Every process calls it at the same time.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn group(&self, _ticket: &[u8], _rank: usize, _count: usize) -> Result<Box<dyn CardGroup>> {
+        Err(Error::internal("this device cannot add up with others"))
+    }
+}
+
+/// Cards that add up.
+pub trait CardGroup: Send + Sync {
+    /// Replaces `count` f32 numbers at `address` on every card by their sum, in the order of the card's work.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn sum(&self, address: u64, count: usize) -> Result<()>;
 }
 
 /// How many threads a kernel runs on.

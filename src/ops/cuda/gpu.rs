@@ -2,10 +2,11 @@
 //! without them.
 
 use super::card::{self, Card};
-use super::device::{Argument, Device, Launch, Product};
+use super::device::{Argument, CardGroup, Device, Launch, Product};
 use super::kernels::{Kernel, KernelFile};
 use super::machine_code;
 use super::matmul::Library;
+use super::nccl;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use cudarc::driver::{result, sys};
@@ -198,5 +199,18 @@ impl Device for Gpu {
     fn memory(&self) -> Option<(u64, u64)> {
         self.enter().ok()?;
         result::mem_get_info().ok().map(|(free, total)| (free as u64, total as u64))
+    }
+
+    fn can_group(&self) -> bool {
+        self.enter().is_ok() && nccl::available()
+    }
+
+    fn group_ticket(&self) -> Result<Option<Vec<u8>>> {
+        if self.can_group() { nccl::ticket().map(Some) } else { Ok(None) }
+    }
+
+    fn group(&self, ticket: &[u8], rank: usize, count: usize) -> Result<Box<dyn CardGroup>> {
+        self.enter()?;
+        Ok(Box::new(nccl::Group::join(ticket, rank, count, self.context, self.stream)?))
     }
 }

@@ -24,6 +24,8 @@ mod loss;
 mod machine_code;
 #[cfg(feature = "cuda")]
 mod matmul;
+#[cfg(feature = "cuda")]
+mod nccl;
 mod nvrtc;
 mod optimizer;
 mod quantised;
@@ -34,7 +36,7 @@ mod tests;
 pub use attention::{Heads, Segments, attention, attention_backward};
 pub use card::{Card, cards};
 pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
-pub use device::{AnyRows, Argument, Buffer, Device, Element, Launch, Number, Product, Rows};
+pub use device::{AnyRows, Argument, Buffer, CardGroup, Device, Element, Launch, Number, Product, Rows};
 pub use factors::{Placement, place_factors};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
