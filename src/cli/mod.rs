@@ -194,10 +194,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode> {
     let wish = match &cli.command {
         Some(Command::Doctor(_)) => Wish::Auto,
         // So must not the check of one that is not there.
-        Some(Command::GpuCheck(_)) => Wish::parse(&cli.global.device).or_else(|e| match e.kind {
-            Kind::Usage => Err(e),
-            _ => Ok(Wish::Auto),
-        })?,
+        Some(Command::GpuCheck(_)) => Wish::named(&cli.global.device)?,
         _ => Wish::parse(&cli.global.device)?,
     };
     if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_) | Command::GpuCheck(_)))

@@ -157,7 +157,6 @@ fn a_training_on_the_card_is_that_of_the_processor() {
             assert!((a / b - 1.0).abs() <= losses, "validation {a}, not {b}");
         }
         let far = apart(&there, &here);
-        eprintln!("factors apart by {far:.4} of their way");
         assert!(far <= factors, "factors are apart by {far} of their way");
     }
 }

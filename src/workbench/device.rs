@@ -21,22 +21,32 @@ pub enum Wish {
 }
 
 impl Wish {
-    /// Reads `--device`; a card that is asked for by name must be there and fit.
+    /// Reads `--device` without looking whether the card is there.
     ///
     /// # Errors
-    /// `Usage` for an unknown word; why the card cannot be used.
-    pub fn parse(device: &str) -> Result<Wish> {
-        let ordinal = match device {
+    /// `Usage` for an unknown word.
+    pub fn named(device: &str) -> Result<Wish> {
+        match device {
             "auto" => return Ok(Wish::Auto),
             "cpu" => return Ok(Wish::Cpu),
-            "cuda" => Some(0),
-            other => other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
-        };
-        let Some(ordinal) = ordinal else {
+            "cuda" => return Ok(Wish::Card(0)),
+            _ => {}
+        }
+        let ordinal = device.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok());
+        ordinal.map(Wish::Card).ok_or_else(|| {
             let device = device.escape_default();
-            return Err(Error::new(Kind::Usage, tr!("unknown device `{device}`", "未知的设备 `{device}`"))
-                .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")));
-        };
+            Error::new(Kind::Usage, tr!("unknown device `{device}`", "未知的设备 `{device}`"))
+                .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N"))
+        })
+    }
+
+    /// The same; a card that is asked for by name must be there and fit.
+    ///
+    /// # Errors
+    /// As [`Wish::named`]; why the card cannot be used.
+    pub fn parse(device: &str) -> Result<Wish> {
+        let wish = Wish::named(device)?;
+        let Wish::Card(ordinal) = wish else { return Ok(wish) };
         let card = cuda::cards()?.into_iter().nth(ordinal).ok_or_else(|| {
             Error::new(Kind::NotFound, tr!("there is no GPU number {ordinal}", "没有编号为 {ordinal} 的 GPU")).hint(
                 tr!(
@@ -46,7 +56,7 @@ impl Wish {
             )
         })?;
         card.check()?;
-        Ok(Wish::Card(ordinal))
+        Ok(wish)
     }
 
     /// The wish of a process that takes card `local` of its machine.

@@ -2,6 +2,7 @@
 //! It brings the store together with the engines, which know nothing of each other.
 
 pub mod arena;
+pub mod assist;
 pub mod bench;
 pub mod bench_card;
 pub mod bench_infer;

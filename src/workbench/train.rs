@@ -1,22 +1,22 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
+use super::assist::meet;
 use super::samples::Samples;
 pub use super::text_rows::Filling;
 use super::text_rows::{names, pinned};
 use super::train_rows::{Fitting, Prepared, prepare};
 use super::{LoadedModel, Workbench};
 use crate::error::{Error, Kind, Result};
-use crate::job::{CancelToken, EventSink, Fanout, JobEvent, Silent};
+use crate::job::{CancelToken, EventSink, Fanout, JobEvent};
 use crate::machine::peak_rss_mb;
 use crate::model::adapter::{self, AdapterOrigin};
 use crate::model::{Lora, WeightForm};
 use crate::prompt::Template;
 use crate::store::{self, AdapterRecord, NewRun, StoreSink};
 use crate::tr;
-use crate::train::{CheckpointFolder, Ending, Peers, Stored, TrainConfig, TrainOutcome, Trainer};
+use crate::train::{CheckpointFolder, Ending, Stored, TrainConfig, TrainOutcome, Trainer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// The file in a run's folder that lists the rows which were left out.
 const DROPPED: &str = "dropped.jsonl";
@@ -221,51 +221,12 @@ fn unfinished(bench: &Workbench, run: &str) -> Result<(store::RunRecord, TrainRe
     Ok((record, request))
 }
 
-/// Takes part, as one of several processes but not the first, in the training that the first stores and shows: a new one, or
-/// with `resumed` the run of that name.
-///
-/// # Errors
-/// As [`train`]; the first process's end.
-pub fn assist(
-    bench: &Workbench,
-    request: TrainRequest,
-    load: impl FnOnce(&TrainRequest) -> Result<LoadedModel>,
-    cancel: &CancelToken,
-) -> Result<()> {
-    request.config.check()?;
-    let model = load(&request)?;
-    let prepared = prepare(bench, &request, &model)?;
-    let peers = meet(&request, &model, &prepared)?;
-    let trainer = Trainer {
-        decoder: &model.decoder,
-        data: &prepared.data,
-        config: &request.config,
-        checkpoints: None,
-        sampler: None,
-        sink: &Silent,
-        cancel,
-        card: model.card.clone(),
-        peers: peers.as_deref(),
-    };
-    trainer.run(None).map(|_| ())
-}
-
-/// The request of an unfinished run, for [`assist`].
+/// The request of an unfinished run, for [`assist`](super::assist::assist).
 ///
 /// # Errors
 /// `InvalidInput` when the run is finished or none of training.
 pub fn request_of(bench: &Workbench, run: &str) -> Result<TrainRequest> {
     unfinished(bench, run).map(|(_, request)| request)
-}
-
-/// Meets the processes that train together, if there are any: all must have the same rows, weights and settings.
-fn meet(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared) -> Result<Option<Arc<dyn Peers>>> {
-    let Some(seat) = &model.seat else { return Ok(None) };
-    let settings = serde_json::to_string(&request.config).map_err(|e| Error::internal(e.to_string()))?;
-    let place = model.card.as_ref().map_or("cpu", |card| if card.exact { "card f32" } else { "card bf16" });
-    let data = &prepared.dataset_version;
-    let what = [&settings, &model.hash, data, &request.template, place, &store::code_version()];
-    seat.meet(&what.join("\n")).map(Some)
 }
 
 #[allow(clippy::too_many_arguments)]

@@ -1,7 +1,8 @@
 //! Stands in for a card in tests: the kernels' own text, compiled as C++ with `emulate.h` and run on the CPU.
 
-use super::device::{AnyRows, Argument, Device, Launch, Product};
+use super::device::{Argument, Device, Launch};
 use super::kernels::{Kernel, KernelFile};
+use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
 use half::bf16;
 use std::collections::HashMap;

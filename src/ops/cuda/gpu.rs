@@ -2,11 +2,12 @@
 //! without them.
 
 use super::card::{self, Card};
-use super::device::{Argument, CardGroup, Device, Launch, Product};
+use super::device::{Argument, CardGroup, Device, Launch};
 use super::kernels::{Kernel, KernelFile};
 use super::machine_code;
 use super::matmul::Library;
 use super::nccl;
+use super::product::Product;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use cudarc::driver::{result, sys};

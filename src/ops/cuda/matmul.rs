@@ -1,7 +1,7 @@
 //! Matrix products by cuBLASLt: operands of bf16 or f32, f32 sums.
 
-use super::device::{AnyRows, Product};
 use super::nvrtc::{library_folders, load};
+use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use cudarc::cublaslt::{result, sys};

@@ -197,7 +197,7 @@ fn products<T: Number>(device: &Arc<dyn Device>, size: Size) -> Result<Pairs> {
 
 fn loss<T: Number>(device: &Arc<dyn Device>, size: Size) -> Result<Pairs> {
     let (n, vocabulary) = (size.pick(64, 3), size.pick(128_255, 1003));
-    let (stride, scale) = (vocabulary + 1, 0.25);
+    let (stride, scale) = (vocabulary.next_multiple_of(8), 0.25);
     let logits = values(n * stride, 1, 6.0);
     let targets: Vec<u32> = (0..n as u32).map(|i| (i * 7919 + 5) % vocabulary as u32).collect();
     let (mut losses, mut expected) = (Vec::new(), vec![0.0; n * stride]);
