@@ -183,6 +183,11 @@ impl Source for Fake {
         self.kept.push(preferences.clone());
         Ok(())
     }
+
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        self.check("scores")?;
+        runs::scores(self, query)
+    }
 }
 
 pub fn job(id: &str, state: JobState) -> JobLine {
@@ -243,9 +248,6 @@ pub fn verbs() -> Commands {
             verb("leaderboard", "Models by scores and ratings", vec![]),
         ],
         check: |argv| argv.iter().any(|a| a == "many").then(|| "invalid value 'many' for --rank".to_owned()),
-    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
-        self.check("scores")?;
-        runs::scores(self, query)
     }
 }
 
