@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Settings that every command shares.
@@ -22,6 +22,21 @@ pub struct Settings {
 struct File {
     data_dir: Option<PathBuf>,
     seed: Option<u64>,
+    interface: Interface,
+}
+
+/// The section `[interface]` of the settings file: what was chosen in the terminal interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Interface {
+    /// Name of the theme.
+    pub theme: Option<String>,
+    /// `en` or `zh`; none for the locale's.
+    pub lang: Option<String>,
+    /// Whether the mouse is used.
+    pub mouse: Option<bool>,
+    /// Whether the first steps have been shown.
+    pub toured: Option<bool>,
 }
 
 /// The platform's data folder for this program.
@@ -48,6 +63,37 @@ impl Settings {
         };
         let file = read_file(&home.join("settings.toml"))?;
         Ok(Settings { data_dir: data_dir.or(file.data_dir), seed: seed.or(file.seed).unwrap_or(42), home })
+    }
+
+    /// The section `[interface]` of the home's settings file.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the file cannot be understood.
+    pub fn interface(&self) -> Result<Interface> {
+        Ok(read_file(&self.home.join("settings.toml"))?.interface)
+    }
+
+    /// Writes the section `[interface]` of the home's settings file; the rest of the file keeps its values.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the file cannot be understood, `Io` when it cannot be written.
+    pub fn keep_interface(&self, interface: &Interface) -> Result<()> {
+        let path = self.home.join("settings.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(Error::io(&path, &e)),
+        };
+        let broken = |e: String| Error::new(Kind::InvalidInput, format!("{}: {e}", path.display()));
+        let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| broken(e.to_string()))?;
+        let section = toml::Value::try_from(interface).map_err(|e| broken(e.to_string()))?;
+        table.insert("interface".to_owned(), section);
+        let text = toml::to_string(&table).map_err(|e| broken(e.to_string()))?;
+        // Beside its place and then moved: a reader never sees half a file.
+        let new = self.home.join("settings.toml.new");
+        std::fs::create_dir_all(&self.home).map_err(|e| Error::io(&self.home, &e))?;
+        std::fs::write(&new, text).map_err(|e| Error::io(&new, &e))?;
+        std::fs::rename(&new, &path).map_err(|e| Error::io(&path, &e))
     }
 
     /// Folder of downloaded models.

@@ -36,6 +36,7 @@ mod train_flags;
 mod train_view;
 mod tui;
 mod ui;
+mod verbs;
 
 pub use ui::Ui;
 
@@ -226,6 +227,7 @@ fn work(cli: Cli, id: &str) -> u8 {
 }
 
 fn run(cli: Cli, ui: &Ui) -> Result<u8> {
+    let named = cli.global.lang.is_some();
     // Global flags that a job started from here must get too; the workbench adds the rest.
     let mut globals = Vec::new();
     if cli.global.device != "auto" {
@@ -241,7 +243,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<u8> {
     }
     let context = Context { ui: ui.clone(), settings };
     match cli.command {
-        None | Some(Command::Tui) => return tui::run(&context),
+        None | Some(Command::Tui) => return tui::run(&context, named),
         Some(Command::Demo(args)) => demo::run(&context, &args),
         Some(Command::Doctor(args)) => doctor::run(&context, &args),
         Some(Command::Data(args)) => data::run(&context, args),

@@ -1,19 +1,23 @@
 //! `linly-bench tui`, and `linly-bench` alone: the terminal interface.
 
-use super::Context;
+use super::{Context, verbs};
 use crate::error::Result;
-use crate::tui::{self, WorkbenchLauncher, WorkbenchSource};
+use crate::lang;
+use crate::tui::{self, Preferences, WorkbenchSource};
 use clap::CommandFactory;
 use std::io::IsTerminal;
-use std::sync::Arc;
 
-/// Opens the interface; without a terminal prints the help and gives exit code 2.
-pub fn run(context: &Context) -> Result<u8> {
+/// Opens the interface; without a terminal prints the help and gives exit code 2. `named` tells whether a language was
+/// named on the command line: otherwise the one chosen on the settings screen holds.
+pub fn run(context: &Context, named: bool) -> Result<u8> {
     if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
         context.ui.note(&super::Cli::command().render_help().to_string());
         return Ok(2);
     }
-    let launcher = WorkbenchLauncher::new(context.settings().clone());
-    tui::run(Box::new(WorkbenchSource::new(context.workbench()?)), Some(Arc::new(launcher)))?;
+    let preferences = Preferences::from(&context.settings().interface()?);
+    if let Some(chosen) = preferences.lang.filter(|_| !named) {
+        lang::set(chosen);
+    }
+    tui::run(Box::new(WorkbenchSource::new(context.workbench()?)), verbs::commands(), preferences)?;
     Ok(0)
 }

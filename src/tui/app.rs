@@ -3,57 +3,90 @@
 
 use super::action::{Action, ScreenId};
 use super::figures::count;
-use super::form::{Form, Job};
+use super::form::{Form, FormRequest};
 use super::frame;
 use super::keymap::{self, View};
-use super::query::{Query, Reply};
+use super::overlay::Overlay;
+use super::palette::{Chosen, Palette};
+use super::preferences::Preferences;
+use super::query::{Answer, Query, Reply};
 use super::screens::{
-    Arena, Confirm, Datasets, Effect, Evaluations, Home, Jobs, Leaderboard, Models, Screen, Settings, Training,
+    Arena, Datasets, Effect, Evaluations, Home, Jobs, Leaderboard, Models, Screen, Settings, Training,
 };
+use super::source::JobsQuery;
 use super::theme::{Role, Theme};
+use super::tour::Tour;
+use super::verbs::Commands;
 use super::widgets::{Input, Pager};
-use crate::error::{Error, Result};
-use crate::tr;
+use crate::error::Error;
+use crate::{lang, tr};
 use ratatui::Frame;
 use ratatui::crossterm::event::{KeyEvent, KeyEventKind, MouseButton, MouseEvent, MouseEventKind};
+
+/// Changes that can be taken back.
+const UNDO: usize = 50;
+
+/// What the terminal has to do, which the state cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chore {
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Let the user change a text in an editor of their own; [`App::edited`] takes what came of it.
+    Edit {
+        /// The screen that wants it.
+        screen: ScreenId,
+        /// What the screen knows the text by.
+        token: String,
+        /// The ending of the file's name.
+        ending: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// Hold the program and go back to the shell.
+    Suspend,
+}
 
 /// The whole interface.
 pub struct App {
     pub(super) screen: ScreenId,
-    pub(super) home: Home,
-    pub(super) datasets: Datasets,
-    pub(super) models: Models,
-    pub(super) training: Training,
-    pub(super) evaluations: Evaluations,
-    pub(super) arena: Arena,
-    pub(super) leaderboard: Leaderboard,
-    pub(super) job_list: Jobs,
-    pub(super) settings: Settings,
-    /// The list of keys, while it is shown.
-    pub(super) help: Option<Pager>,
-    pub(super) confirm: Option<Confirm>,
-    pub(super) form: Option<Form>,
+    home: Home,
+    datasets: Datasets,
+    models: Models,
+    training: Training,
+    evaluations: Evaluations,
+    arena: Arena,
+    leaderboard: Leaderboard,
+    jobs: Jobs,
+    settings: Settings,
+    pub(super) overlay: Option<Overlay>,
     /// Whether the filter is being typed.
     pub(super) filtering: bool,
     pub(super) notice: Option<(String, Role)>,
-    /// Whether the mouse is taken from the terminal.
-    pub mouse: bool,
     pub(super) theme: Theme,
     /// Unix seconds.
     pub(super) now: i64,
-    /// Whether jobs can be started, and how many run.
-    jobs: (bool, usize),
+    commands: Commands,
     ticks: u64,
     queries: Vec<(ScreenId, Query)>,
     /// Asked and not answered: the same is not asked twice at a time by a screen.
     waiting: Vec<(ScreenId, Query)>,
-    started: Vec<Job>,
-    quit: bool,
+    /// What takes changes back, the newest last.
+    undo: Vec<(ScreenId, String, Query)>,
+    chores: Vec<Chore>,
+    quit: Quit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quit {
+    No,
+    /// When what was asked is answered.
+    Soon,
+    Now,
 }
 
 impl App {
-    /// The first screen. `launches` tells whether jobs can be started from here; `now` is Unix seconds.
-    pub fn new(theme: Theme, launches: bool, now: i64) -> App {
+    /// The first screen. Without verbs in `commands` no job can be started; `now` is Unix seconds.
+    pub fn new(preferences: Preferences, commands: Commands, now: i64) -> App {
         let mut app = App {
             screen: ScreenId::Home,
             home: Home::default(),
@@ -63,25 +96,31 @@ impl App {
             evaluations: Evaluations::default(),
             arena: Arena::default(),
             leaderboard: Leaderboard::default(),
-            job_list: Jobs::default(),
+            jobs: Jobs::default(),
             settings: Settings::default(),
-            help: None,
-            confirm: None,
-            form: None,
+            overlay: (!preferences.toured).then(|| Overlay::Tour(Tour::default())),
             filtering: false,
             notice: None,
-            mouse: true,
-            theme,
+            theme: Theme::named(preferences.theme),
             now,
-            jobs: (launches, 0),
+            commands,
             ticks: 0,
             queries: Vec::new(),
             waiting: Vec::new(),
-            started: Vec::new(),
-            quit: false,
+            undo: Vec::new(),
+            chores: Vec::new(),
+            quit: Quit::No,
         };
+        app.settings.chosen = preferences;
         app.poll(true);
         app
+    }
+
+    /// Draws without regard to the environment: with the terminal's colours, or without any.
+    #[must_use]
+    pub fn with_theme(mut self, theme: Theme) -> App {
+        self.theme = theme;
+        self
     }
 
     pub(super) fn current(&self) -> &dyn Screen {
@@ -93,7 +132,7 @@ impl App {
             ScreenId::Evaluations => &self.evaluations,
             ScreenId::Arena => &self.arena,
             ScreenId::Leaderboard => &self.leaderboard,
-            ScreenId::Jobs => &self.job_list,
+            ScreenId::Jobs => &self.jobs,
             ScreenId::Settings => &self.settings,
         }
     }
@@ -107,7 +146,7 @@ impl App {
             ScreenId::Evaluations => &mut self.evaluations,
             ScreenId::Arena => &mut self.arena,
             ScreenId::Leaderboard => &mut self.leaderboard,
-            ScreenId::Jobs => &mut self.job_list,
+            ScreenId::Jobs => &mut self.jobs,
             ScreenId::Settings => &mut self.settings,
         }
     }
@@ -119,17 +158,16 @@ impl App {
 
     /// What has the keys now.
     pub fn view(&self) -> View {
-        if self.confirm.is_some() {
-            View::Confirm
-        } else if self.form.is_some() {
-            View::Form
-        } else if self.help.is_some() {
-            View::Help
-        } else if self.filtering {
-            View::FilterLine
-        } else {
-            self.current().view()
+        match &self.overlay {
+            Some(overlay) => overlay.view(),
+            None if self.filtering => View::FilterLine,
+            None => self.current().view(),
         }
+    }
+
+    /// Whether the mouse is taken from the terminal.
+    pub fn mouse(&self) -> bool {
+        self.settings.chosen.mouse
     }
 
     /// Why `action` cannot be done now; none if it can.
@@ -138,10 +176,11 @@ impl App {
             return None;
         }
         match action {
-            Action::New if !self.jobs.0 => Some(tr!(
+            Action::New if self.commands.verbs.is_empty() => Some(tr!(
                 "jobs cannot be started from here; use `linly-bench train` or `linly-bench run`",
                 "这里无法启动任务；请用 `linly-bench train` 或 `linly-bench run`"
             )),
+            Action::Undo if self.undo.is_empty() => Some(tr!("nothing was changed yet", "还没有可撤销的改动")),
             _ => self.current().obstacle(action),
         }
     }
@@ -158,8 +197,8 @@ impl App {
         }
         if view.takes_text() {
             let changed = self.input().is_some_and(|input| input.key(event));
-            if changed && view == View::FilterLine {
-                self.filtered();
+            if changed {
+                self.typed();
             }
         }
         // In text, Ctrl-C is no command of the view, and still it must always be the way out.
@@ -170,35 +209,46 @@ impl App {
 
     /// Text was pasted.
     pub fn paste(&mut self, text: &str) {
-        let filtering = self.view() == View::FilterLine;
         if let Some(input) = self.input() {
             input.insert(text);
-        }
-        if filtering {
-            self.filtered();
+            self.typed();
         }
     }
 
     fn input(&mut self) -> Option<&mut Input> {
-        match self.view() {
-            View::Form => self.form.as_mut().and_then(Form::input),
-            View::FilterLine => self.filter(),
-            _ => None,
+        if self.overlay.is_some() {
+            return self.overlay.as_mut().and_then(Overlay::input);
+        }
+        if self.filtering { self.filter() } else { self.screen_mut(self.screen).input() }
+    }
+
+    /// The text that is typed into has changed.
+    fn typed(&mut self) {
+        match &mut self.overlay {
+            Some(Overlay::Form(form)) => form.check(&self.commands),
+            Some(Overlay::Palette(palette)) => palette.narrow(),
+            Some(_) => {}
+            None => {
+                self.screen_mut(self.screen).filtered();
+                self.poll(false);
+            }
         }
     }
 
-    fn filtered(&mut self) {
-        self.screen_mut(self.screen).filtered();
-        self.poll(false);
-    }
-
-    /// The wheel moves, a click selects, on the top line it changes the screen.
-    pub fn mouse_event(&mut self, event: MouseEvent, columns: u16) {
+    /// The wheel moves, a click selects, on the top line it changes the screen, on the bottom line it does what is
+    /// written there.
+    pub fn mouse_event(&mut self, event: MouseEvent, columns: u16, rows: u16) {
         match event.kind {
             MouseEventKind::ScrollDown => self.update(Action::Down),
             MouseEventKind::ScrollUp => self.update(Action::Up),
-            MouseEventKind::Down(MouseButton::Left) if !self.view().is_modal() => {
-                if event.row == 0 {
+            MouseEventKind::Down(MouseButton::Left) => {
+                if event.row + 1 == rows {
+                    if let Some(action) = frame::hint_at(self, columns, event.column) {
+                        self.notice = None;
+                        self.update(action);
+                    }
+                } else if self.overlay.is_some() {
+                } else if event.row == 0 {
                     if let Some(screen) = frame::tab_at(self.screen, columns, event.column) {
                         self.update(Action::Go(screen));
                     }
@@ -222,32 +272,52 @@ impl App {
         }
         match action {
             Action::Quit => self.leave(),
-            Action::Help => self.help = if self.help.is_some() { None } else { Some(Pager::default()) },
-            Action::Mouse => {
-                self.mouse = !self.mouse;
-                let words = if self.mouse {
-                    tr!("the mouse is used here", "鼠标由本程序使用")
-                } else {
-                    tr!("the mouse is the terminal's: text can be selected", "鼠标交还终端：可以选取文字")
-                };
-                self.notice = Some((words, Role::Plain));
+            Action::Help if self.overlay.is_none() => self.overlay = Some(Overlay::Help(Pager::default())),
+            Action::Palette => self.overlay = Some(Overlay::Palette(Palette::new(view, &self.commands))),
+            Action::Mouse => self.switch_mouse(),
+            Action::Suspend => self.chores.push(Chore::Suspend),
+            Action::Undo => {
+                if let Some((screen, told, query)) = self.undo.pop() {
+                    self.notice = Some((tr!("taken back: {told}", "已撤销：{told}"), Role::Good));
+                    self.queries.push((screen, query));
+                }
             }
             Action::Go(screen) => self.go(screen),
             Action::NextScreen => self.go(self.screen.step(1)),
             Action::PreviousScreen => self.go(self.screen.step(ScreenId::ALL.len() - 1)),
             Action::Filter => self.filtering = self.filter().is_some(),
-            _ => match view {
-                View::Confirm => self.answer(action),
-                View::Form => self.fill(action),
-                View::Help => self.turn_help(action),
-                View::FilterLine => self.end_filter(action),
-                _ => {
+            _ => match self.overlay.take() {
+                Some(overlay) => self.update_overlay(overlay, action),
+                None if self.filtering => self.end_filter(action),
+                None => {
                     let effects = self.screen_mut(self.screen).update(action);
                     self.apply(self.screen, effects);
                 }
             },
         }
         self.poll(false);
+    }
+
+    fn switch_mouse(&mut self) {
+        let mouse = !self.settings.chosen.mouse;
+        self.prefer(Preferences { mouse, ..self.settings.chosen.clone() });
+        let words = if mouse {
+            tr!("the mouse is used here", "鼠标由本程序使用")
+        } else {
+            tr!("the mouse is the terminal's: text can be selected", "鼠标交还终端：可以选取文字")
+        };
+        self.notice = Some((words, Role::Plain));
+    }
+
+    fn prefer(&mut self, chosen: Preferences) {
+        if chosen.theme != self.settings.chosen.theme {
+            self.theme = Theme::named(chosen.theme);
+        }
+        if chosen.lang != self.settings.chosen.lang {
+            lang::set(chosen.lang.unwrap_or_else(lang::from_locale));
+        }
+        self.settings.chosen = chosen.clone();
+        self.queries.push((ScreenId::Settings, Query::Keep(chosen)));
     }
 
     fn go(&mut self, screen: ScreenId) {
@@ -257,59 +327,80 @@ impl App {
     }
 
     fn leave(&mut self) {
-        if self.jobs.1 == 0 || self.confirm.as_ref().is_some_and(|c| c.then.is_none()) {
-            self.quit = true;
-            return;
-        }
-        self.confirm = Some(Confirm {
-            question: tr!(
-                "Stop {} and leave?",
-                "停止 {} 并退出？",
-                tr!("{} running job(s)", "{} 个运行中的任务", self.jobs.1)
-            ),
-            detail: tr!(
-                "A training stops after its present step and leaves a checkpoint; `linly-bench train --resume RUN` goes on from there.",
-                "训练会在当前一步之后停止并留下检查点；`linly-bench train --resume RUN` 可以继续。"
-            ),
-            then: None,
-        });
-    }
-
-    fn answer(&mut self, action: Action) {
-        let Some(confirm) = self.confirm.take() else { return };
-        match (action, confirm.then) {
-            (Action::Confirm, Some(query)) => self.queries.push((self.screen, query)),
-            (Action::Confirm, None) => self.quit = true,
-            _ => self.notice = Some((tr!("nothing was changed", "没有改动"), Role::Dim)),
+        if self.jobs.running().is_empty() || matches!(self.overlay, Some(Overlay::Leave)) {
+            self.quit = Quit::Now;
+        } else {
+            self.overlay = Some(Overlay::Leave);
         }
     }
 
-    fn fill(&mut self, action: Action) {
-        let Some(form) = &mut self.form else { return };
-        match action {
-            Action::NextField => form.step(true),
-            Action::PreviousField => form.step(false),
-            Action::Submit => {
-                if let Some(job) = form.submit() {
-                    self.started.push(job);
-                    self.form = None;
-                    self.notice = Some((
-                        tr!(
-                            "started; it appears in the list when its model is loaded",
-                            "已启动；模型载入后会出现在列表中"
-                        ),
-                        Role::Good,
-                    ));
+    /// A command of what lies over the screen. It stays only if it is put back.
+    fn update_overlay(&mut self, mut overlay: Overlay, action: Action) {
+        match &mut overlay {
+            Overlay::Help(pager) => {
+                if pager.update(action) {
+                    self.overlay = Some(overlay);
                 }
             }
-            _ => self.form = None,
+            Overlay::Confirm(confirm) => match (action, confirm.then.take()) {
+                (Action::Confirm, Some(query)) => self.queries.push((self.screen, query)),
+                _ => self.notice = Some((tr!("nothing was changed", "没有改动"), Role::Dim)),
+            },
+            Overlay::Leave => match action {
+                Action::Confirm => self.quit = Quit::Now,
+                Action::StopAll => {
+                    let stops = self.jobs.running().into_iter().map(|id| Query::Jobs(JobsQuery::Stop(id)));
+                    self.queries.extend(stops.map(|query| (ScreenId::Jobs, query)));
+                    self.quit = Quit::Soon;
+                }
+                _ => {}
+            },
+            Overlay::Tour(tour) => match tour.next().filter(|_| action == Action::Submit) {
+                Some(next) => self.overlay = Some(Overlay::Tour(next)),
+                None => self.prefer(Preferences { toured: true, ..self.settings.chosen.clone() }),
+            },
+            Overlay::Palette(palette) => match action {
+                Action::NextField | Action::PreviousField => {
+                    palette.step(action == Action::NextField);
+                    self.overlay = Some(overlay);
+                }
+                Action::Submit => match palette.chosen() {
+                    Some(Chosen::Act(action)) => self.update(action),
+                    Some(Chosen::Fill(verb)) => self.fill(&FormRequest { verb, values: Vec::new() }),
+                    None => self.overlay = Some(overlay),
+                },
+                _ => {}
+            },
+            Overlay::Form(form) => {
+                match action {
+                    Action::NextField => form.step(true),
+                    Action::PreviousField => form.step(false),
+                    Action::MoreFields => form.more(),
+                    Action::NextChoice | Action::PreviousChoice => {
+                        form.choose(action == Action::NextChoice);
+                        form.check(&self.commands);
+                    }
+                    Action::Submit => {
+                        if let Some(argv) = form.submit(&self.commands) {
+                            return self.queries.push((ScreenId::Jobs, Query::Jobs(JobsQuery::Start(argv))));
+                        }
+                    }
+                    _ => return,
+                }
+                self.overlay = Some(overlay);
+            }
         }
     }
 
-    fn turn_help(&mut self, action: Action) {
-        let moved = self.help.as_mut().is_some_and(|help| help.update(action));
-        if !moved {
-            self.help = None;
+    fn fill(&mut self, request: &FormRequest) {
+        match self.commands.find(&request.verb) {
+            Some(verb) => {
+                let mut form = Form::new(verb, &request.values);
+                form.check(&self.commands);
+                self.overlay = Some(Overlay::Form(Box::new(form)));
+                self.queries.push((self.screen, Query::Choices));
+            }
+            None => self.notice = Some((tr!("{} cannot be started here", "这里无法启动 {}", request.verb), Role::Warn)),
         }
     }
 
@@ -319,7 +410,7 @@ impl App {
             if let Some(filter) = self.filter() {
                 filter.clear();
             }
-            self.filtered();
+            self.typed();
         }
     }
 
@@ -327,19 +418,37 @@ impl App {
         for effect in effects {
             match effect {
                 Effect::Ask(query) => self.queries.push((screen, query)),
-                Effect::Confirm(confirm) => self.confirm = Some(confirm),
-                Effect::Fill(form) => self.form = Some(form),
+                Effect::Confirm(confirm) => self.overlay = Some(Overlay::Confirm(confirm)),
+                Effect::Fill(request) => self.fill(&request),
                 Effect::Notice(words, role) => self.notice = Some((words, role)),
-                Effect::Copy(_) | Effect::Edit { .. } | Effect::Run(_) => {}
-                Effect::Undoable { told, .. } => self.notice = Some((told, Role::Good)),
+                Effect::Copy(text) => {
+                    let words = tr!("copied: {} characters", "已复制 {} 个字符", count(text.chars().count() as u64));
+                    self.notice = Some((words, Role::Good));
+                    self.chores.push(Chore::Copy(text));
+                }
+                Effect::Edit { token, ending, text } => self.chores.push(Chore::Edit { screen, token, ending, text }),
+                Effect::Run(argv) => self.queries.push((ScreenId::Jobs, Query::Jobs(JobsQuery::Start(argv)))),
+                Effect::Undoable { told, query } => {
+                    self.notice = Some((tr!("{told}  (U takes it back)", "{told}  （按 U 撤销）"), Role::Good));
+                    self.undo.push((screen, told, query));
+                    if self.undo.len() > UNDO {
+                        self.undo.remove(0);
+                    }
+                }
                 Effect::Go(screen) => self.go(screen),
+                Effect::Prefer(chosen) => self.prefer(chosen),
+                Effect::Tour => self.overlay = Some(Overlay::Tour(Tour::default())),
             }
         }
     }
 
     fn poll(&mut self, slow: bool) {
-        for query in self.screen_mut(self.screen).poll(slow) {
-            let asked = (self.screen, query);
+        self.ask_for(self.screen, slow);
+    }
+
+    fn ask_for(&mut self, screen: ScreenId, slow: bool) {
+        for query in self.screen_mut(screen).poll(slow) {
+            let asked = (screen, query);
             if !self.waiting.contains(&asked) && !self.queries.contains(&asked) {
                 self.queries.push(asked);
             }
@@ -356,16 +465,9 @@ impl App {
             _ => 4,
         };
         self.poll(self.ticks.is_multiple_of(pause));
-    }
-
-    /// How the jobs of this program stand: how many run, and what became of those that ended.
-    pub fn jobs(&mut self, running: usize, ended: Vec<Result<()>>) {
-        self.jobs.1 = running;
-        for outcome in ended {
-            match outcome {
-                Ok(()) => self.notice = Some((tr!("a job has finished", "有任务已完成"), Role::Good)),
-                Err(error) => self.tell(&error),
-            }
+        // Jobs are followed from every screen: what ends is told.
+        if self.ticks.is_multiple_of(if self.jobs.running().is_empty() { 12 } else { 4 }) {
+            self.ask_for(ScreenId::Jobs, true);
         }
     }
 
@@ -381,10 +483,28 @@ impl App {
         self.waiting = waiting;
         let mut asked: Vec<(ScreenId, Query)> = asked;
         asked.dedup_by_key(|(screen, _)| *screen);
+        if let (Some(Overlay::Form(form)), Ok(Answer::Choices(choices))) = (&mut self.overlay, &reply.answer) {
+            form.offer(choices.clone());
+        }
         for (screen, query) in asked {
             let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
             self.apply(screen, effects);
         }
+        if self.quit == Quit::Soon && self.waiting.is_empty() && self.queries.is_empty() {
+            self.quit = Quit::Now;
+        }
+    }
+
+    /// Takes a text that was changed in the user's editor; none if it was left as it was.
+    pub fn edited(&mut self, screen: ScreenId, token: &str, text: Option<String>) {
+        match text {
+            Some(text) => {
+                let effects = self.screen_mut(screen).edited(token, text);
+                self.apply(screen, effects);
+            }
+            None => self.notice = Some((tr!("nothing was changed", "没有改动"), Role::Dim)),
+        }
+        self.poll(true);
     }
 
     /// The questions to send.
@@ -393,7 +513,8 @@ impl App {
         let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
         for (_, query) in &asked {
             // Two screens may ask the same: it is answered once, to both.
-            if !queries.contains(query) && !self.waiting.iter().any(|(_, waiting)| waiting == query) {
+            let known = queries.contains(query) || self.waiting.iter().any(|(_, waiting)| waiting == query);
+            if !known {
                 queries.push(query.clone());
             }
         }
@@ -406,14 +527,14 @@ impl App {
         !self.waiting.is_empty()
     }
 
-    /// The jobs to start.
-    pub fn take_jobs(&mut self) -> Vec<Job> {
-        std::mem::take(&mut self.started)
+    /// What the terminal has to do.
+    pub fn take_chores(&mut self) -> Vec<Chore> {
+        std::mem::take(&mut self.chores)
     }
 
     /// Whether the user wants to leave.
     pub fn is_over(&self) -> bool {
-        self.quit
+        self.quit == Quit::Now
     }
 
     /// Draws everything.
@@ -421,11 +542,16 @@ impl App {
         frame::draw(self, frame);
     }
 
-    /// What runs in this program, in words; empty for nothing.
+    /// What runs in the background, in words; empty for nothing.
     pub(super) fn activity(&self) -> String {
-        match self.jobs.1 {
+        match self.jobs.running().len() {
             0 => String::new(),
-            n => tr!("{} running here", "{} 个任务运行中", count(n as u64)),
+            n => tr!("{} running", "{} 个任务运行中", count(n as u64)),
         }
+    }
+
+    /// How many jobs run.
+    pub(super) fn running(&self) -> usize {
+        self.jobs.running().len()
     }
 }

@@ -1,8 +1,8 @@
 //! The live picture of one training: progress, figures, curves, log.
 
+use super::companion::{Companion, smoothed};
 use super::curve::Curve;
 use super::figures::{between, count, duration, percent, tiny, value};
-use super::overlay::{Overlay, smoothed};
 use super::theme::Role;
 use super::widgets::{Block, Chart, Line, Marker, Pager, Paint};
 use crate::job::{JobEvent, StepMetrics};
@@ -157,7 +157,7 @@ impl Dashboard {
     }
 
     /// Draws everything that fits; `record` tells how the run stands, `beside` are other runs.
-    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>, beside: &[&Overlay], look: Look) {
+    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>, beside: &[&Companion], look: Look) {
         let row = |n: u16| Rect { y: area.y + n.min(area.height.saturating_sub(1)), height: 1, ..area };
         if area.height < 4 {
             return;
@@ -237,7 +237,7 @@ impl Dashboard {
     }
 
     /// The losses on top, the log below; in a wide frame the other curves at the right.
-    fn curves(&self, p: &mut Paint<'_>, area: Rect, beside: &[&Overlay], look: Look) {
+    fn curves(&self, p: &mut Paint<'_>, area: Rect, beside: &[&Companion], look: Look) {
         let log = if area.height >= 12 { (area.height / 4).clamp(4, 12) } else { 0 };
         let upper = Rect { height: area.height - log, ..area };
         let side = if area.width >= 100 { area.width / 3 } else { 0 };

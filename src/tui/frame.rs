@@ -4,6 +4,7 @@
 use super::action::{Action, ScreenId};
 use super::app::App;
 use super::keymap::{self, View, groups, key_name, keys};
+use super::overlay::Overlay;
 use super::theme::Role;
 use super::widgets::{Block, Paint, popup};
 use crate::text;
@@ -19,6 +20,9 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
     let area = frame.area();
     let theme = app.theme;
     let mut p = Paint { buf: frame.buffer_mut(), theme, caret: None };
+    if let Some(ground) = theme.ground() {
+        p.buf.set_style(area, ground);
+    }
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let (width, height) = LEAST;
         let words = tr!(
@@ -38,27 +42,44 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
     app.current().draw(&mut p, body, app.now);
     notice(app, &mut p, Rect { y: area.bottom() - 2, height: 1, ..area });
     hints(app, &mut p, Rect { y: area.bottom() - 1, height: 1, ..area });
-    if let Some(help) = &app.help {
-        let inside = popup(&mut p, body, 64, body.height, &tr!("Keys", "按键"));
-        help.draw(&mut p, inside, &help_text(app.current().view(), app.mouse));
-    }
-    if let Some(form) = &app.form {
-        form.draw(&mut p, body);
-    }
-    if let Some(confirm) = &app.confirm {
-        let width = 60.min(body.width);
-        let inner = usize::from(width.saturating_sub(4));
-        let lines = |s: &str| text::wrap(&text::clean(s), inner).len();
-        let height = u16::try_from(lines(&confirm.question) + lines(&confirm.detail) + 7).unwrap_or(u16::MAX);
-        let inside = popup(&mut p, body, width, height, &tr!("Please confirm", "请确认"));
-        let mut rest = below(inside, 1);
-        rest = below(rest, p.paragraph(rest, &confirm.question, Role::Title) + 1);
-        rest = below(rest, p.paragraph(rest, &confirm.detail, Role::Plain) + 1);
-        list_keys(&mut p, rest, keymap::commands(View::Confirm), &|_| false);
+    match &app.overlay {
+        Some(Overlay::Help(pager)) => {
+            let inside = popup(&mut p, body, 64, body.height, &tr!("Keys", "按键"));
+            pager.draw(&mut p, inside, &help_text(app.current().view(), app.mouse()));
+        }
+        Some(Overlay::Form(form)) => form.draw(&mut p, body),
+        Some(Overlay::Palette(palette)) => palette.draw(&mut p, body),
+        Some(Overlay::Tour(tour)) => tour.draw(&mut p, body),
+        Some(Overlay::Confirm(confirm)) => {
+            let title = tr!("Please confirm", "请确认");
+            question(&mut p, body, &title, [&confirm.question, &confirm.detail], View::Confirm);
+        }
+        Some(Overlay::Leave) => {
+            let asked = tr!("Leave while {} jobs run?", "还有 {} 个任务在运行，要退出吗？", app.running());
+            let detail = tr!(
+                "They go on without this window; `linly-bench jobs list` and this program find them again. Stopped, a \
+                 training ends after its present step and leaves a checkpoint to go on from.",
+                "任务会在后台继续；`linly-bench jobs list` 和本程序都能再找到它们。若停止，训练会在当前一步之后结束并留下检查点。"
+            );
+            question(&mut p, body, &tr!("Jobs are running", "任务运行中"), [&asked, &detail], View::Leave);
+        }
+        None => {}
     }
     if let Some((x, y)) = p.caret {
         frame.set_cursor_position((x, y));
     }
+}
+
+/// A window with a question, what it means, and the keys that answer.
+fn question(p: &mut Paint<'_>, body: Rect, title: &str, words: [&str; 2], view: View) {
+    let width = 64.min(body.width);
+    let inner = usize::from(width.saturating_sub(4));
+    let lines: usize = words.iter().map(|s| text::wrap(&text::clean(s), inner).len()).sum();
+    let inside = popup(p, body, width, u16::try_from(lines + 7).unwrap_or(u16::MAX), title);
+    let mut rest = below(inside, 1);
+    rest = below(rest, p.paragraph(rest, words[0], Role::Title) + 1);
+    rest = below(rest, p.paragraph(rest, words[1], Role::Plain) + 1);
+    list_keys(p, rest, keymap::commands(view), &|_| false);
 }
 
 fn below(area: Rect, rows: u16) -> Rect {
@@ -120,26 +141,54 @@ fn notice(app: &mut App, p: &mut Paint<'_>, area: Rect) {
     filter.draw(p, Rect { x, width: area.right().saturating_sub(x), ..area }, typing);
 }
 
-/// The hint bar: the view's own commands, and at the right how to see the rest.
-fn hints(app: &App, p: &mut Paint<'_>, area: Rect) {
+/// What the hint bar shows: the view's own commands, and at the right how to see the rest.
+fn hint_places(app: &App, columns: u16) -> Vec<(Action, u16)> {
     let view = app.view();
-    let area = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let mut width = area.width;
-    if !view.is_modal() {
-        let always = [Action::Help, Action::Quit];
-        let needed: usize = always.iter().map(|&a| hint_width(a) + 2).sum();
-        let needed = u16::try_from(needed).unwrap_or(0);
-        width = area.width.saturating_sub(needed);
-        list_keys(
+    let always: &[Action] = if view.is_modal() { &[] } else { &[Action::Palette, Action::Help, Action::Quit] };
+    let width = |action: Action| u16::try_from(hint_width(action)).unwrap_or(u16::MAX);
+    let right: u16 = always.iter().map(|&a| width(a) + 2).sum();
+    let end = columns.saturating_sub(1);
+    let border = end.saturating_sub(right);
+    let mut places = Vec::new();
+    let mut x = 1;
+    let [own, motion, _] = groups(view);
+    for &action in own.iter().chain(motion.iter().take(2)) {
+        if x + width(action) <= border {
+            places.push((action, x));
+            x += width(action) + 2;
+        }
+    }
+    let mut x = border + 2;
+    for &action in always {
+        places.push((action, x));
+        x += width(action) + 2;
+    }
+    places
+}
+
+/// The command whose hint is drawn at `column`.
+pub fn hint_at(app: &App, columns: u16, column: u16) -> Option<Action> {
+    let places = hint_places(app, columns);
+    let hit = |x: u16, action: Action| (x..x + u16::try_from(hint_width(action)).unwrap_or(0)).contains(&column);
+    places.into_iter().find(|&(action, x)| hit(x, action)).map(|(action, _)| action)
+}
+
+fn hints(app: &App, p: &mut Paint<'_>, area: Rect) {
+    for (action, x) in hint_places(app, area.width) {
+        hint(
             p,
-            Rect { x: area.right().saturating_sub(needed) + 2, width: needed, ..area },
-            always.into_iter(),
-            &|_| false,
+            Rect { x: area.x + x, width: area.width.saturating_sub(x), ..area },
+            action,
+            app.obstacle(action).is_some(),
         );
     }
-    let [own, motion, _] = groups(view);
-    let shown = own.iter().chain(motion.iter().take(2)).copied();
-    list_keys(p, Rect { width, ..area }, shown, &|action| app.obstacle(action).is_some());
+}
+
+/// A key with what it does. What cannot be done now is dim.
+fn hint(p: &mut Paint<'_>, area: Rect, action: Action, dim: bool) {
+    let (key_role, role) = if dim { (Role::Dim, Role::Dim) } else { (Role::Key, Role::Plain) };
+    let x = p.text(area.x, area.y, area.width, &first_key(action), key_role) + 1;
+    p.text(x, area.y, area.right().saturating_sub(x), &action.label(), role);
 }
 
 fn first_key(action: Action) -> String {
@@ -150,17 +199,16 @@ fn hint_width(action: Action) -> usize {
     text::width(&first_key(action)) + 1 + text::width(&action.label())
 }
 
-/// Keys with what they do, on one line, as many as fit whole. What cannot be done now is dim.
+/// Keys with what they do, on one line, as many as fit whole.
 fn list_keys(p: &mut Paint<'_>, area: Rect, actions: impl Iterator<Item = Action>, dim: &dyn Fn(Action) -> bool) {
     let mut x = area.x;
     for action in actions {
-        let room = usize::from(area.right().saturating_sub(x));
-        if area.height == 0 || room < hint_width(action) {
+        let width = u16::try_from(hint_width(action)).unwrap_or(u16::MAX);
+        if area.height == 0 || area.right().saturating_sub(x) < width {
             continue;
         }
-        let (key_role, role) = if dim(action) { (Role::Dim, Role::Dim) } else { (Role::Key, Role::Plain) };
-        x = p.text(x, area.y, area.width, &first_key(action), key_role) + 1;
-        x = p.text(x, area.y, area.width, &action.label(), role) + 2;
+        hint(p, Rect { x, width, ..area }, action, dim(action));
+        x += width + 2;
     }
 }
 

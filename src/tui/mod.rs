@@ -1,49 +1,51 @@
 //! The terminal interface. [`App`] is the state and knows no terminal; [`run`] joins it to the
-//! keyboard, to a worker thread that asks the [`Source`], and to the jobs that it starts.
+//! keyboard and to a worker thread that asks the [`Source`]. Jobs are processes of their own (`workbench/jobs.rs`).
 
 mod action;
 mod app;
+mod chores;
+mod companion;
 mod curve;
 mod dashboard;
 mod figures;
 mod form;
 mod frame;
 mod keymap;
-mod launcher;
 mod overlay;
+mod palette;
+mod preferences;
 mod query;
 mod screens;
 mod source;
 mod terminal;
 mod theme;
+mod tour;
+mod verbs;
 mod widgets;
-mod workbench_launcher;
 mod workbench_source;
 
 pub use action::{Action, ScreenId};
-pub use app::App;
-pub use form::{Job, ScoreForm, TrainForm};
+pub use app::{App, Chore};
+pub use form::{Form, FormRequest};
 pub use frame::help_text;
 pub use keymap::{Key, View, commands, find, groups, key_name, keys};
-pub use launcher::{JobsWatch, Launcher};
+pub use preferences::Preferences;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
-    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
-    Source, Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DatasetView, Figure, JobLine, JobsAnswer, JobsQuery, LeaderboardView, LogPiece,
+    Measure, Names, OutcomeView, RowPage, RowView, Source, Standing, SubjectView, Vote,
 };
 pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;
-pub use theme::{Role, Theme};
+pub use theme::{Role, Theme, ThemeName};
+pub use verbs::{Commands, Naming, Verb, VerbField};
 pub use widgets::Block;
-pub use workbench_launcher::WorkbenchLauncher;
 pub use workbench_source::WorkbenchSource;
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;
-use launcher::Jobs;
 use query::Worker;
 use ratatui::crossterm::event::{self, Event};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use terminal::terminal_error;
 
@@ -57,29 +59,29 @@ const SHORT: Duration = Duration::from_millis(15);
 /// # Errors
 /// `Io` when there is no terminal, `Interrupted` when a signal ended it, `Internal` when the thread
 /// that asks the source is gone. The terminal is given back in every case.
-pub fn run(source: Box<dyn Source>, launcher: Option<Arc<dyn Launcher>>) -> Result<()> {
+pub fn run(source: Box<dyn Source>, commands: Commands, preferences: Preferences) -> Result<()> {
     let worker = Worker::start(source)?;
-    let mut jobs = Jobs::new(launcher);
-    let mut app = App::new(Theme::from_environment(), jobs.available(), unix_now());
-    let mut session = Session::start(jobs.watch())?;
-    let outcome = drive(&mut session, &mut app, &worker, &mut jobs);
-    drop(session);
-    jobs.stop();
-    outcome
+    let mut app = App::new(preferences, commands, unix_now());
+    let mut session = Session::start()?;
+    session.capture_mouse(app.mouse());
+    drive(&mut session, &mut app, &worker)
 }
 
-fn drive(session: &mut Session, app: &mut App, worker: &Worker, jobs: &mut Jobs) -> Result<()> {
-    let mut mouse = app.mouse;
+fn drive(session: &mut Session, app: &mut App, worker: &Worker) -> Result<()> {
+    let mut mouse = app.mouse();
     let mut last_tick = Instant::now();
     let mut stale = true;
     while !app.is_over() {
         if session.is_ended() {
             return Err(Error::new(Kind::Interrupted, tr!("ended by a signal", "收到信号，已退出")));
         }
-        for job in app.take_jobs() {
-            if let Err(error) = jobs.start(job) {
-                app.tell(&error);
-            }
+        if session.is_held() {
+            chores::suspend(session, app.mouse())?;
+            stale = true;
+        }
+        for chore in app.take_chores() {
+            chores::run(session, app, chore)?;
+            stale = true;
         }
         for query in app.take_queries() {
             if !worker.ask(query) {
@@ -93,8 +95,8 @@ fn drive(session: &mut Session, app: &mut App, worker: &Worker, jobs: &mut Jobs)
         if std::mem::take(&mut stale) {
             session.terminal.draw(|frame| app.draw(frame)).map_err(|e| terminal_error(&e))?;
         }
-        if app.mouse != mouse {
-            mouse = app.mouse;
+        if app.mouse() != mouse {
+            mouse = app.mouse();
             session.capture_mouse(mouse);
         }
         let patience = TICK.saturating_sub(last_tick.elapsed());
@@ -105,8 +107,6 @@ fn drive(session: &mut Session, app: &mut App, worker: &Worker, jobs: &mut Jobs)
         }
         if last_tick.elapsed() >= TICK {
             last_tick = Instant::now();
-            let ended = jobs.ended();
-            app.jobs(jobs.running(), ended);
             app.tick(unix_now());
             stale = true;
         }
@@ -122,7 +122,10 @@ fn read_keys(session: &Session, app: &mut App, patience: Duration) -> Result<boo
         match event::read().map_err(|e| terminal_error(&e))? {
             Event::Key(key) => app.key(key),
             Event::Paste(text) => app.paste(&text),
-            Event::Mouse(mouse) => app.mouse_event(mouse, session.terminal.size().map_or(80, |s| s.width)),
+            Event::Mouse(mouse) => {
+                let (columns, rows) = session.terminal.size().map_or((80, 24), |s| (s.width, s.height));
+                app.mouse_event(mouse, columns, rows);
+            }
             Event::Resize(..) | Event::FocusGained | Event::FocusLost => {}
         }
         any = true;

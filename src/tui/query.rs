@@ -1,8 +1,10 @@
 //! Questions to the [`Source`] and the worker thread that answers them: the drawing thread never waits
 //! for the database.
 
+use super::preferences::Preferences;
 use super::source::{
-    ArenaView, BlindBattle, DatasetView, LeaderboardView, Names, OutcomeView, RowPage, Source, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DatasetView, JobsAnswer, JobsQuery, LeaderboardView, Names, OutcomeView, RowPage,
+    Source, SubjectView, Vote,
 };
 use super::source::{ScoresAnswer, ScoresQuery};
 use crate::error::Result;
@@ -26,6 +28,9 @@ pub enum Query {
     Vote { arena: String, battle: i64, vote: Vote },
     Leaderboard,
     Scores(ScoresQuery),
+    Jobs(JobsQuery),
+    Choices,
+    Keep(Preferences),
 }
 
 /// What a question is answered with: the variant of the same name.
@@ -44,6 +49,9 @@ pub enum Answer {
     Vote(Names),
     Leaderboard(LeaderboardView),
     Scores(ScoresAnswer),
+    Jobs(JobsAnswer),
+    Choices(Choices),
+    Keep,
 }
 
 /// An answer with its question: a screen that has moved on can tell that it is stale.
@@ -72,6 +80,9 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
         Query::Scores(query) => source.scores(query).map(Answer::Scores),
+        Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
+        Query::Choices => source.choices().map(Answer::Choices),
+        Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),
     };
     Reply { query, answer }
 }

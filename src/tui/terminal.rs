@@ -1,7 +1,6 @@
 //! The terminal taken over and given back, whatever happens: on quitting, on an error, on a panic, and
 //! when a signal asks the program to end.
 
-use super::launcher::JobsWatch;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use ratatui::Terminal;
@@ -15,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once};
 use std::thread::ThreadId;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The thread that draws, while there is one. A panic there ends the session; on any other thread
 /// the session goes on and tells what happened.
@@ -27,6 +26,7 @@ pub struct Session {
     /// Where frames are drawn.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
     ended: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
     signals: signal_hook::iterator::Handle,
     /// Dropped when the session is over: the thread that watches signals waits for that.
     _over: Sender<()>,
@@ -37,21 +37,15 @@ impl Session {
     ///
     /// # Errors
     /// `Io` when stdin or stdout is no terminal.
-    pub fn start(jobs: JobsWatch) -> Result<Session> {
+    pub fn start() -> Result<Session> {
         install_panic_hook();
         let ended = Arc::new(AtomicBool::new(false));
         let (over, is_over) = channel();
-        let signals = watch_signals(Arc::clone(&ended), is_over, jobs).map_err(|e| terminal_error(&e))?;
-        if let Ok(mut drawing) = DRAWING.lock() {
-            *drawing = Some(std::thread::current().id());
-        }
-        let terminal = (|| {
-            enable_raw_mode()?;
-            execute!(stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste)?;
-            Terminal::new(CrosstermBackend::new(stdout()))
-        })();
+        let held = Arc::new(AtomicBool::new(false));
+        let signals = watch_signals(Arc::clone(&ended), Arc::clone(&held), is_over).map_err(|e| terminal_error(&e))?;
+        let terminal = take_over().and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
         match terminal {
-            Ok(terminal) => Ok(Session { terminal, ended, signals, _over: over }),
+            Ok(terminal) => Ok(Session { terminal, ended, held, signals, _over: over }),
             Err(e) => {
                 give_back();
                 signals.close();
@@ -63,6 +57,23 @@ impl Session {
     /// Whether a signal (SIGTERM, SIGHUP, SIGINT) asked the program to end.
     pub fn is_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Whether a signal (SIGTSTP) asked the program to hold. Told once.
+    pub fn is_held(&self) -> bool {
+        self.held.swap(false, Ordering::Relaxed)
+    }
+
+    /// Gives the terminal back while `work` is done, then takes it over again and draws everything anew.
+    ///
+    /// # Errors
+    /// `Io` when the terminal is gone.
+    pub fn aside<T>(&mut self, mouse: bool, work: impl FnOnce() -> T) -> Result<T> {
+        give_back();
+        let done = work();
+        take_over().and_then(|()| self.terminal.clear()).map_err(|e| terminal_error(&e))?;
+        self.capture_mouse(mouse);
+        Ok(done)
     }
 
     /// Takes the mouse or leaves it to the terminal (to select text).
@@ -79,32 +90,38 @@ impl Drop for Session {
     }
 }
 
+/// Switches everything on that [`give_back`] undoes.
+fn take_over() -> std::io::Result<()> {
+    if let Ok(mut drawing) = DRAWING.lock() {
+        *drawing = Some(std::thread::current().id());
+    }
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, EnableMouseCapture, EnableBracketedPaste)
+}
+
 /// How long the drawing thread may take to end after a signal.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long jobs may take to come to the end of a step and write their checkpoint.
-const LONGEST_STEP: Duration = Duration::from_secs(120);
-
-/// Sets `ended` on SIGTERM, SIGHUP and SIGINT (a Ctrl-C that is typed arrives as a key). When the terminal itself is gone, reading keys never returns (the end of file is
-/// read again and again), so the flag alone would leave a process that spins for ever: after [`GRACE`] this thread
-/// ends the process in its place, once the jobs have stopped and kept what they did.
+/// Sets `ended` on SIGTERM, SIGHUP and SIGINT (a Ctrl-C that is typed arrives as a key), `held` on SIGTSTP. When the
+/// terminal itself is gone, reading keys never returns (the end of file is read again and again), so the flag alone
+/// would leave a process that spins for ever: after [`GRACE`] this thread ends the process in its place. Jobs are
+/// processes of their own and go on.
 fn watch_signals(
     ended: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
     is_over: Receiver<()>,
-    jobs: JobsWatch,
 ) -> std::io::Result<signal_hook::iterator::Handle> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP])?;
     let handle = signals.handle();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for _ in signals.forever() {
+        for signal in signals.forever() {
+            if signal == SIGTSTP {
+                held.store(true, Ordering::Relaxed);
+                continue;
+            }
             ended.store(true, Ordering::Relaxed);
-            jobs.stop();
             if let Err(RecvTimeoutError::Timeout) = is_over.recv_timeout(GRACE) {
-                let patience = Instant::now() + LONGEST_STEP;
-                while !jobs.are_idle() && Instant::now() < patience {
-                    std::thread::sleep(Duration::from_millis(50));
-                }
                 give_back();
                 std::process::exit(130);
             }

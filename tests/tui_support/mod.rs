@@ -8,7 +8,7 @@ use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{JobEvent, StepMetrics};
 use linly_bench::lang::{self, Lang};
-use linly_bench::store::{RunRecord, RunStatus};
+use linly_bench::store::{JobState, RunRecord, RunStatus};
 use linly_bench::tui::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -44,6 +44,11 @@ pub struct Fake {
     pub broken: bool,
     pub deleted: Vec<String>,
     pub asked: Vec<&'static str>,
+    pub jobs: Vec<JobLine>,
+    pub log: String,
+    pub started: Vec<Vec<String>>,
+    pub stopped: Vec<String>,
+    pub kept: Vec<Preferences>,
 }
 
 impl Fake {
@@ -138,6 +143,111 @@ impl Source for Fake {
     fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
         self.check("scores")?;
         runs::scores(self, query)
+    }
+
+    fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
+        self.check("jobs")?;
+        Ok(match query {
+            JobsQuery::List => JobsAnswer::List(self.jobs.clone()),
+            JobsQuery::Log { from, .. } => {
+                let from = (*from as usize).min(self.log.len());
+                let text = self.log[from..].to_owned();
+                JobsAnswer::Log(LogPiece { text, from: from as u64, next: self.log.len() as u64 })
+            }
+            JobsQuery::Start(argv) => {
+                self.started.push(argv.clone());
+                let job = JobLine { title: argv.join(" "), ..job("job-new", JobState::Running) };
+                self.jobs.insert(0, job.clone());
+                JobsAnswer::Started(job)
+            }
+            JobsQuery::Stop(id) => {
+                self.stopped.push(id.clone());
+                self.jobs.iter_mut().filter(|j| j.id == *id).for_each(|j| j.state = JobState::Interrupted);
+                JobsAnswer::Done
+            }
+            JobsQuery::Resume(_) => JobsAnswer::Started(job("job-resumed", JobState::Running)),
+            JobsQuery::Remove(id) => {
+                self.jobs.retain(|j| j.id != *id);
+                JobsAnswer::Done
+            }
+        })
+    }
+
+    fn choices(&mut self) -> Result<Choices> {
+        self.check("choices")?;
+        Ok(Choices {
+            models: vec!["smollm2-135m".into(), "gemma3-270m".into()],
+            datasets: self.datasets.iter().map(|d| d.name.clone()).collect(),
+            benchmarks: vec!["finance".into(), "ceval".into()],
+            ..Choices::default()
+        })
+    }
+
+    fn keep(&mut self, preferences: &Preferences) -> Result<()> {
+        self.check("keep")?;
+        self.kept.push(preferences.clone());
+        Ok(())
+    }
+}
+
+pub fn job(id: &str, state: JobState) -> JobLine {
+    JobLine {
+        id: id.into(),
+        title: "train --model smollm2-135m --data finance-zh --adapter jubaopen".into(),
+        state,
+        created: "2026-11-24T11:20:00.000Z".into(),
+        ended: (state != JobState::Running).then(|| "2026-11-24T11:21:30.000Z".into()),
+        exit_code: match state {
+            JobState::Finished => Some(0),
+            JobState::Failed => Some(1),
+            _ => None,
+        },
+        message: if state == JobState::Failed { "there is no dataset `x`".into() } else { String::new() },
+        runs: Vec::new(),
+        progress: (state == JobState::Running).then(|| ("steps".into(), 180, Some(300))),
+    }
+}
+
+/// A few verbs, enough for the palette and the forms.
+pub fn verbs() -> Commands {
+    let field = |name: &str, required, naming| VerbField {
+        name: name.into(),
+        flag: Some(format!("--{name}")),
+        help: format!("What {name} stands for"),
+        required,
+        valued: true,
+        naming,
+        ..VerbField::default()
+    };
+    let verb = |path: &str, about: &str, fields| Verb {
+        path: path.split(' ').map(String::from).collect(),
+        about: about.into(),
+        fields,
+    };
+    let train = vec![
+        field("model", true, Naming::Model),
+        field("data", true, Naming::Dataset),
+        field("adapter", true, Naming::Nothing),
+        VerbField { default: "8".into(), ..field("rank", false, Naming::Nothing) },
+        VerbField { valued: false, ..field("progress-samples", false, Naming::Nothing) },
+    ];
+    let import = vec![
+        VerbField { flag: None, many: true, ..field("paths", true, Naming::Nothing) },
+        field("name", true, Naming::Nothing),
+    ];
+    let run = vec![
+        VerbField { flag: None, many: true, ..field("benchmarks", true, Naming::Benchmark) },
+        field("model", true, Naming::Model),
+    ];
+    Commands {
+        verbs: vec![
+            verb("demo", "The whole job on embedded defaults", vec![]),
+            verb("data import", "Bring a file of instructions", import),
+            verb("train", "Train an adapter on a dataset", train),
+            verb("run", "Score a model on benchmarks", run),
+            verb("leaderboard", "Models by scores and ratings", vec![]),
+        ],
+        check: |argv| argv.iter().any(|a| a == "many").then(|| "invalid value 'many' for --rank".to_owned()),
     }
 }
 
@@ -337,6 +447,15 @@ pub fn filled() -> Fake {
                 },
             ],
         },
+        jobs: vec![
+            job("job-20261124-112000-aaaa", JobState::Running),
+            job("job-20261124-101500-bbbb", JobState::Failed),
+            JobLine {
+                title: "run finance --model smollm2-135m --adapter 聚宝盆".into(),
+                ..job("job-20261123-090000-cccc", JobState::Finished)
+            },
+        ],
+        log: "loading the model\nstep 1: loss 3.21\n\u{1b}[32mstep 2\u{1b}[0m: 损失 3.01\rstep 3: 损失 2.87\n".into(),
         ..Fake::default()
     }
 }
@@ -352,9 +471,12 @@ impl Driver {
         Driver::launching(source, false)
     }
 
-    /// With a say in whether jobs can be started.
+    /// With a say in whether jobs can be started. It begins on the datasets, the first steps done.
     pub fn launching(source: Fake, launches: bool) -> Driver {
-        let mut driver = Driver { app: App::new(Theme::new(true), launches, NOW), source };
+        let commands = if launches { verbs() } else { Commands::default() };
+        let toured = Preferences { toured: true, ..Preferences::default() };
+        let app = App::new(toured, commands, NOW).with_theme(Theme::new(true));
+        let mut driver = Driver { app, source };
         driver.settle();
         driver.press("2");
         driver
@@ -387,6 +509,8 @@ impl Driver {
                 "<pagedown>" => (KeyCode::PageDown, false),
                 "<backspace>" => (KeyCode::Backspace, false),
                 "<ctrl-c>" => (KeyCode::Char('c'), true),
+                "<ctrl-n>" => (KeyCode::Char('n'), true),
+                "<ctrl-o>" => (KeyCode::Char('o'), true),
                 letter => (KeyCode::Char(letter.chars().next().unwrap()), false),
             };
             let modifiers = if ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE };

@@ -13,7 +13,7 @@ use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
-use crate::tui::form::Form;
+use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{ScoresAnswer, ScoresQuery, SubjectView};
@@ -280,7 +280,7 @@ impl Screen for Evaluations {
 
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::New => return vec![Effect::Fill(Form::score())],
+            Action::New => return vec![Effect::Fill(FormRequest::new("run", &[]))],
             Action::Open => {
                 return match &mut self.flips {
                     Some(flips) => flips.open(),

@@ -31,8 +31,9 @@ pub use settings::Settings;
 pub use training::Training;
 
 use super::action::Action;
-use super::form::Form;
+use super::form::FormRequest;
 use super::keymap::View;
+use super::preferences::Preferences;
 use super::query::{Answer, Query};
 use super::theme::Role;
 use super::widgets::{Input, Paint};
@@ -49,7 +50,7 @@ pub enum Effect {
     /// Ask the user first.
     Confirm(Confirm),
     /// Let the user fill in a form.
-    Fill(Form),
+    Fill(FormRequest),
     /// Tell the user.
     Notice(String, Role),
     /// Put a text on the clipboard.
@@ -74,6 +75,10 @@ pub enum Effect {
     },
     /// Another screen.
     Go(super::action::ScreenId),
+    /// Other settings of the interface.
+    Prefer(Preferences),
+    /// The first steps.
+    Tour,
 }
 
 /// A question before something is destroyed.
@@ -83,7 +88,7 @@ pub struct Confirm {
     pub question: String,
     /// What will be lost, and what will not.
     pub detail: String,
-    /// What to do on yes; nothing stands for leaving the program.
+    /// What to do on yes.
     pub then: Option<Query>,
 }
 
@@ -107,6 +112,10 @@ pub trait Screen {
     fn filtered(&mut self);
     /// Selects what was drawn at a position.
     fn click(&mut self, column: u16, row: u16) -> bool;
+    /// The text field of the screen itself, while it has the keys (its view takes text).
+    fn input(&mut self) -> Option<&mut Input> {
+        None
+    }
     /// Takes a text that [`Effect::Edit`] gave out, changed.
     fn edited(&mut self, _token: &str, _text: String) -> Vec<Effect> {
         vec![]

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Column, Cursor, Input, Paint, Table, Text};
+use crate::tui::widgets::{Column, Cursor, Input, Paint, Table, Text, fuzzy};
 use ratatui::layout::Rect;
 
 /// A list of `T`.
@@ -140,16 +140,6 @@ impl<T> Roster<T> {
     }
 }
 
-/// Whether every blank-separated part of `wanted` occurs in `text`, letters in order though not
-/// necessarily side by side, upper and lower case alike.
-fn fuzzy(wanted: &str, text: &str) -> bool {
-    let text: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
-    wanted.split_whitespace().all(|part| {
-        let mut letters = text.iter();
-        part.chars().flat_map(char::to_lowercase).all(|c| letters.any(|&t| t == c))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,15 +148,6 @@ mod tests {
         let mut r = Roster::new(String::clone, String::clone);
         r.set(Ok(items.iter().map(ToString::to_string).collect()));
         r
-    }
-
-    #[test]
-    fn the_filter_is_fuzzy_and_knows_no_case() {
-        assert!(fuzzy("jbp", "JuBaoPen"));
-        assert!(fuzzy("聚盆", "聚宝盆"));
-        assert!(fuzzy("v2 fin", "finance-v2"));
-        assert!(fuzzy("", "anything"));
-        assert!(!fuzzy("pbj", "jubaopen"));
     }
 
     #[test]

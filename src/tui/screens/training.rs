@@ -9,11 +9,11 @@ use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
+use crate::tui::companion::{Companion, MOST};
 use crate::tui::dashboard::{Dashboard, Look};
 use crate::tui::figures::{ago, value};
-use crate::tui::form::Form;
+use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
-use crate::tui::overlay::{MOST, Overlay};
 use crate::tui::query::{Answer, Query};
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
@@ -26,7 +26,7 @@ pub struct Training {
     list: Roster<RunRecord>,
     open: Option<Open>,
     /// Runs that are drawn beside the open one.
-    beside: Vec<Overlay>,
+    beside: Vec<Companion>,
     look: Look,
 }
 
@@ -168,8 +168,8 @@ impl Training {
             return;
         }
         let name = if run.adapter.is_empty() { contestant(&run.model, "") } else { run.adapter.clone() };
-        let overlay = Overlay::new(&run.id, name, run.status, &self.beside);
-        self.beside.push(overlay);
+        let companion = Companion::new(&run.id, name, run.status, &self.beside);
+        self.beside.push(companion);
     }
 
     fn is_beside(&self, run: &str) -> bool {
@@ -202,7 +202,7 @@ impl Training {
         let row = |r: &RunRecord| {
             let (word, role) = status(r.status);
             let best = r.result.get("best_val_loss").and_then(serde_json::Value::as_f64);
-            let sign = self.beside.iter().find(|o| o.run == r.id).map_or("", Overlay::sign);
+            let sign = self.beside.iter().find(|o| o.run == r.id).map_or("", Companion::sign);
             vec![
                 Text(sign.into(), Role::Warn),
                 Text(r.id.clone(), Role::Dim),
@@ -315,7 +315,7 @@ impl Screen for Training {
 
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match (action, &mut self.open) {
-            (Action::New, _) => return vec![Effect::Fill(Form::train())],
+            (Action::New, _) => return vec![Effect::Fill(FormRequest::new("train", &[]))],
             (Action::Copy, _) => return self.copied(),
             (Action::Resume, _) => {
                 let Some(run) = self.subject() else { return vec![] };
@@ -421,7 +421,7 @@ impl Screen for Training {
             Some(open) => match &open.reading {
                 Some(reading) => reading.pager.draw(p, area, &open.blocks(reading, self.record())),
                 None => {
-                    let beside: Vec<&Overlay> = self.beside.iter().filter(|o| o.run != open.run).collect();
+                    let beside: Vec<&Companion> = self.beside.iter().filter(|o| o.run != open.run).collect();
                     open.dashboard.draw(p, area, self.record(), &beside, self.look);
                 }
             },

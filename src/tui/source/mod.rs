@@ -1,10 +1,15 @@
 //! What the screens show and where it comes from. Screens see only these plain views, so that they
 //! can be tested with a made-up [`Source`]; [`super::WorkbenchSource`] is the real one.
 
+mod choices;
+mod jobs;
 mod scores;
 
+pub use choices::Choices;
+pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
 pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 
+use super::preferences::Preferences;
 use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -224,4 +229,10 @@ pub trait Source: Send {
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
     /// Scores beside each other.
     fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
+    /// Work in the background.
+    fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer>;
+    /// The names that a form can offer.
+    fn choices(&mut self) -> Result<Choices>;
+    /// Keeps the user's settings.
+    fn keep(&mut self, preferences: &Preferences) -> Result<()>;
 }

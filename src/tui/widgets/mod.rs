@@ -4,6 +4,7 @@
 
 mod chart;
 mod cursor;
+mod fuzzy;
 mod input;
 mod pager;
 mod paint;
@@ -12,6 +13,7 @@ mod table;
 
 pub use chart::{Chart, Line, Marker};
 pub use cursor::Cursor;
+pub use fuzzy::{closeness, fuzzy};
 pub use input::Input;
 pub use pager::{Block, Pager};
 pub use paint::{Paint, SPLIT};

@@ -39,16 +39,28 @@ impl Pager {
         let (lines, height) = self.extent.get();
         let page = height.saturating_sub(1).max(1);
         let end = lines.saturating_sub(height);
+        self.top = self.top.min(end);
         self.top = match action {
             Action::Up => self.top.saturating_sub(1),
             Action::Down => self.top + 1,
             Action::PageUp => self.top.saturating_sub(page),
             Action::PageDown => self.top + page,
             Action::First => 0,
-            Action::Last => end,
+            // Beyond every end: what is added below comes into sight.
+            Action::Last => return self.follow(),
             _ => return false,
         }
         .min(end);
+        true
+    }
+
+    /// At the end of a text that grows, until it is scrolled.
+    pub fn at_end() -> Pager {
+        Pager { top: usize::MAX, ..Pager::default() }
+    }
+
+    fn follow(&mut self) -> bool {
+        self.top = usize::MAX;
         true
     }
 

@@ -22,6 +22,9 @@ pub fn popup(p: &mut Paint<'_>, area: Rect, width: u16, height: u16, title: &str
         for column in window.left()..window.right() {
             if let Some(cell) = p.buf.cell_mut((column, row)) {
                 cell.reset();
+                if let Some(ground) = p.theme.ground() {
+                    cell.set_style(ground);
+                }
             }
         }
     }

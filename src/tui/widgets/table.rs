@@ -92,6 +92,9 @@ impl Table<'_> {
             let line = Rect { y, height: 1, ..body };
             let chosen = i == cursor.selected;
             if chosen {
+                if let Some(ground) = p.theme.selected() {
+                    p.buf.set_style(line.intersection(p.buf.area), ground);
+                }
                 p.text(area.x, y, 1, SELECTED, Role::Accent);
             }
             let cells = (self.row)(i);

@@ -1,11 +1,13 @@
 //! The screens' data from an open [`Workbench`].
 
+mod jobs;
 mod scores;
 
+use super::preferences::Preferences;
 use super::screens::contestant;
 use super::source::{
-    ArenaView, BlindBattle, DatasetView, Figure, LeaderboardView, Measure, Names, OutcomeView, RowPage, RowView,
-    Source, Standing, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DatasetView, Figure, JobsAnswer, JobsQuery, LeaderboardView, Measure, Names,
+    OutcomeView, RowPage, RowView, Source, Standing, SubjectView, Vote,
 };
 use super::source::{ScoresAnswer, ScoresQuery};
 use crate::arena::{Battle, Winner};
@@ -131,6 +133,29 @@ impl Source for WorkbenchSource {
 
     fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
         scores::answer(&self.workbench, query)
+    }
+
+    fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
+        jobs::answer(&self.workbench, query)
+    }
+
+    fn choices(&mut self) -> Result<Choices> {
+        let listed = crate::workbench::models::list(&self.workbench);
+        let (here, there): (Vec<_>, Vec<_>) = listed.into_iter().partition(|m| m.pulled);
+        let benchmarks = crate::workbench::evals::list(&self.workbench)?;
+        let groups = ["finance", "zh", "en", "all"].map(str::to_owned);
+        Ok(Choices {
+            models: here.into_iter().chain(there).map(|m| m.name).collect(),
+            adapters: jobs::adapters(&self.workbench.settings.adapters()),
+            datasets: self.workbench.store.datasets()?.into_iter().map(|d| d.name).collect(),
+            benchmarks: benchmarks.into_iter().map(|b| b.name).chain(groups).collect(),
+            arenas: self.workbench.store.arenas()?.into_iter().map(|a| a.name).collect(),
+            runs: self.workbench.store.runs(None)?.into_iter().map(|r| r.id).collect(),
+        })
+    }
+
+    fn keep(&mut self, preferences: &Preferences) -> Result<()> {
+        self.workbench.settings.keep_interface(&preferences.into())
     }
 }
 
