@@ -144,12 +144,18 @@ fn what_can_be_resumed_and_what_not_is_told() {
     let mut d = Driver::new(source);
     d.press("4 <enter>");
     assert!(d.app.obstacle(Action::Resume).unwrap().contains("running"));
-    let stop = d.app.obstacle(Action::Stop).unwrap();
-    assert!(stop.contains("train-job-7") && stop.contains("Jobs"), "{stop}");
+    assert_eq!(d.app.obstacle(Action::Stop), None);
+    d.press("s");
+    assert_eq!(d.source.stopped, ["train-job-7"]);
+    assert!(d.screen(80, 24).contains("leaves a checkpoint"));
+    d.source.runs[0].job = None;
+    d.wait();
+    assert!(d.app.obstacle(Action::Stop).unwrap().contains("Ctrl-C"), "started in another terminal");
     d.source.runs[0].status = RunStatus::Interrupted;
     d.wait();
-    assert_eq!(d.app.obstacle(Action::Resume), None);
     assert!(d.app.obstacle(Action::Stop).unwrap().contains("not running"));
+    d.press("r");
+    assert_eq!(d.source.started, [["train", "--resume", "train-20261124-112000-cccc"]]);
 }
 
 #[test]
@@ -303,8 +309,11 @@ fn the_leaderboard_offers_files_and_names_them() {
     for format in ["leaderboard.md", "leaderboard.csv", "leaderboard.html"] {
         assert!(screen.contains(format), "{screen}");
     }
-    d.press("<esc>");
+    d.press("j <enter>");
     assert_eq!(d.app.view(), View::Leaderboard);
+    let started = &d.source.started[0];
+    assert_eq!(started[..4], ["leaderboard", "--format", "csv", "--output"]);
+    assert!(started[4].ends_with("leaderboard.csv"), "{started:?}");
     let mut nothing = Driver::new(Fake::default());
     nothing.press("7");
     assert!(nothing.app.obstacle(Action::Export).is_some() && nothing.app.obstacle(Action::Sort).is_some());
@@ -321,6 +330,25 @@ fn a_figure_leads_to_the_screen_that_it_comes_from() {
     assert_eq!(d.app.view(), View::Arenas);
     d.press("7 . <enter>");
     assert_eq!(d.app.view(), View::Trainings);
+}
+
+#[test]
+fn what_is_copied_is_the_run_or_the_table() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::new(busy());
+    let copied = |d: &mut Driver| match d.app.take_chores().remove(0) {
+        Chore::Copy(text) => text,
+        _ => panic!("nothing was copied"),
+    };
+    d.press("4 j y");
+    assert_eq!(copied(&mut d), "train-20261123-090000-aaaa");
+    d.press("5 y");
+    assert_eq!(copied(&mut d), "eval-20261124-100000-tune");
+    d.press("7 y");
+    let table = copied(&mut d);
+    let columns = d.source.board.columns.len();
+    assert_eq!(table.lines().count(), 2 + d.source.board.standings.len());
+    assert!(table.lines().all(|line| line.matches('|').count() == columns + 2), "{table}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use crate::tui::figures::{ago, value};
 use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
+use crate::tui::source::JobsQuery;
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
 use ratatui::layout::Rect;
@@ -240,20 +241,15 @@ fn not_resumable(status: RunStatus) -> Option<String> {
     }
 }
 
-/// Whoever started a run stops it.
-fn how_to_stop(run: &RunRecord) -> String {
+/// Why a training cannot be stopped from here: whoever started it stops it, and that must be a job.
+fn not_stoppable(run: &RunRecord) -> Option<String> {
     match (&run.job, run.status) {
-        (Some(job), RunStatus::Running) => {
-            tr!(
-                "job {job} works on it: stop it on the Jobs screen (8, then s)",
-                "由任务 {job} 运行：请在任务屏停止（按 8，再按 s）"
-            )
-        }
-        (None, RunStatus::Running) => tr!(
+        (Some(_), RunStatus::Running) => None,
+        (None, RunStatus::Running) => Some(tr!(
             "it runs in another terminal and is stopped there with Ctrl-C",
             "它在另一个终端中运行，请在那里按 Ctrl-C 停止"
-        ),
-        _ => tr!("it is not running", "它没有在运行"),
+        )),
+        _ => Some(tr!("it is not running", "它没有在运行")),
     }
 }
 
@@ -301,7 +297,10 @@ impl Screen for Training {
                 None => Some(nothing_selected()),
                 Some(run) => not_resumable(run.status),
             },
-            Action::Stop => Some(self.subject().map_or_else(nothing_selected, how_to_stop)),
+            Action::Stop => match self.subject() {
+                None => Some(nothing_selected()),
+                Some(run) => not_stoppable(run),
+            },
             Action::Next if sampled.is_none_or(|(_, place, steps)| place + 1 >= steps) => {
                 Some(tr!("there are no later samples", "没有更晚的样例"))
             }
@@ -320,6 +319,10 @@ impl Screen for Training {
             (Action::Resume, _) => {
                 let Some(run) = self.subject() else { return vec![] };
                 return vec![Effect::Run(vec![training_verb(run).into(), "--resume".into(), run.id.clone()])];
+            }
+            (Action::Stop, _) => {
+                let job = self.subject().and_then(|run| run.job.clone());
+                return job.map(|job| Effect::Ask(Query::Jobs(JobsQuery::Stop(job)))).into_iter().collect();
             }
             (Action::Overlay, None) => self.overlay(),
             (Action::Scale, _) => self.look.log = !self.look.log,
@@ -392,6 +395,14 @@ impl Screen for Training {
                     open.take(*after, events);
                 }
             }
+            (Query::Jobs(_), Ok(_)) => {
+                let told = tr!(
+                    "it stops after its present step and leaves a checkpoint; r goes on from it",
+                    "它会在当前一步之后停止并留下检查点；按 r 可继续"
+                );
+                return vec![Effect::Notice(told, Role::Warn)];
+            }
+            (Query::Jobs(_), Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],
             (Query::Events { run, .. }, Err(error)) => {
                 if let Some(open) = self.open.as_mut().filter(|o| o.run == *run) {
                     open.error = Some(error);
