@@ -36,8 +36,9 @@ pub fn measure_columns(
     measures.iter().enumerate().map(move |(i, (title, _))| {
         let falling = sorting.filter(|s| s.by == i).map(|s| s.falling);
         let title = if i == focus { format!("▸{title}") } else { title.clone() };
+        let title = falling.map_or_else(|| title.clone(), |f| format!("{}{title}", ARROWS[usize::from(f)]));
         let rank = if i == focus { 9 } else { 8usize.saturating_sub(i.abs_diff(focus)) };
-        Column::number(titled(&title, falling), u8::try_from(rank).unwrap_or(0))
+        Column::number(title, u8::try_from(rank).unwrap_or(0))
     })
 }
 
