@@ -267,7 +267,7 @@ fn the_leaderboard_is_sorted_by_the_column_that_is_looked_at() {
     let mut d = Driver::new(busy());
     let first = |d: &mut Driver| {
         let screen = d.screen(100, 24);
-        screen.find("jubaopen").unwrap() < screen.find("通义千问").unwrap()
+        screen.find("smollm2").unwrap() < screen.find("通义千问").unwrap()
     };
     d.press("7");
     assert!(first(&mut d));

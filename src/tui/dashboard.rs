@@ -97,8 +97,8 @@ impl Dashboard {
             }
             JobEvent::Sample { step, prompt, answer } => {
                 self.note(tr!(
-                    "step {step}: {} → {}",
-                    "第 {step} 步：{} → {}",
+                    "step {step}: {} ▸ {}",
+                    "第 {step} 步：{} ▸ {}",
                     text::truncate(&text::one_line(&prompt), IN_LOG),
                     text::truncate(&text::one_line(&answer), IN_LOG)
                 ));
@@ -291,8 +291,8 @@ fn line(name: String, curve: &Curve, marker: Marker, role: Role, format: fn(f64)
 fn failure(record: &RunRecord) -> Option<(String, String)> {
     let part = |key: &str| record.error.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let resume = tr!(
-        "r goes on from its last checkpoint, as `linly-bench {} --resume {}` does.",
-        "按 r 从最近的检查点继续，等同于 `linly-bench {} --resume {}`。",
+        "`linly-bench {} --resume {}` or r goes on from its last checkpoint.",
+        "`linly-bench {} --resume {}` 或按 r 可从最近的检查点继续。",
         super::screens::training_verb(record),
         record.id
     );
