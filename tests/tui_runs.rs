@@ -144,12 +144,18 @@ fn what_can_be_resumed_and_what_not_is_told() {
     let mut d = Driver::new(source);
     d.press("4 <enter>");
     assert!(d.app.obstacle(Action::Resume).unwrap().contains("running"));
-    let stop = d.app.obstacle(Action::Stop).unwrap();
-    assert!(stop.contains("train-job-7") && stop.contains("Jobs"), "{stop}");
+    assert_eq!(d.app.obstacle(Action::Stop), None);
+    d.press("s");
+    assert_eq!(d.source.stopped, ["train-job-7"]);
+    assert!(d.screen(80, 24).contains("leaves a checkpoint"));
+    d.source.runs[0].job = None;
+    d.wait();
+    assert!(d.app.obstacle(Action::Stop).unwrap().contains("Ctrl-C"), "started in another terminal");
     d.source.runs[0].status = RunStatus::Interrupted;
     d.wait();
-    assert_eq!(d.app.obstacle(Action::Resume), None);
     assert!(d.app.obstacle(Action::Stop).unwrap().contains("not running"));
+    d.press("r");
+    assert_eq!(d.source.started, [["train", "--resume", "train-20261124-112000-cccc"]]);
 }
 
 #[test]
@@ -191,7 +197,7 @@ fn flips_tell_the_figures_and_open_both_answers() {
     d.press("j m k f");
     assert_eq!(d.app.view(), View::Flips);
     let screen = d.screen(80, 24);
-    assert!(screen.contains("B - A +14.4 points, 95% interval +9.2 to +19.9, McNemar p 0.0000, n 420"), "{screen}");
+    assert!(screen.contains("B - A +14.4 points, 95% interval +9.2 to +19.9, McNemar p < 0.0001, n 420"), "{screen}");
     assert!(
         screen.contains("+ gained") && screen.contains("- lost") && screen.contains("3 items were asked"),
         "{screen}"
@@ -261,15 +267,15 @@ fn the_leaderboard_is_sorted_by_the_column_that_is_looked_at() {
     let mut d = Driver::new(busy());
     let first = |d: &mut Driver| {
         let screen = d.screen(100, 24);
-        screen.find("jubaopen").unwrap() < screen.find("通义千问").unwrap()
+        screen.find("smollm2").unwrap() < screen.find("通义千问").unwrap()
     };
     d.press("7");
     assert!(first(&mut d));
     // In the fifth column the second model leads.
     d.press(". . . . o");
-    assert!(!first(&mut d) && d.screen(100, 24).contains("5-shot ▾"));
+    assert!(!first(&mut d) && d.screen(100, 24).contains("▾▸cmmlu_subject_0"));
     d.press("o");
-    assert!(first(&mut d) && d.screen(100, 24).contains("5-shot ▴"));
+    assert!(first(&mut d) && d.screen(100, 24).contains("▴▸cmmlu_subject_0"));
     d.press("o");
     assert!(first(&mut d) && !d.screen(100, 24).contains('▴'), "as it came");
 }
@@ -303,8 +309,10 @@ fn the_leaderboard_offers_files_and_names_them() {
     for format in ["leaderboard.md", "leaderboard.csv", "leaderboard.html"] {
         assert!(screen.contains(format), "{screen}");
     }
-    d.press("<esc>");
-    assert_eq!(d.app.view(), View::Leaderboard);
+    d.press("j <enter>");
+    let started = &d.source.started[0];
+    assert_eq!(started[..4], ["leaderboard", "--format", "csv", "--output"]);
+    assert!(started[4].ends_with("leaderboard.csv"), "{started:?}");
     let mut nothing = Driver::new(Fake::default());
     nothing.press("7");
     assert!(nothing.app.obstacle(Action::Export).is_some() && nothing.app.obstacle(Action::Sort).is_some());
@@ -321,6 +329,25 @@ fn a_figure_leads_to_the_screen_that_it_comes_from() {
     assert_eq!(d.app.view(), View::Arenas);
     d.press("7 . <enter>");
     assert_eq!(d.app.view(), View::Trainings);
+}
+
+#[test]
+fn what_is_copied_is_the_run_or_the_table() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::new(busy());
+    let copied = |d: &mut Driver| match d.app.take_chores().remove(0) {
+        Chore::Copy(text) => text,
+        _ => panic!("nothing was copied"),
+    };
+    d.press("4 j y");
+    assert_eq!(copied(&mut d), "train-20261123-090000-aaaa");
+    d.press("5 y");
+    assert_eq!(copied(&mut d), "eval-20261124-100000-tune");
+    d.press("7 y");
+    let table = copied(&mut d);
+    let columns = d.source.board.columns.len();
+    assert_eq!(table.lines().count(), 2 + d.source.board.standings.len());
+    assert!(table.lines().all(|line| line.matches('|').count() == columns + 2), "{table}");
 }
 
 #[test]

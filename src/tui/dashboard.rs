@@ -1,8 +1,8 @@
 //! The live picture of one training: progress, figures, curves, log.
 
+use super::companion::{Companion, smoothed};
 use super::curve::Curve;
 use super::figures::{between, count, duration, percent, tiny, value};
-use super::overlaid::{Overlaid, smoothed};
 use super::theme::Role;
 use super::widgets::{Block, Chart, Line, Marker, Pager, Paint};
 use crate::job::{JobEvent, StepMetrics};
@@ -97,8 +97,8 @@ impl Dashboard {
             }
             JobEvent::Sample { step, prompt, answer } => {
                 self.note(tr!(
-                    "step {step}: {} → {}",
-                    "第 {step} 步：{} → {}",
+                    "step {step}: {} ▸ {}",
+                    "第 {step} 步：{} ▸ {}",
                     text::truncate(&text::one_line(&prompt), IN_LOG),
                     text::truncate(&text::one_line(&answer), IN_LOG)
                 ));
@@ -157,7 +157,7 @@ impl Dashboard {
     }
 
     /// Draws everything that fits; `record` tells how the run stands, `beside` are other runs.
-    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>, beside: &[&Overlaid], look: Look) {
+    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>, beside: &[&Companion], look: Look) {
         let row = |n: u16| Rect { y: area.y + n.min(area.height.saturating_sub(1)), height: 1, ..area };
         if area.height < 4 {
             return;
@@ -237,7 +237,7 @@ impl Dashboard {
     }
 
     /// The losses on top, the log below; in a wide frame the other curves at the right.
-    fn curves(&self, p: &mut Paint<'_>, area: Rect, beside: &[&Overlaid], look: Look) {
+    fn curves(&self, p: &mut Paint<'_>, area: Rect, beside: &[&Companion], look: Look) {
         let log = if area.height >= 12 { (area.height / 4).clamp(4, 12) } else { 0 };
         let upper = Rect { height: area.height - log, ..area };
         let side = if area.width >= 100 { area.width / 3 } else { 0 };
@@ -291,8 +291,8 @@ fn line(name: String, curve: &Curve, marker: Marker, role: Role, format: fn(f64)
 fn failure(record: &RunRecord) -> Option<(String, String)> {
     let part = |key: &str| record.error.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let resume = tr!(
-        "r goes on from its last checkpoint, as `linly-bench {} --resume {}` does.",
-        "按 r 从最近的检查点继续，等同于 `linly-bench {} --resume {}`。",
+        "`linly-bench {} --resume {}` or r goes on from its last checkpoint.",
+        "`linly-bench {} --resume {}` 或按 r 可从最近的检查点继续。",
         super::screens::training_verb(record),
         record.id
     );

@@ -4,13 +4,13 @@
 mod action;
 mod app;
 mod chores;
+mod companion;
 mod curve;
 mod dashboard;
 mod figures;
 mod form;
 mod frame;
 mod keymap;
-mod overlaid;
 mod overlay;
 mod palette;
 mod preferences;

@@ -27,10 +27,10 @@ pub enum Query {
     NextBattle { arena: String, after: i64 },
     Vote { arena: String, battle: i64, vote: Vote },
     Leaderboard,
+    Scores(ScoresQuery),
     Jobs(JobsQuery),
     Choices,
     Keep(Preferences),
-    Scores(ScoresQuery),
 }
 
 /// What a question is answered with: the variant of the same name.
@@ -48,10 +48,10 @@ pub enum Answer {
     NextBattle(Option<BlindBattle>),
     Vote(Names),
     Leaderboard(LeaderboardView),
+    Scores(ScoresAnswer),
     Jobs(JobsAnswer),
     Choices(Choices),
     Keep,
-    Scores(ScoresAnswer),
 }
 
 /// An answer with its question: a screen that has moved on can tell that it is stale.
@@ -79,10 +79,10 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
+        Query::Scores(query) => source.scores(query).map(Answer::Scores),
         Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
         Query::Choices => source.choices().map(Answer::Choices),
         Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),
-        Query::Scores(query) => source.scores(query).map(Answer::Scores),
     };
     Reply { query, answer }
 }

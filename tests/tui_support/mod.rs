@@ -140,6 +140,11 @@ impl Source for Fake {
         self.check("leaderboard").map(|()| self.board.clone())
     }
 
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        self.check("scores")?;
+        runs::scores(self, query)
+    }
+
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
         self.check("jobs")?;
         Ok(match query {
@@ -182,11 +187,6 @@ impl Source for Fake {
         self.check("keep")?;
         self.kept.push(preferences.clone());
         Ok(())
-    }
-
-    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
-        self.check("scores")?;
-        runs::scores(self, query)
     }
 }
 

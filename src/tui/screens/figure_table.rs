@@ -36,8 +36,9 @@ pub fn measure_columns(
     measures.iter().enumerate().map(move |(i, (title, _))| {
         let falling = sorting.filter(|s| s.by == i).map(|s| s.falling);
         let title = if i == focus { format!("▸{title}") } else { title.clone() };
+        let title = falling.map_or_else(|| title.clone(), |f| format!("{}{title}", ARROWS[usize::from(f)]));
         let rank = if i == focus { 9 } else { 8usize.saturating_sub(i.abs_diff(focus)) };
-        Column::number(titled(&title, falling), u8::try_from(rank).unwrap_or(0))
+        Column::number(title, u8::try_from(rank).unwrap_or(0))
     })
 }
 
@@ -66,6 +67,9 @@ pub fn source(title: &str, measure: Measure, figure: &Figure) -> String {
     if let Some(se) = figure.stderr {
         words.push_str(&format!(" +-{:.1}", se * 100.0));
     }
+    // Before the details: a narrow frame cuts what comes last.
+    words.push_str("  ");
+    words.push_str(&figure.origin);
     if let Some([low, high]) = interval(figure, measure) {
         let (low, high) = (shown(low, measure), shown(high, measure));
         words.push_str(&tr!("  95% interval {low} to {high}", "  95% 区间 {low} 至 {high}"));
@@ -75,8 +79,6 @@ pub fn source(title: &str, measure: Measure, figure: &Figure) -> String {
         (Some(n), _) => words.push_str(&tr!("  {} items", "  {} 题", count(n))),
         (None, _) => {}
     }
-    words.push_str("  ");
-    words.push_str(&figure.origin);
     words
 }
 

@@ -203,11 +203,11 @@ impl Flips {
 fn remarks(c: &ComparisonView) -> Vec<String> {
     let [low, high] = c.interval.map(|v| v * 100.0);
     let points = c.difference * 100.0;
+    let p = if c.p < 0.0001 { "< 0.0001".to_owned() } else { format!("{:.4}", c.p) };
     let mut lines = vec![
         tr!(
-            "B - A {points:+.1} points, 95% interval {low:+.1} to {high:+.1}, McNemar p {:.4}, n {}",
-            "B - A {points:+.1} 个百分点，95% 区间 {low:+.1} 至 {high:+.1}，McNemar p {:.4}，n {}",
-            c.p,
+            "B - A {points:+.1} points, 95% interval {low:+.1} to {high:+.1}, McNemar p {p}, n {}",
+            "B - A {points:+.1} 个百分点，95% 区间 {low:+.1} 至 {high:+.1}，McNemar p {p}，n {}",
             count(c.n)
         ),
         tr!(

@@ -61,7 +61,8 @@ fn choices(item: &OutcomeView, beside: Option<&OutcomeView>, width: u16) -> Stri
     // The longest bar and whether there is room for the log-likelihoods, which only experts read.
     let (bar, exact) = match width {
         100.. => (20, true),
-        70.. => (10, true),
+        // Two runs beside each other leave room for short bars only.
+        70.. => (if beside.is_some() { 5 } else { 10 }, true),
         _ => (5, false),
     };
     let best = argmax(&item.loglikelihoods);

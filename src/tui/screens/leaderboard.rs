@@ -273,7 +273,7 @@ impl Screen for Leaderboard {
         if let Some(export) = &self.export {
             return Self::draw_export(p, area, export);
         }
-        let mut columns = vec![Column::rest(tr!("model", "模型"), 20, 9)];
+        let mut columns = vec![Column::rest(tr!("model", "模型"), 24, 9)];
         columns.extend(measure_columns(&self.columns, self.focus, self.sorting));
         let forest = self.forest(area.width);
         if let Some((scale, measure, bar)) = forest {

@@ -9,12 +9,13 @@ use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
+use crate::tui::companion::{Companion, MOST};
 use crate::tui::dashboard::{Dashboard, Look};
 use crate::tui::figures::{ago, value};
 use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
-use crate::tui::overlaid::{MOST, Overlaid};
 use crate::tui::query::{Answer, Query};
+use crate::tui::source::JobsQuery;
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
 use ratatui::layout::Rect;
@@ -26,7 +27,7 @@ pub struct Training {
     list: Roster<RunRecord>,
     open: Option<Open>,
     /// Runs that are drawn beside the open one.
-    beside: Vec<Overlaid>,
+    beside: Vec<Companion>,
     look: Look,
 }
 
@@ -168,8 +169,8 @@ impl Training {
             return;
         }
         let name = if run.adapter.is_empty() { contestant(&run.model, "") } else { run.adapter.clone() };
-        let overlay = Overlaid::new(&run.id, name, run.status, &self.beside);
-        self.beside.push(overlay);
+        let companion = Companion::new(&run.id, name, run.status, &self.beside);
+        self.beside.push(companion);
     }
 
     fn is_beside(&self, run: &str) -> bool {
@@ -202,7 +203,7 @@ impl Training {
         let row = |r: &RunRecord| {
             let (word, role) = status(r.status);
             let best = r.result.get("best_val_loss").and_then(serde_json::Value::as_f64);
-            let sign = self.beside.iter().find(|o| o.run == r.id).map_or("", Overlaid::sign);
+            let sign = self.beside.iter().find(|o| o.run == r.id).map_or("", Companion::sign);
             vec![
                 Text(sign.into(), Role::Warn),
                 Text(r.id.clone(), Role::Dim),
@@ -240,20 +241,15 @@ fn not_resumable(status: RunStatus) -> Option<String> {
     }
 }
 
-/// Whoever started a run stops it.
-fn how_to_stop(run: &RunRecord) -> String {
+/// Why a training cannot be stopped from here: whoever started it stops it, and that must be a job.
+fn not_stoppable(run: &RunRecord) -> Option<String> {
     match (&run.job, run.status) {
-        (Some(job), RunStatus::Running) => {
-            tr!(
-                "job {job} works on it: stop it on the Jobs screen (8, then s)",
-                "由任务 {job} 运行：请在任务屏停止（按 8，再按 s）"
-            )
-        }
-        (None, RunStatus::Running) => tr!(
+        (Some(_), RunStatus::Running) => None,
+        (None, RunStatus::Running) => Some(tr!(
             "it runs in another terminal and is stopped there with Ctrl-C",
             "它在另一个终端中运行，请在那里按 Ctrl-C 停止"
-        ),
-        _ => tr!("it is not running", "它没有在运行"),
+        )),
+        _ => Some(tr!("it is not running", "它没有在运行")),
     }
 }
 
@@ -301,7 +297,10 @@ impl Screen for Training {
                 None => Some(nothing_selected()),
                 Some(run) => not_resumable(run.status),
             },
-            Action::Stop => Some(self.subject().map_or_else(nothing_selected, how_to_stop)),
+            Action::Stop => match self.subject() {
+                None => Some(nothing_selected()),
+                Some(run) => not_stoppable(run),
+            },
             Action::Next if sampled.is_none_or(|(_, place, steps)| place + 1 >= steps) => {
                 Some(tr!("there are no later samples", "没有更晚的样例"))
             }
@@ -320,6 +319,10 @@ impl Screen for Training {
             (Action::Resume, _) => {
                 let Some(run) = self.subject() else { return vec![] };
                 return vec![Effect::Run(vec![training_verb(run).into(), "--resume".into(), run.id.clone()])];
+            }
+            (Action::Stop, _) => {
+                let job = self.subject().and_then(|run| run.job.clone());
+                return job.map(|job| Effect::Ask(Query::Jobs(JobsQuery::Stop(job)))).into_iter().collect();
             }
             (Action::Overlay, None) => self.overlay(),
             (Action::Scale, _) => self.look.log = !self.look.log,
@@ -392,6 +395,14 @@ impl Screen for Training {
                     open.take(*after, events);
                 }
             }
+            (Query::Jobs(_), Ok(_)) => {
+                let told = tr!(
+                    "it stops after its present step and leaves a checkpoint; r goes on from it",
+                    "它会在当前一步之后停止并留下检查点；按 r 可继续"
+                );
+                return vec![Effect::Notice(told, Role::Warn)];
+            }
+            (Query::Jobs(_), Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],
             (Query::Events { run, .. }, Err(error)) => {
                 if let Some(open) = self.open.as_mut().filter(|o| o.run == *run) {
                     open.error = Some(error);
@@ -421,7 +432,7 @@ impl Screen for Training {
             Some(open) => match &open.reading {
                 Some(reading) => reading.pager.draw(p, area, &open.blocks(reading, self.record())),
                 None => {
-                    let beside: Vec<&Overlaid> = self.beside.iter().filter(|o| o.run != open.run).collect();
+                    let beside: Vec<&Companion> = self.beside.iter().filter(|o| o.run != open.run).collect();
                     open.dashboard.draw(p, area, self.record(), &beside, self.look);
                 }
             },

@@ -3,15 +3,13 @@
 
 mod choices;
 mod jobs;
+mod scores;
 
 pub use choices::Choices;
 pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
-
-use super::preferences::Preferences;
-mod scores;
-
 pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 
+use super::preferences::Preferences;
 use crate::data::Split;
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -231,12 +229,12 @@ pub trait Source: Send {
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
+    /// Scores beside each other.
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
     /// Work in the background.
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer>;
     /// The names that a form can offer.
     fn choices(&mut self) -> Result<Choices>;
     /// Keeps the user's settings.
     fn keep(&mut self, preferences: &Preferences) -> Result<()>;
-    /// Scores beside each other.
-    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
 }

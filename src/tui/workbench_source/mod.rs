@@ -1,10 +1,9 @@
 //! The screens' data from an open [`Workbench`].
 
 mod jobs;
-
-use super::preferences::Preferences;
 mod scores;
 
+use super::preferences::Preferences;
 use super::screens::contestant;
 use super::source::{
     ArenaView, BlindBattle, Choices, DatasetView, Figure, JobsAnswer, JobsQuery, LeaderboardView, Measure, Names,
@@ -132,6 +131,10 @@ impl Source for WorkbenchSource {
         Ok(LeaderboardView { columns, standings: board.rows.into_iter().map(standing).collect() })
     }
 
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        scores::answer(&self.workbench, query)
+    }
+
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
         jobs::answer(&self.workbench, query)
     }
@@ -153,9 +156,6 @@ impl Source for WorkbenchSource {
 
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
         self.workbench.settings.keep_interface(&preferences.into())
-    }
-    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
-        scores::answer(&self.workbench, query)
     }
 }
 

@@ -16,7 +16,7 @@ pub const MOST: usize = LETTERS.len();
 
 /// A marked training. Its memory does not grow with the number of its steps.
 #[derive(Debug)]
-pub struct Overlaid {
+pub struct Companion {
     /// Run id.
     pub run: String,
     /// What it is called beside its line.
@@ -32,11 +32,11 @@ pub struct Overlaid {
     val: Curve,
 }
 
-impl Overlaid {
+impl Companion {
     /// A run whose events are still to come; `others` hold their letters.
-    pub fn new(run: &str, name: String, status: RunStatus, others: &[Overlaid]) -> Overlaid {
+    pub fn new(run: &str, name: String, status: RunStatus, others: &[Companion]) -> Companion {
         let letter = (0..MOST).find(|l| others.iter().all(|o| o.letter != *l)).unwrap_or(0);
-        Overlaid {
+        Companion {
             run: run.to_owned(),
             name,
             status,
