@@ -107,7 +107,7 @@ fn processes_find_each_other_by_torchruns_variables_and_refuse_other_settings() 
     assert_eq!(steps(&succeeded(first.wait_with_output().unwrap())).len(), 4);
     assert_eq!(succeeded(second.wait_with_output().unwrap()), "");
 
-    let (first, second) = (start("0", &[]), start("1", &["--lr", "1e-3"]));
+    let (first, second) = (start("0", &[]), start("1", &["--warmup", "0.5"]));
     let (first, second) = (first.wait_with_output().unwrap(), second.wait_with_output().unwrap());
     assert_eq!((first.status.code(), second.status.code()), (Some(1), Some(1)));
     assert!(String::from_utf8_lossy(&first.stderr).contains("other settings"));

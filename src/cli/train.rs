@@ -148,7 +148,7 @@ fn refuse_beside_resume(given: &[String]) -> Result<()> {
 fn load(context: &Context, bench: &Workbench, request: &TrainRequest, seat: Option<Arc<Seat>>) -> Result<LoadedModel> {
     let first = seat.as_ref().is_none_or(|seat| seat.rank == 0);
     let TrainRequest { model: spec, form, .. } = request;
-    let chosen = device::choose(bench, context.wish, seat.as_deref(), spec, &request.config.lora, request.exact)?;
+    let chosen = device::choose(bench, context.wish, seat.as_deref(), request)?;
     if let Some(note) = chosen.note.as_ref().filter(|_| first) {
         context.ui.note(note);
     }

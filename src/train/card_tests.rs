@@ -93,7 +93,11 @@ fn run(place: Place, steps: u64, stop_after: Option<u64>, folder: &Path) -> Run 
         ..TrainConfig::default()
     };
     let (losses, cancel) = (Losses::default(), CancelToken::default());
-    let card = (place != Place::Cpu).then(|| OnCard { device: Emulator::device(false), exact: place == Place::Exact });
+    let card = (place != Place::Cpu).then(|| OnCard {
+        device: Emulator::device(false),
+        exact: place == Place::Exact,
+        blocks: false,
+    });
     let folder = CheckpointFolder::new(folder, 2);
     let stored = folder.newest().unwrap().map(|found| found.stored);
     let stopper = |_: &crate::model::Lora, step: u64| {

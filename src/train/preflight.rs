@@ -7,7 +7,9 @@ use crate::batch::collate;
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::machine::{free_memory, peak_rss_mb};
-use crate::model::{CardDemand, MemoryEstimate, MemoryPlan, TrainingSizes, choose_card_plan, choose_plan, mib};
+use crate::model::{
+    BaseStorage, CardDemand, MemoryEstimate, MemoryPlan, TrainingSizes, choose_card_plan, choose_plan, mib,
+};
 use crate::ops::DropoutMask;
 use crate::tr;
 use std::time::Instant;
@@ -49,19 +51,16 @@ impl Trainer<'_> {
         state.progress.plan = Some(plan);
         state.progress.place = place;
         self.say(plan, &estimate, free);
+        if let Some(peers) = self.peers {
+            let nccl = self.card.as_ref().map(|card| peers.meet_on_cards(&card.device)).transpose()? == Some(true);
+            let (count, way) = (peers.count(), if nccl { "NCCL" } else { "TCP" });
+            self.log(tr!("{count} processes add up their gradients over {way}", "{count} 个进程通过 {way} 累加梯度"));
+        }
         let work = match &self.card {
             None => Work::cpu(state, plan),
             Some(card) => {
                 let mut training = card.open(self.decoder, state)?;
                 training.set_plan(plan);
-                if let Some(peers) = self.peers {
-                    let nccl = peers.meet_on_cards(&card.device)?;
-                    let (count, way) = (peers.count(), if nccl { "NCCL" } else { "TCP" });
-                    self.log(tr!(
-                        "{count} processes add up their gradients over {way}",
-                        "{count} 个进程通过 {way} 累加梯度"
-                    ));
-                }
                 Work::Card(training)
             }
         };
@@ -71,7 +70,7 @@ impl Trainer<'_> {
     fn demand(&self, card: &OnCard) -> CardDemand {
         let longest = self.longest();
         CardDemand {
-            storage: self.decoder.storage_on_card(),
+            storage: if card.blocks { self.decoder.storage_on_card() } else { BaseStorage::Full },
             exact: card.exact,
             dropout: self.config.lora.dropout > 0.0,
             batch: self.config.shape.batch_size * longest,

@@ -19,6 +19,8 @@ pub struct OnCard {
     pub device: Arc<dyn Device>,
     /// f32 throughout, to be compared with the processor, instead of bf16.
     pub exact: bool,
+    /// Whether weights that are in blocks here (int4, int8) stay so on the card; else they are whole numbers there.
+    pub blocks: bool,
 }
 
 impl OnCard {
@@ -31,9 +33,9 @@ impl OnCard {
     pub(super) fn open(&self, decoder: &Decoder, state: &Checkpoint) -> Result<Box<dyn CardTraining>> {
         let lora = &state.lora;
         let mut card: Box<dyn CardTraining> = if self.exact {
-            Box::new(DeviceTraining::new(DeviceDecoder::<f32>::new(&self.device, decoder, lora)?)?)
+            Box::new(DeviceTraining::new(DeviceDecoder::<f32>::new(&self.device, decoder, lora, false)?)?)
         } else {
-            Box::new(DeviceTraining::new(DeviceDecoder::<bf16>::new(&self.device, decoder, lora)?)?)
+            Box::new(DeviceTraining::new(DeviceDecoder::<bf16>::new(&self.device, decoder, lora, self.blocks)?)?)
         };
         card.write(lora, [&state.optimizer.m, &state.optimizer.v])?;
         Ok(card)

@@ -73,7 +73,8 @@ pub fn bench_train_on_card(
     };
     let lora = Lora::new(bench.lora(), &config, bench.seed);
     let storage = match model {
-        CardModel::Loaded(model) => model.decoder.storage_on_card(),
+        CardModel::Loaded(model) if how.form.storage != BaseStorage::Full => model.decoder.storage_on_card(),
+        CardModel::Loaded(_) => BaseStorage::Full,
         CardModel::Random(_) => how.form.storage,
     };
     let longest = bench.lengths.1;
@@ -141,7 +142,9 @@ fn copy<T: Number>(
     seed: u64,
 ) -> Result<Box<dyn CardTraining>> {
     let decoder = match model {
-        CardModel::Loaded(model) => DeviceDecoder::<T>::new(device, &model.decoder, lora)?,
+        CardModel::Loaded(model) => {
+            DeviceDecoder::<T>::new(device, &model.decoder, lora, form.storage != BaseStorage::Full)?
+        }
         CardModel::Random(path) => {
             DeviceDecoder::<T>::load(device, config, &RandomWeights::new(config, path, seed), form, lora)?
         }

@@ -1,12 +1,13 @@
 //! `--device`: where to compute, and what to say where the wish cannot be fulfilled.
 
 use super::together::Seat;
+use super::train::TrainRequest;
 use super::{LoadedModel, Workbench, models};
 use crate::error::{Error, Kind, Result};
-use crate::model::{BaseStorage, LoraConfig, WeightForm, check_card, open};
+use crate::model::{BaseStorage, WeightForm, check_card, open};
 use crate::ops::cuda::{self, Device};
 use crate::tr;
-use crate::train::OnCard;
+use crate::train::{OnCard, TrainConfig};
 use std::sync::Arc;
 
 /// What `--device` asks for.
@@ -104,19 +105,13 @@ pub struct Chosen {
     pub note: Option<String>,
 }
 
-/// Opens the card for a training of `model` with the factors of `lora`, in f32 if `exact`.
+/// Opens the card for a training.
 ///
 /// # Errors
 /// Of [`Wish::Card`]: why it cannot; with [`Wish::Auto`] that is a note, and the processor computes. Those of finding the
 /// model.
-pub fn choose(
-    bench: &Workbench,
-    wish: Wish,
-    seat: Option<&Seat>,
-    model: &str,
-    lora: &LoraConfig,
-    exact: bool,
-) -> Result<Chosen> {
+pub fn choose(bench: &Workbench, wish: Wish, seat: Option<&Seat>, request: &TrainRequest) -> Result<Chosen> {
+    let TrainRequest { model, form, exact, config: TrainConfig { lora, .. }, .. } = request;
     let local = seat.map_or(0, |seat| seat.local);
     let wish = if seat.is_some() { wish.of_seat(local) } else { wish };
     let ordinal = match wish {
@@ -128,7 +123,10 @@ pub fn choose(
     let config = open(&models::resolve(bench, model)?)?.config;
     let opened = check_card(&config, lora).and_then(|()| open_card(ordinal));
     match (opened, wish) {
-        (Ok(device), _) => Ok(Chosen { card: Some(OnCard { device, exact }), note: None }),
+        (Ok(device), _) => Ok(Chosen {
+            card: Some(OnCard { device, exact: *exact, blocks: form.storage != BaseStorage::Full }),
+            note: None,
+        }),
         (Err(e), Wish::Auto) => {
             let reason = e.message;
             let note = tr!("computing on the processor: {reason}", "在处理器上计算：{reason}");

@@ -102,7 +102,7 @@ pub struct Pass<'a, T: Number> {
 }
 
 impl<T: Number> DeviceBlock<T> {
-    /// Copies block `index` to a card.
+    /// Copies block `index` to a card, weights in blocks as they are if `blocks`.
     ///
     /// # Errors
     /// `Unsupported` for widths and head sizes without kernels; `OutOfMemory`.
@@ -113,6 +113,7 @@ impl<T: Number> DeviceBlock<T> {
         index: usize,
         factors: &DeviceFactors,
         config: &ModelConfig,
+        blocks: bool,
     ) -> Result<DeviceBlock<T>> {
         let heads = Heads::new(head_layout(config))?;
         let group = |projections: &[Projection]| {
@@ -120,7 +121,7 @@ impl<T: Number> DeviceBlock<T> {
                 let i = *p as usize;
                 (*p, &block.linear[i], lora[i].as_ref().zip(factors.pair(index, i)))
             };
-            Group::new(device, &projections.iter().map(source).collect::<Vec<_>>())
+            Group::new(device, &projections.iter().map(source).collect::<Vec<_>>(), blocks)
         };
         let bias = block.bias.iter().any(Option::is_some).then(|| {
             let of = |(bias, projection): (&Option<Vec<f32>>, &Projection)| {

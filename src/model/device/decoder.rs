@@ -9,7 +9,7 @@ use crate::model::config::ModelConfig;
 use crate::model::decoder::{Decoder, rope_table};
 use crate::model::lora::Lora;
 use crate::model::lora_config::LoraConfig;
-use crate::model::weight_form::WeightForm;
+use crate::model::weight_form::{BaseStorage, WeightForm};
 use crate::model::weights::WeightSource;
 use crate::ops::cuda::{Buffer, Device, Heads, Number, Placement, Rotary, place_factors};
 use crate::ops::{Frozen, RopeTable};
@@ -68,14 +68,29 @@ pub fn check_card(config: &ModelConfig, lora: &LoraConfig) -> Result<()> {
 type Blocks<'a> = dyn FnMut(usize, &mut dyn FnMut(&Block) -> Result<()>) -> Result<()> + 'a;
 
 impl<T: Number> DeviceDecoder<T> {
-    /// Copies a decoder and its factors to a card.
+    /// Copies a decoder and its factors to a card; weights that are in blocks (int4, int8) stay so there if `keep_blocks`.
     ///
     /// # Errors
     /// As [`check_card`]; `OutOfMemory`.
-    pub fn new(device: &Arc<dyn Device>, decoder: &Decoder, lora: &Lora) -> Result<DeviceDecoder<T>> {
+    pub fn new(
+        device: &Arc<dyn Device>,
+        decoder: &Decoder,
+        lora: &Lora,
+        keep_blocks: bool,
+    ) -> Result<DeviceDecoder<T>> {
         let (embedding, head) = decoder.tables();
         let mut blocks = |i: usize, take: &mut dyn FnMut(&Block) -> Result<()>| take(&decoder.blocks[i]);
-        Self::assemble(device, &decoder.config, embedding, head, &decoder.norm, &decoder.rope, lora, &mut blocks)
+        Self::assemble(
+            device,
+            &decoder.config,
+            embedding,
+            head,
+            &decoder.norm,
+            &decoder.rope,
+            lora,
+            keep_blocks,
+            &mut blocks,
+        )
     }
 
     /// Reads a model straight to a card, a block at a time, so that the machine never holds it as a whole.
@@ -97,7 +112,17 @@ impl<T: Number> DeviceDecoder<T> {
         let norm = load_vector(source, "model.norm.weight", hidden)?;
         let mut blocks =
             |i: usize, take: &mut dyn FnMut(&Block) -> Result<()>| take(&Block::load(source, config, i, form)?);
-        Self::assemble(device, config, &embedding, head.as_ref(), &norm, &rope_table(config), lora, &mut blocks)
+        Self::assemble(
+            device,
+            config,
+            &embedding,
+            head.as_ref(),
+            &norm,
+            &rope_table(config),
+            lora,
+            form.storage != BaseStorage::Full,
+            &mut blocks,
+        )
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -109,6 +134,7 @@ impl<T: Number> DeviceDecoder<T> {
         norm: &[f32],
         rope: &RopeTable,
         lora: &Lora,
+        keep_blocks: bool,
         each: &mut Blocks<'_>,
     ) -> Result<DeviceDecoder<T>> {
         check_card(config, &lora.config)?;
@@ -116,7 +142,7 @@ impl<T: Number> DeviceDecoder<T> {
         let mut blocks = Vec::with_capacity(config.num_layers);
         for (i, lora) in lora.blocks.iter().enumerate() {
             each(i, &mut |block| {
-                blocks.push(DeviceBlock::new(device, block, lora, i, &factors, config)?);
+                blocks.push(DeviceBlock::new(device, block, lora, i, &factors, config, keep_blocks)?);
                 Ok(())
             })?;
         }

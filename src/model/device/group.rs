@@ -65,11 +65,11 @@ pub struct Shared<T: Number> {
 pub type Source<'a> = (Projection, &'a Frozen, Option<(&'a LoraPair, [Slot; 2])>);
 
 impl<T: Number> Group<T> {
-    /// Copies weights to the card; factors come by [`Group::placements`].
+    /// Copies weights to the card, those in blocks as they are if `blocks`; factors come by [`Group::placements`].
     ///
     /// # Errors
     /// `OutOfMemory`.
-    pub fn new(device: &Arc<dyn Device>, sources: &[Source<'_>]) -> Result<Group<T>> {
+    pub fn new(device: &Arc<dyn Device>, sources: &[Source<'_>], blocks: bool) -> Result<Group<T>> {
         let inputs = sources.first().map_or(0, |(_, w, _)| w.inputs());
         let (mut first_output, mut first_column) = (0, 0);
         let mut parts = Vec::new();
@@ -88,7 +88,8 @@ impl<T: Number> Group<T> {
             first_column += columns;
         }
         let (outputs, columns) = (first_output, first_column);
-        let weights = match quantised::<T>(device, sources)? {
+        let quantised = if blocks { quantised::<T>(device, sources)? } else { None };
+        let weights = match quantised {
             Some(rows) => Weights::Quantised(rows, None),
             None => Weights::Whole(whole(device, sources, inputs, outputs, columns)?),
         };

@@ -114,7 +114,7 @@ impl Case {
         let untrained = decoder.loss(&batch, Some(&lora), None, None, &mut tape).unwrap();
 
         let device = Emulator::device(false);
-        let on_card = DeviceDecoder::<T>::new(&device, &decoder, &lora).unwrap();
+        let on_card = DeviceDecoder::<T>::new(&device, &decoder, &lora, true).unwrap();
         let mut card = DeviceTraining::new(on_card).unwrap();
         card.set_plan(self.plan);
         card.set_logit_rows(16);
@@ -208,7 +208,8 @@ fn the_memory_that_is_planned_is_the_memory_that_is_taken() {
         let batch = batch(config.vocab_size);
         let counting = Arc::new(Emulator::counting(false));
         let device: Arc<dyn Device> = counting.clone();
-        let mut card = DeviceTraining::new(DeviceDecoder::<bf16>::new(&device, &decoder, &lora).unwrap()).unwrap();
+        let mut card =
+            DeviceTraining::new(DeviceDecoder::<bf16>::new(&device, &decoder, &lora, true).unwrap()).unwrap();
         let plan = MemoryPlan { tokens_at_once: usize::MAX, checkpointing };
         card.set_plan(plan);
         card.clear().unwrap();

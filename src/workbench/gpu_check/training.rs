@@ -98,7 +98,8 @@ fn step<T: Number>(
     let mut expected = lora.zero_gradients();
     let mut tape = Tape::new(MemoryPlan::default());
     let loss = decoder.loss(&batch, Some(&lora), mask, Some((&mut expected, scale)), &mut tape)?;
-    let mut card = DeviceTraining::new(DeviceDecoder::<T>::new(device, &decoder, &lora)?)?;
+    let mut card =
+        DeviceTraining::new(DeviceDecoder::<T>::new(device, &decoder, &lora, storage != BaseStorage::Full)?)?;
     card.set_plan(MemoryPlan { tokens_at_once: usize::MAX, checkpointing });
     card.clear()?;
     card.add(&batch, mask, scale)?;
@@ -189,7 +190,7 @@ fn train(
         sampler: stop_after.is_some().then_some(&stopper),
         sink: &losses,
         cancel: &cancel,
-        card: Some(OnCard { device: device.clone(), exact: false }),
+        card: Some(OnCard { device: device.clone(), exact: false, blocks: false }),
         peers: None,
     };
     let outcome = trainer.run(stored)?;
