@@ -130,9 +130,16 @@ pub struct Reject {
 /// Bytes that are kept of a refused record: enough to correct nearly all of them, and a bound for a file of rubbish.
 pub const RAW: usize = 16 << 10;
 
-/// The beginning of a record's bytes as text; what is not UTF-8 becomes a mark.
+/// The beginning of a record's bytes as text. A byte that is not UTF-8 is written `\\xE9`: nothing of it is lost, and in
+/// JSON it is no escape, so that the record is refused again until somebody corrects it.
 fn raw(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.get(..RAW).unwrap_or(bytes)).into_owned()
+    let kept = bytes.get(..RAW).unwrap_or(bytes);
+    let mut text = String::with_capacity(kept.len());
+    for chunk in kept.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02X}")));
+    }
+    text
 }
 
 /// What a file's next record is.
