@@ -62,7 +62,18 @@ fn battles_come_one_after_another_and_a_vote_tells_the_names() {
     let names = source.vote("a", first.id, Vote::Tie).unwrap();
     assert_eq!(names, Names { a: "left".into(), b: "right".into() });
     assert!(source.vote("a", first.id, Vote::A).is_err(), "a vote is given once");
+    source.take_vote_back("a", first.id).unwrap();
+    assert!(source.take_vote_back("a", first.id).is_err(), "there is no vote any more");
+    assert_eq!(source.next_battle("a", 0).unwrap().as_ref(), Some(&first), "it waits for a vote again");
+    source.vote("a", first.id, Vote::A).unwrap();
     source.vote("a", second.id, Vote::B).unwrap();
+    let rated = linly_bench::workbench::arena::rate(
+        &bench(home.path()),
+        Some("a"),
+        linly_bench::arena::ratings::Method::Sandwich,
+    );
+    let rated = rated.unwrap();
+    assert_eq!((rated.used, rated.not_blind), (1, 1), "a vote of someone who saw the names does not rate");
     assert_eq!(source.next_battle("a", 0).unwrap(), None, "what cannot be blind is not asked");
     assert!(!source.leaderboard().unwrap().columns.is_empty());
 }

@@ -136,6 +136,12 @@ impl Source for Fake {
         found.map(|(_, names)| names.clone()).ok_or_else(|| Error::new(Kind::NotFound, "no such battle"))
     }
 
+    fn take_vote_back(&mut self, _arena: &str, battle: i64) -> Result<()> {
+        self.check("take_vote_back")?;
+        self.votes.retain(|(id, _)| *id != battle);
+        Ok(())
+    }
+
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
         self.check("leaderboard").map(|()| self.board.clone())
     }

@@ -227,6 +227,8 @@ pub trait Source: Send {
     fn next_battle(&mut self, arena: &str, after: i64) -> Result<Option<BlindBattle>>;
     /// Records a vote and tells the names.
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
+    /// Takes a vote back.
+    fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
     /// Scores beside each other.

@@ -103,6 +103,10 @@ impl Source for WorkbenchSource {
         Ok(Names { a: battle.model_a, b: battle.model_b })
     }
 
+    fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()> {
+        arena::take_back(&self.workbench, arena, battle)
+    }
+
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
         let board = leaderboard::leaderboard(&self.workbench)?;
         let mut columns: Vec<(String, Measure)> = Vec::new();
