@@ -128,6 +128,14 @@ fn import_rate_export_leaderboard() {
         assert!(ok(&home, &["leaderboard", "--format", format]).contains(piece), "{format}");
     }
     assert!(ok(&home, &["leaderboard", "--lang", "zh"]).contains("模型"));
+    // To a file: in the form that its ending names, and the same as what is printed.
+    let folder = tempfile::tempdir().unwrap();
+    for (ending, format) in [("md", "md"), ("csv", "csv"), ("html", "html"), ("json", "json"), ("txt", "table")] {
+        let file = folder.path().join(format!("board.{ending}"));
+        assert_eq!(ok(&home, &["leaderboard", "--output", file.to_str().unwrap()]).trim(), "");
+        let printed = ok(&home, &["leaderboard", "--format", format]);
+        assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), printed.trim(), "{ending}");
+    }
 }
 
 /// A finished benchmark run, as `linly-bench run` records it.

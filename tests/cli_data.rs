@@ -211,7 +211,7 @@ fn conversations_with_tools_come_in_whole() {
     let shown = bench.json(&["data", "show", "talk"])["examples"][0].clone();
     assert_eq!((&shown["history"], &shown["tool_turns"]), (&json!([["q", "f(1)"]]), &json!([1])));
     assert_eq!((&shown["instruction"], &shown["output"]), (&json!("42"), &json!("a")));
-    assert_eq!(shown["system"], "[{\"name\": \"f\"}]");
+    assert_eq!((&shown["system"], &shown["tools"]), (&json!(""), &json!("[{\"name\": \"f\"}]")));
     assert!(bench.text(&["data", "show", "talk"]).contains("tool: 42"));
 
     let Some(data) = std::env::var_os("LINLY_BENCH_DATA").map(PathBuf::from) else {
@@ -402,6 +402,7 @@ fn real_files_are_understood() {
         ("alpaca_chinese/zh-data-part-00.json", 10_021, 6),
         ("llama-factory/c4_demo.jsonl", 300, 0),
         ("tatqa/tatqa_dataset_dev.json", 1668, 0),
+        ("convfinqa/convfinqa_dataset.json", 421, 0),
         ("financebench/financebench_open_source.jsonl", 150, 0),
     ] {
         let path: &Path = &root.join(file);

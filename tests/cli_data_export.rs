@@ -54,7 +54,8 @@ fn rows() -> String {
     [
         json!({"instruction": "什么是\"基金\"？\r\n", "input": "表\n1,2", "output": "一种;投资\t。", "split": "val"}),
         json!({"instruction": "q", "output": "a", "system": "s", "history": [["q1", "a1"], ["q2", "a2"]]}),
-        json!({"instruction": "42", "output": "done", "history": [["q", "f(1)"]], "tool_turns": [1], "lang": "zh"}),
+        json!({"instruction": "42", "output": "done", "history": [["q", "f(1)"]], "tool_turns": [1], "lang": "zh",
+            "system": "s", "tools": "[{\"name\": \"f\"}]"}),
     ]
     .map(|row| row.to_string())
     .join("\n")
@@ -94,6 +95,15 @@ fn folders_for_other_trainers_come_back_too() {
     assert_eq!(report["files"].as_array().unwrap().len(), 5);
     let list: Value = serde_json::from_slice(&std::fs::read(bench.path("lf/dataset_info.json")).unwrap()).unwrap();
     assert_eq!(list["x_val"]["file_name"], "x_val.json");
+    // LLaMA-Factory stops at a column that is listed and that no row has.
+    for (set, columns) in list.as_object().unwrap() {
+        let file = std::fs::read(bench.path(&format!("lf/{set}.json"))).unwrap();
+        let rows: Vec<Value> = serde_json::from_slice(&file).unwrap();
+        for (_, column) in columns["columns"].as_object().unwrap() {
+            assert!(rows.iter().any(|row| row.get(column.as_str().unwrap()).is_some()), "{set}: {column}");
+        }
+    }
+    assert_eq!(list["x_train"]["columns"]["tools"], "tools");
     let card = std::fs::read_to_string(bench.path("lf/README.md")).unwrap();
     assert!(card.starts_with("---\npretty_name: \"x\"\nlicense: \"cc-by-4.0\"\n"), "{card}");
     assert!(

@@ -72,3 +72,60 @@ fn a_gpu_that_is_not_there_is_an_error_with_a_way_out_and_auto_goes_on() {
     assert_eq!(run(home.path(), &["evals", "list", "--device", "auto"]).status.code(), Some(0));
     assert_eq!(run(home.path(), &["evals", "list", "--device", "gpu"]).status.code(), Some(2));
 }
+
+/// The shape of Llama-3-8B.
+const LLAMA_3_8B: &str = r#"{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096,
+    "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+    "vocab_size": 128256, "rms_norm_eps": 1e-5, "rope_theta": 500000.0, "max_position_embeddings": 8192,
+    "tie_word_embeddings": false, "hidden_act": "silu"}"#;
+
+#[test]
+fn a_plan_needs_a_configuration_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let (config, home) = (place.path().join("llama.json"), place.path().join("home"));
+    std::fs::write(&config, LLAMA_3_8B).unwrap();
+    let plan = |more: &[&str]| {
+        let out =
+            run(&home, &[&["train", "--plan", "--model", config.to_str().unwrap(), "--target", "all"], more].concat());
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let report: Value = serde_json::from_str(&plan(&["--rank", "16", "--max-len", "2048", "--json"])).unwrap();
+    assert_eq!(report["trainable_parameters"], 41_943_040);
+    let way = |place: &str, quantize: &str| -> Value {
+        let places = report["places"].as_array().unwrap();
+        let ways = places.iter().find(|p| p["name"] == place).unwrap()["ways"].as_array().unwrap();
+        ways.iter().find(|w| w["quantize"] == quantize).unwrap().clone()
+    };
+    // What people do with these cards: LoRA in bf16 on 24 GB, QLoRA on 12 GB, and not the other way round.
+    for (place, quantize, fits) in
+        [("24 GB", "full", true), ("12 GB", "int4", true), ("12 GB", "full", false), ("80 GB", "full", true)]
+    {
+        let way = way(place, quantize);
+        assert_eq!(way["fits"], fits, "{place} {quantize}: {way}");
+        let parts = ["weights", "adapter", "kept", "rest"].map(|part| way[part].as_u64().unwrap());
+        assert_eq!(parts.iter().sum::<u64>(), way["bytes"].as_u64().unwrap());
+        // Two bytes a weight; four bits and two halves for 32 of them.
+        let weights = way["weights"].as_f64().unwrap() / report["parameters"].as_f64().unwrap();
+        let (least, most) = if quantize == "full" { (2.0, 2.1) } else { (0.625, 1.0) };
+        assert!((least..most).contains(&weights), "{weights} bytes a weight");
+    }
+    assert!(way("24 GB", "full")["checkpointing"].as_bool().unwrap());
+    assert!(!way("80 GB", "full")["checkpointing"].as_bool().unwrap());
+    assert!(plan(&[]).contains("GPU 24 GB"));
+    assert!(plan(&["--dora"]).contains("DoRA"));
+    assert!(!home.exists(), "a plan leaves no trace");
+}
+
+#[test]
+fn a_check_without_a_gpu_says_what_it_did_not_do() {
+    let home = tempfile::tempdir().unwrap();
+    let report = home.path().join("report.json");
+    let out = run(home.path(), &["gpu-check", "--device", "cuda:63", "--output", report.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(text.matches("not done").count(), 3, "{text}");
+    let report: Value = serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();
+    assert!(report["card"].is_null() && report["no_card"].is_string());
+    assert!(report["checks"].as_array().unwrap().iter().all(|c| c["outcome"] == "not_done"));
+}

@@ -417,6 +417,7 @@ fn a_database_of_before_comes_over_whole() {
     .map(|((instruction, output, split, history, tool_turns), row)| {
         let lang = if row == 0 { "zh" } else { "en" };
         let e = Example {
+            tools: String::new(),
             instruction: instruction.into(),
             output: output.into(),
             split,

@@ -109,6 +109,7 @@ fn options(rng: &mut ChaCha8Rng) -> ImportOptions {
         "tsv",
         "parquet",
         "tatqa",
+        "convfinqa",
         "text",
         "text-lines",
         "text-file",

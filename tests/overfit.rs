@@ -67,6 +67,8 @@ fn eight_rows_are_overfitted_and_generation_stops_at_eos() {
         sampler: None,
         sink: &Silent,
         cancel: &cancel,
+        card: None,
+        peers: None,
     };
     let outcome = trainer.run(None).unwrap();
     assert!(outcome.progress.last_loss < 0.05, "the rows were not learnt: loss {}", outcome.progress.last_loss);

@@ -85,6 +85,8 @@ fn train_with(config: &TrainConfig, folder: &Path, resume: bool, stop_after: u64
         sampler: None,
         sink: &sink,
         cancel: &cancel,
+        card: None,
+        peers: None,
     };
     let outcome = trainer.run(stored).unwrap();
     (outcome, sink.events.into_inner().unwrap())
@@ -212,6 +214,8 @@ fn a_checkpoint_of_other_settings_is_refused_not_passed_over() {
         sampler: None,
         sink: &linly_bench::job::Silent,
         cancel: &CancelToken::default(),
+        card: None,
+        peers: None,
     };
     let error = trainer.run(Some(stored)).unwrap_err();
     assert!(error.kind == Kind::Mismatch && error.hint.is_some(), "{error}");

@@ -16,7 +16,7 @@ fn album(source: fn() -> Fake, keys: &str) -> String {
     for lang in [Lang::En, Lang::Zh] {
         let _turn = speak(lang);
         for (width, height) in SIZES {
-            let mut d = Driver::launching(source(), keys.ends_with('n'));
+            let mut d = Driver::launching(source(), true);
             // Paging depends on the size that was drawn last.
             d.screen(width, height);
             d.press(keys).wait();
@@ -40,6 +40,17 @@ macro_rules! pictures {
 }
 
 pictures! {
+    home: filled, "1";
+    home_empty: Fake::default, "1";
+    home_error: broken, "1";
+    models: filled, "3";
+    model: filled, "3 j <enter>";
+    jobs: filled, "8";
+    jobs_empty: Fake::default, "8";
+    job_log: filled, "8 j <enter>";
+    settings: filled, "9";
+    palette: filled, ": d a t";
+    leaving: filled, "8 q";
     datasets: filled, "2";
     datasets_empty: Fake::default, "2";
     datasets_error: broken, "2";
@@ -106,7 +117,8 @@ fn frames_use_no_character_of_ambiguous_width() {
 fn every_size_draws_without_harm() {
     let _turn = speak(Lang::Zh);
     let walks = [
-        "1", "<enter>", "<enter>", "2", "<enter>", "3", "<enter>", "<enter>", "<enter>", "4", "<enter>", "a", "5", "?",
+        "1", "2", "<enter>", "<enter>", "3", "4", "<enter>", "5", "<enter>", "<enter>", "<enter>", "6", "<enter>", "a",
+        "7", "8", "<enter>", "9", "?", "<esc>", ":",
     ];
     let mut d = Driver::new(filled());
     for keys in walks {

@@ -18,15 +18,25 @@ fn driver() -> Driver {
 fn screens_are_reached_by_number_and_by_tab() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    let views = [View::Datasets, View::Trainings, View::Scores, View::Arenas, View::Leaderboard];
-    for (number, view) in ["1", "2", "3", "4", "5"].into_iter().zip(views) {
-        d.press(number);
+    let views = [
+        View::Home,
+        View::Datasets,
+        View::Models,
+        View::Trainings,
+        View::Scores,
+        View::Arenas,
+        View::Leaderboard,
+        View::Jobs,
+        View::Settings,
+    ];
+    for (number, view) in (1..).zip(views) {
+        d.press(&number.to_string());
         assert_eq!(d.app.view(), view);
     }
     d.press("<tab>");
-    assert_eq!(d.app.view(), View::Datasets);
+    assert_eq!(d.app.view(), View::Home);
     d.press("<backtab>");
-    assert_eq!(d.app.view(), View::Leaderboard);
+    assert_eq!(d.app.view(), View::Settings);
 }
 
 #[test]
@@ -89,6 +99,32 @@ fn deleting_asks_by_name_and_does_nothing_without_a_yes() {
     let screen = d.screen(80, 24);
     assert!(screen.contains("finance-zh is deleted"), "{screen}");
     assert_eq!(screen.matches("finance-zh").count(), 1, "{screen}");
+    d.press("U").wait();
+    assert!(d.source.bin.is_empty() && d.screen(80, 24).contains("finance-zh"), "it can be taken back");
+}
+
+#[test]
+fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter> <enter> +");
+    assert!(d.screen(80, 24).contains("+ good"), "{}", d.screen(80, 24));
+    d.press("+");
+    assert!(!d.screen(80, 24).contains("+ good"), "the same key takes it away");
+    let edit = |d: &mut Driver, to: &str| {
+        d.press("e");
+        let chores = d.app.take_chores();
+        let Some(Chore::Edit { screen, token, text, .. }) = chores.first() else { panic!("no editor: {chores:?}") };
+        d.app.edited(*screen, token, Some(to.to_owned()));
+        d.settle();
+        text.clone()
+    };
+    edit(&mut d, "nonsense");
+    assert!(d.screen(100, 24).contains("this is no row"));
+    assert_eq!(edit(&mut d, "a better answer"), "nonsense", "a refused text is offered again");
+    assert!(d.screen(80, 24).contains("a better answer"), "{}", d.screen(80, 24));
+    d.press("U");
+    assert_eq!(d.source.restored, [1]);
 }
 
 #[test]
@@ -198,21 +234,22 @@ fn a_failing_source_is_told_with_its_hint_and_recovers() {
     let mut source = filled();
     source.broken = true;
     let mut d = Driver::new(source);
-    for screen in ["1", "2", "3", "4", "5"] {
+    for screen in ["1", "2", "4", "5", "6", "7", "8"] {
         d.press(screen);
         let shown = d.screen(80, 24);
         assert!(shown.contains("damaged") && shown.contains("--home DIR"), "{shown}");
     }
     d.source.broken = false;
     d.wait();
+    d.press("7").wait();
     assert!(d.screen(80, 24).contains("通义千问"));
 }
 
 #[test]
 fn the_way_out_works_everywhere() {
     let _turn = speak(Lang::En);
-    for keys in ["q", "<ctrl-c>", "/ <ctrl-c>", "? <ctrl-c>", "d <ctrl-c>", "<enter> <enter> q"] {
-        let mut d = driver();
+    for keys in ["q", "<ctrl-c>", "/ <ctrl-c>", "? <ctrl-c>", "d <ctrl-c>", ": <ctrl-c>", "<enter> <enter> q"] {
+        let mut d = Driver::new(Fake { jobs: vec![], ..filled() });
         d.press(keys);
         assert!(d.app.is_over(), "{keys}");
     }
@@ -224,33 +261,130 @@ fn the_way_out_works_everywhere() {
 }
 
 #[test]
-fn leaving_with_a_running_job_asks_first() {
+fn leaving_with_running_jobs_asks_whether_they_go_on() {
     let _turn = speak(Lang::En);
     let mut d = driver();
-    d.app.jobs(1, vec![]);
+    d.wait();
     d.press("q");
     assert!(!d.app.is_over());
-    assert!(d.screen(80, 24).contains("1 running job"));
-    d.press("y");
+    assert!(d.screen(80, 24).contains("Leave while 1 jobs run?"));
+    d.press("<esc> q y");
+    assert!(d.app.is_over() && d.source.stopped.is_empty(), "they go on");
+    let mut d = driver();
+    d.wait();
+    d.press("q s");
     assert!(d.app.is_over());
+    assert_eq!(d.source.stopped, ["job-20261124-112000-aaaa"]);
 }
 
 #[test]
-fn a_form_gives_its_job_and_takes_pasted_chinese() {
+fn a_form_starts_a_job_and_takes_pasted_chinese() {
     let _turn = speak(Lang::En);
     let mut d = Driver::launching(filled(), true);
-    d.press("4 n <tab>");
+    d.press("4 n");
     assert_eq!(d.app.view(), View::Form);
+    d.press("<ctrl-n> <tab>");
     d.app.paste("聚宝盆\n");
     d.press("<enter>");
-    assert!(d.screen(80, 24).contains("adapter (a new name): fill this in"));
+    assert!(d.screen(80, 24).contains("adapter: fill this in"), "{}", d.screen(80, 24));
     d.app.paste("jubaopen");
+    d.press("<tab>");
+    d.app.paste("many");
     d.press("<enter>");
-    let jobs = d.app.take_jobs();
-    assert!(
-        matches!(&jobs[..], [Job::Train(form)] if form.dataset == "聚宝盆" && form.adapter == "jubaopen"),
-        "{jobs:?}"
-    );
+    assert!(d.source.started.is_empty(), "what the command line refuses is refused here");
+    assert!(d.screen(80, 24).contains("invalid value 'many'"));
+    for _ in 0.."many".len() {
+        d.press("<backspace>");
+    }
+    d.press("<enter>");
+    let line = "train --model smollm2-135m --data 聚宝盆 --adapter jubaopen";
+    assert_eq!(d.source.started, [line.split(' ').map(String::from).collect::<Vec<_>>()]);
+    assert_eq!(d.app.view(), View::JobLog, "its output is shown");
+}
+
+#[test]
+fn the_palette_finds_commands_of_the_view_and_verbs() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::launching(filled(), true);
+    d.press(": i m p");
+    assert_eq!(d.app.view(), View::Palette);
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("data import") && !screen.contains("leaderboard"), "{screen}");
+    d.press("<enter>");
+    assert_eq!(d.app.view(), View::Form);
+    d.press("<esc> : d e l e t e <enter>");
+    assert_eq!(d.app.view(), View::Confirm, "a command of the view below");
+    d.press("<esc> : s e t t i n g s <enter>");
+    assert_eq!(d.app.view(), View::Settings);
+}
+
+#[test]
+fn settings_hold_at_once_and_are_kept() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("9 j <enter> <enter>");
+    assert!(d.screen(80, 24).contains("设置"), "Chinese at once: {}", d.screen(80, 24));
+    assert_eq!(d.source.kept.last().unwrap().lang, Some(Lang::Zh));
+    d.press("k <enter>");
+    assert_eq!(d.source.kept.last().unwrap().theme, ThemeName::Dark);
+    d.press("M");
+    assert!(!d.source.kept.last().unwrap().mouse && !d.app.mouse());
+}
+
+#[test]
+fn the_first_steps_are_shown_once() {
+    let _turn = speak(Lang::En);
+    let app = App::new(Preferences::default(), Commands::default(), NOW).with_theme(Theme::new(true));
+    let mut d = Driver { app, source: filled() };
+    d.settle();
+    for step in 1..=5 {
+        assert_eq!(d.app.view(), View::Tour);
+        assert!(d.screen(80, 24).contains(&format!("{step} of 5")));
+        d.press("<enter>");
+    }
+    assert_eq!(d.app.view(), View::Home);
+    assert!(d.source.kept.last().unwrap().toured);
+}
+
+#[test]
+fn home_leads_to_what_is_next() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::launching(Fake::default(), true);
+    d.press("1 <enter>");
+    assert_eq!(d.app.view(), View::Form);
+    assert!(d.screen(100, 24).contains("data import"));
+    let mut d = Driver::launching(filled(), true);
+    d.press("1");
+    let screen = d.screen(100, 24);
+    assert!(screen.contains("180/300") && screen.contains("12 battles wait"), "{screen}");
+    d.press("<enter>");
+    assert_eq!(d.app.view(), View::Jobs);
+}
+
+#[test]
+fn a_log_is_followed_cleaned_and_copied() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("8 <enter>");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("step 3: 损失 2.87") && !screen.contains("[32m") && !screen.contains("step 2"), "{screen}");
+    d.source.log.push_str("step 4: loss 2.50\n");
+    d.wait();
+    assert!(d.screen(80, 24).contains("step 4"));
+    d.press("y");
+    let copied = d.app.take_chores();
+    assert!(matches!(&copied[..], [Chore::Copy(text)] if text.contains("step 4")), "{copied:?}");
+}
+
+#[test]
+fn a_job_that_ends_is_told_on_every_screen() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.wait();
+    d.source.jobs[0] = job("job-20261124-112000-aaaa", linly_bench::store::JobState::Failed);
+    d.wait();
+    let screen = d.screen(120, 24);
+    assert!(screen.contains("failed") && screen.contains("there is no dataset `x`"), "{screen}");
 }
 
 #[test]
@@ -265,7 +399,7 @@ fn the_mouse_switches_screens_and_selects() {
     let click = |d: &mut Driver, (column, row): (u16, u16)| {
         let kind = MouseEventKind::Down(MouseButton::Left);
         let modifiers = ratatui::crossterm::event::KeyModifiers::NONE;
-        d.app.mouse_event(MouseEvent { kind, column, row, modifiers }, 80);
+        d.app.mouse_event(MouseEvent { kind, column, row, modifiers }, 80, 24);
         d.settle();
     };
     click(&mut d, at("alpaca-en", &screen));
@@ -274,6 +408,8 @@ fn the_mouse_switches_screens_and_selects() {
     d.press("<esc>");
     click(&mut d, at("Arena", &screen));
     assert_eq!(d.app.view(), View::Arenas);
+    click(&mut d, at("? help", &screen));
+    assert_eq!(d.app.view(), View::Help, "hints are buttons");
 }
 
 #[test]
@@ -291,19 +427,25 @@ fn hostile_text_reaches_no_cell() {
     source.arenas[0].name = format!("n{evil}");
     source.board.standings[0].model = format!("m{evil}");
     source.battles[0].1.a = format!("b{evil}");
+    source.jobs[0].title = format!("j{evil}");
+    source.jobs[0].progress = Some((format!("p{evil}"), 1, None));
+    source.log = format!("l{evil}\n");
     let mut d = Driver::new(source);
     let walks = [
-        "1",
+        "2",
         "<enter>",
         "j j j <enter>",
         "<esc> <esc> d",
-        "<esc> 2 <enter>",
-        "3 <enter>",
+        "<esc> 4 <enter>",
+        "5 <enter>",
         "<enter>",
         "<enter>",
-        "4 <enter>",
+        "6 <enter>",
         "a",
-        "5",
+        "7",
+        "8",
+        "<enter>",
+        "1",
     ];
     for keys in walks {
         d.press(keys).wait();

@@ -87,6 +87,15 @@ impl Window {
         self.until(text, |screen| screen.contains(text))
     }
 
+    /// Leaves the first steps and opens the datasets.
+    fn past_the_tour(&self) {
+        self.until_shown("1 of 5");
+        self.press("Escape");
+        self.until_shown("watch the demo");
+        self.press("2");
+        self.until_shown("No dataset yet.");
+    }
+
     fn note(&self, file: &str) -> String {
         std::fs::read_to_string(self.home.path().join(file)).unwrap_or_default().trim().to_owned()
     }
@@ -117,7 +126,7 @@ impl Drop for Window {
 #[test]
 fn it_opens_switches_screens_and_gives_the_terminal_back() {
     let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
-    window.until_shown("No dataset yet.");
+    window.past_the_tour();
     window.press("4");
     window.until_shown("No training yet.");
     window.press("Tab");
@@ -135,7 +144,7 @@ fn it_opens_switches_screens_and_gives_the_terminal_back() {
 #[test]
 fn ctrl_c_leaves() {
     let Some(window) = Window::open(&format!("{PROGRAM} tui --lang zh")) else { return };
-    window.until_shown("还没有数据集");
+    window.until_shown("欢迎");
     window.press("C-c");
     assert_eq!(window.is_given_back(), 0);
 }
@@ -144,7 +153,7 @@ fn ctrl_c_leaves() {
 fn signals_that_end_the_program_give_the_terminal_back() {
     for signal in [libc::SIGTERM, libc::SIGHUP, libc::SIGINT] {
         let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
-        window.until_shown("No dataset yet.");
+        window.past_the_tour();
         window.signal(signal);
         assert_eq!(window.is_given_back(), 130, "signal {signal}");
     }
@@ -153,7 +162,7 @@ fn signals_that_end_the_program_give_the_terminal_back() {
 #[test]
 fn it_follows_a_training_of_another_process() {
     let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
-    window.until_shown("No dataset yet.");
+    window.past_the_tour();
     let store = Store::open(&window.home.path().join("home")).unwrap();
     let new = NewRun { kind: "train", model: "tiny".into(), adapter: "jubaopen".into(), ..NewRun::default() };
     let (run, lease) = store.start_run(&new).unwrap();
@@ -197,7 +206,7 @@ fn without_a_terminal_it_prints_help_and_gives_code_2() {
 #[ignore = "run by a_panic_gives_the_terminal_back"]
 fn panics_in_the_session() {
     if std::env::var_os("TUI_PANIC").is_some() {
-        let _session = linly_bench::tui::Session::start(linly_bench::tui::JobsWatch::default()).unwrap();
+        let _session = linly_bench::tui::Session::start().unwrap();
         panic!("on purpose");
     }
 }

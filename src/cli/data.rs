@@ -154,7 +154,7 @@ struct ImportArgs {
     /// Name of the dataset
     #[arg(long)]
     name: String,
-    /// Layout of the rows: auto, alpaca, sharegpt, messages, csv, tsv, parquet, tatqa, or text, text-lines and text-file
+    /// Layout of the rows: auto, alpaca, sharegpt, messages, csv, tsv, parquet, tatqa, convfinqa, or text, text-lines and text-file
     /// (plain text for pre-training: a row for each paragraph, line or file)
     #[arg(long, default_value = "auto")]
     format: String,
@@ -365,7 +365,12 @@ fn print_import(context: &Context, report: &ImportReport) {
     let version = short(&report.version);
     let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
     let speed = report.rows_per_second.round();
-    ui.line(&if report.unchanged {
+    ui.line(&if let Some(number) = report.same_as {
+        tr!(
+            "{name}: unchanged; these are the rows of its version {number} (data restore {name} {number} goes back to it)",
+            "{name}：无变化；这些是其版本 {number} 的数据行（data restore {name} {number} 可恢复）"
+        )
+    } else if report.unchanged {
         tr!("{name}: unchanged (version {version})", "{name}：无变化（版本 {version}）")
     } else {
         tr!(
@@ -385,6 +390,10 @@ fn list(context: &Context, deleted: bool) -> Result<()> {
     let ui = &context.ui;
     if ui.json {
         ui.json_line(&datasets);
+        return Ok(());
+    }
+    if datasets.is_empty() && deleted {
+        ui.note(&tr!("no dataset is deleted", "没有已删除的数据集"));
         return Ok(());
     }
     if datasets.is_empty() {

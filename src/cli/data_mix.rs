@@ -88,6 +88,16 @@ pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
         )
         .hint(tr!("sources that it does not name divide what is left of 1", "未写出的来源分配 1 中剩余的部分")));
     }
+    if args.temperature != 1.0 && args.from.iter().all(|(_, share)| share.is_some()) {
+        return Err(Error::new(
+            Kind::Usage,
+            tr!(
+                "--temperature makes shares, but every source has one",
+                "--temperature 用于计算比例，但每个来源都已写明比例"
+            ),
+        )
+        .hint(tr!("leave out the shares or --temperature", "请去掉比例或 --temperature")));
+    }
     let request = MixRequest {
         name: args.name,
         from: args.from,

@@ -6,7 +6,7 @@ use super::data::{REJECTS_SHOWN, short};
 use super::data_annotate::parse_mark;
 use crate::batch::Overlong;
 use crate::data::Split;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::prompt::{LossOn, Preview, PreviewToken, PreviewTurn};
 use crate::store::{DatasetRecord, Mark, RowMark, RowQuery, StoredRow};
 use crate::workbench::data::{self, PreviewRequest, REPORTED};
@@ -28,6 +28,9 @@ pub struct ShowArgs {
     /// Only rows with this number or a larger one: one more than the last shown gives the next page
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     from: u64,
+    /// Only the row with this number, as a whole
+    #[arg(long, value_name = "ROW", conflicts_with_all = ["search", "limit", "from", "offset", "split", "marked"])]
+    row: Option<u64>,
     /// Leave out this many rows first
     #[arg(long, value_name = "N", default_value_t = 0)]
     offset: u64,
@@ -88,14 +91,24 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     let query = RowQuery {
         split: args.split,
         search: &args.search,
-        from: args.from,
+        from: args.row.unwrap_or(args.from),
         offset: args.offset,
-        limit: Some(args.limit),
+        limit: Some(if args.row.is_some() { 1 } else { args.limit }),
         marked: args.marked,
         lang: None,
     };
-    let matched = bench.store.count_rows(&args.name, &query)?;
+    let mut matched = bench.store.count_rows(&args.name, &query)?;
     let rows = bench.store.rows(&args.name, &query)?;
+    if let Some(wanted) = args.row {
+        if rows.first().is_none_or(|row| row.row != wanted) {
+            let name = &args.name;
+            return Err(Error::new(
+                Kind::NotFound,
+                tr!("no row {wanted} in `{name}`", "`{name}` 中没有第 {wanted} 行"),
+            ));
+        }
+        matched.rows = 1;
+    }
     let marks = bench.store.marks(&args.name)?;
     let told = if context.ui.json { REPORTED } else { REJECTS_SHOWN };
     let rejects = bench.store.rejects(&args.name, told)?;
@@ -116,11 +129,15 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
     }
     print_record(context, &record);
     for row in &rows {
-        print_row(context, row, marks.get(&row.hash), args.full);
+        print_row(context, row, marks.get(&row.hash), args.full || args.row.is_some());
     }
     let shown = rows.len();
     let matched = if matched.exact { matched.rows.to_string() } else { format!("{}+", matched.rows) };
     ui.note(&tr!("{shown} of {matched} matching rows", "匹配 {matched} 行，显示 {shown} 行"));
+    // They belong to the dataset, not to a page of it or to what was looked for.
+    if query.from > 0 || query.offset > 0 || !query.search.is_empty() || query.marked.is_some() || args.row.is_some() {
+        return Ok(());
+    }
     for reject in &rejects {
         ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
     }
@@ -176,7 +193,7 @@ fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: b
     let turns = e.history.iter().enumerate();
     let history = turns.flat_map(|(turn, (q, a))| [(asker(turn), q), ("history.assistant", a)]);
     let own = if e.tool_turns.contains(&e.history.len()) { "tool" } else { "instruction" };
-    let head = [("system", &e.system)].into_iter();
+    let head = [("system", &e.system), ("tools", &e.tools)].into_iter();
     let tail = [(own, &e.instruction), ("input", &e.input), ("output", &e.output)];
     for (label, value) in head.chain(history).chain(tail).filter(|(_, value)| !value.is_empty()) {
         if full {

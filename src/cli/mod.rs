@@ -20,10 +20,12 @@ mod doctor;
 mod draw;
 mod evals;
 mod examinee;
+mod gpu_check;
 mod jobs;
 mod leaderboard;
 mod models;
 mod models_write;
+mod plan_view;
 mod pretrain;
 mod run;
 mod runs;
@@ -46,6 +48,7 @@ use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::tr;
 use crate::workbench::Workbench;
+use crate::workbench::device::Wish;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
@@ -112,6 +115,8 @@ enum Command {
     Chat(chat::ChatArgs),
     Serve(serve::ServeArgs),
     Bench(bench::BenchArgs),
+    #[command(hide = true)]
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Open the terminal interface (as does no command at all)
     #[command(after_help = "Example:\n  linly-bench tui")]
     Tui,
@@ -122,6 +127,8 @@ pub struct Context {
     /// stdout, stderr, progress.
     pub ui: Ui,
     settings: Settings,
+    /// Where to compute.
+    wish: Wish,
 }
 
 impl Context {
@@ -238,10 +245,17 @@ fn run(cli: Cli, ui: &Ui) -> Result<u8> {
     }
     let settings = Settings::resolve(cli.global.home, cli.global.data_dir, cli.global.seed)?;
     // The doctor says why a device cannot be used: it must not fail for it.
-    if !matches!(cli.command, Some(Command::Doctor(_))) {
-        crate::workbench::doctor::check_device(&cli.global.device)?;
+    let wish = match &cli.command {
+        Some(Command::Doctor(_)) => Wish::Auto,
+        // So must not the check of one that is not there.
+        Some(Command::GpuCheck(_)) => Wish::named(&cli.global.device)?,
+        _ => Wish::parse(&cli.global.device)?,
+    };
+    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_) | Command::GpuCheck(_)))
+    {
+        wish.on_processor_only()?;
     }
-    let context = Context { ui: ui.clone(), settings };
+    let context = Context { ui: ui.clone(), settings, wish };
     match cli.command {
         None | Some(Command::Tui) => return tui::run(&context, named),
         Some(Command::Demo(args)) => demo::run(&context, &args),
@@ -259,6 +273,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<u8> {
         Some(Command::Chat(args)) => chat::run(&context, &args),
         Some(Command::Serve(args)) => serve::run(&context, &args),
         Some(Command::Bench(args)) => bench::run(&context, args),
+        Some(Command::GpuCheck(args)) => gpu_check::run(&context, &args),
     }?;
     Ok(0)
 }

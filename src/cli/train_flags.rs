@@ -7,6 +7,7 @@ use crate::model::{BaseStorage, Checkpointing, LoraConfig, Projection, SavedModu
 use crate::prompt::LossOn;
 use crate::tr;
 use crate::train::{Length, Schedule, TrainConfig};
+use crate::workbench::memory_plan::PlanRequest;
 use crate::workbench::train::{HeldOut, Objective, TrainRequest};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -126,12 +127,17 @@ pub(super) struct Flags {
     /// NEFTune: noise on the embeddings, of strength ALPHA; 5 is usual, 0 is off [default: 0]
     #[arg(long, value_name = "ALPHA")]
     neftune: Option<f64>,
-    /// Arithmetic of the frozen weights: f32, bf16 or auto (bf16 where the processor has it) [default: auto]
+    /// Arithmetic of the frozen weights: f32, bf16 or auto (bf16 on a GPU and where the processor has it) [default: auto]
     #[arg(long, value_name = "f32|bf16|auto")]
     dtype: Option<String>,
     /// How the frozen base is held: full, keep (as its file has it), int8 or int4 (QLoRA) [default: full]
     #[arg(long, value_name = "full|keep|int8|int4")]
     quantize: Option<String>,
+    /// Train on N GPUs of this machine (with --device cpu: in N processes); --accum must be a multiple of N. torchrun's RANK,
+    /// WORLD_SIZE, MASTER_ADDR and MASTER_PORT do the same across machines [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip)]
+    pub(super) gpus: Option<usize>,
     /// Run blocks again on the way back instead of keeping what they made: auto, on or off [default: auto]
     #[arg(long, value_name = "auto|on|off")]
     checkpointing: Option<String>,
@@ -186,6 +192,7 @@ impl Flags {
             dtype: self.dtype.or(file.dtype),
             quantize: self.quantize.or(file.quantize),
             checkpointing: self.checkpointing.or(file.checkpointing),
+            gpus: self.gpus,
         }
     }
 
@@ -230,6 +237,17 @@ impl Flags {
         Ok(request)
     }
 
+    /// What `--plan` needs of the request of `train`: the model and the settings, no rows and no name.
+    ///
+    /// # Errors
+    /// As [`Flags::into_request`].
+    pub(super) fn into_plan(mut self, context: &Context) -> Result<PlanRequest> {
+        self.data.get_or_insert_default();
+        self.adapter.get_or_insert_default();
+        let request = self.into_request(context)?;
+        Ok(PlanRequest { model: request.model, config: request.config, arithmetic: request.form.arithmetic })
+    }
+
     pub(super) fn into_request(self, context: &Context) -> Result<TrainRequest> {
         let need = |value: Option<String>, flag: &str| {
             value.ok_or_else(|| {
@@ -241,10 +259,18 @@ impl Flags {
             return Err(Error::new(Kind::Usage, tr!("--val-limit must be ≥ 1", "--val-limit 必须满足：≥ 1"))
                 .hint(tr!("--val 0 holds no row out", "若不留出数据，请用 --val 0")));
         }
+        let dtype = self.dtype.as_deref().unwrap_or("auto");
         let form = WeightForm {
-            arithmetic: WeightForm::parse_arithmetic(self.dtype.as_deref().unwrap_or("auto"))?,
+            // A card has bf16, whatever this processor has.
+            arithmetic: match WeightForm::parse_arithmetic(dtype) {
+                Err(e) if e.kind == Kind::Unsupported && context.wish.may_use_card() => {
+                    WeightForm::fastest().arithmetic
+                }
+                parsed => parsed?,
+            },
             storage: self.quantize.map_or(Ok(BaseStorage::default()), |q| BaseStorage::parse(&q))?,
         };
+        let exact = self.dtype.as_deref() == Some("f32");
         let default = TrainConfig::default();
         let length = match (self.epochs, self.steps) {
             (_, Some(steps)) => Length::Steps(steps),
@@ -264,6 +290,7 @@ impl Flags {
             held_out,
             held_out_limit: self.val_limit.unwrap_or(0),
             form,
+            exact,
             config: TrainConfig {
                 lora: LoraConfig {
                     rank: self.rank.unwrap_or(default.lora.rank),

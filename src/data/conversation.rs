@@ -107,16 +107,15 @@ pub(super) fn read(
             }
         }
     }
-    if !matches!(tools.trim(), "" | "[]" | "null") {
-        systems.push(tools.to_owned());
-    }
+    let tools = if matches!(tools.trim(), "" | "[]" | "null") { String::new() } else { tools.to_owned() };
     let Some((instruction, last_by_tool, Some(output))) = turns.pop() else {
         return Err(tr!("the conversation does not end with an answer", "对话没有以回答结束"));
     };
     let marks = turns.iter().map(|(_, tool, _)| *tool).chain([last_by_tool]);
     let tool_turns = marks.enumerate().filter(|(_, tool)| *tool).map(|(turn, _)| turn).collect();
     let history = turns.into_iter().map(|(question, _, answer)| (question, answer.unwrap_or_default())).collect();
-    Ok(Example { instruction, output, system: systems.join("\n\n"), history, tool_turns, ..Example::default() })
+    let system = systems.join("\n\n");
+    Ok(Example { instruction, output, system, tools, history, tool_turns, ..Example::default() })
 }
 
 fn message_of(
@@ -197,7 +196,8 @@ mod tests {
         let pair = |q: &str, a: &str| (q.to_owned(), a.to_owned());
         assert_eq!(e.history, [pair("q1", "a1"), pair("q2", "{\"name\":\"f\"}")]);
         assert_eq!((e.instruction.as_str(), e.output.as_str(), &e.tool_turns[..]), ("42", "a2", &[2][..]));
-        assert_eq!(e.system, "be kind\n\n[{\"name\":\"f\"}]");
+        assert_eq!((e.system.as_str(), e.tools.as_str()), ("be kind", "[{\"name\":\"f\"}]"));
+        assert_eq!(e.system_text(), "be kind\n\n[{\"name\":\"f\"}]");
     }
 
     #[test]

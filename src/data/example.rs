@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// The part of a dataset that a row belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,9 @@ pub struct Example {
     pub output: String,
     /// System message; empty for the template's own.
     pub system: String,
+    /// Descriptions of the tools that the answers may call, as a list in JSON; usually empty. A model reads them behind
+    /// the system message.
+    pub tools: String,
     /// Earlier turns, oldest first: (question, answer).
     pub history: Vec<(String, String)>,
     /// Turns whose question is what a tool returned, not a user's words: numbers from 0, the history first and the
@@ -65,7 +69,20 @@ pub type RowHash = [u8; 32];
 impl Example {
     /// Whether the row is plain text for pre-training: an output that nobody asked for.
     pub fn is_text(&self) -> bool {
-        self.instruction.is_empty() && self.input.is_empty() && self.system.is_empty() && self.history.is_empty()
+        self.instruction.is_empty()
+            && self.input.is_empty()
+            && self.system.is_empty()
+            && self.tools.is_empty()
+            && self.history.is_empty()
+    }
+
+    /// What a model reads before the first question: the system message and the tools behind it.
+    pub fn system_text(&self) -> Cow<'_, str> {
+        match (self.system.as_str(), self.tools.as_str()) {
+            (system, "") => Cow::Borrowed(system),
+            ("", tools) => Cow::Borrowed(tools),
+            (system, tools) => Cow::Owned(format!("{system}\n\n{tools}")),
+        }
     }
 
     /// The row's identity: its texts and nothing else. Two rows that differ only in their split or
@@ -87,6 +104,11 @@ impl Example {
         // One text more, so that the number of texts tells such a row from one with a longer history.
         if !self.tool_turns.is_empty() {
             put(&format!("{:?}", self.tool_turns));
+        }
+        if !self.tools.is_empty() {
+            // A word in front, so that no turn is taken for it.
+            put("tools");
+            put(&self.tools);
         }
         sha.finalize().into()
     }
@@ -143,6 +165,11 @@ mod tests {
         assert_ne!(turns.hash(), row("ab", "").hash());
         let by_tool = Example { tool_turns: vec![1], ..turns.clone() };
         assert_ne!(by_tool.hash(), turns.hash());
+        let tools = Example { tools: "[1]".into(), ..row("ab", "") };
+        let pair = Example { history: vec![("tools".into(), "[1]".into())], ..row("ab", "") };
+        assert_ne!(tools.hash(), row("ab", "").hash());
+        assert_ne!(tools.hash(), Example { system: "[1]".into(), ..row("ab", "") }.hash());
+        assert_ne!(tools.hash(), pair.hash());
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub enum RowFormat {
 }
 
 /// The columns of a table, in order. The first three and the last two are always there.
-pub const COLUMNS: [&str; 9] =
-    ["instruction", "input", "output", "system", "history", "tool_turns", "text", "lang", "split"];
+pub const COLUMNS: [&str; 10] =
+    ["instruction", "input", "output", "system", "tools", "history", "tool_turns", "text", "lang", "split"];
 
 /// The row as an object of JSON; `None` for a table.
 pub fn json_of(format: RowFormat, e: &Example) -> Value {
@@ -40,6 +40,9 @@ pub fn json_of(format: RowFormat, e: &Example) -> Value {
             RowFormat::Messages => messages(e, &mut object),
             _ => alpaca(e, &mut object),
         }
+    }
+    if !e.tools.is_empty() {
+        object.insert("tools".to_owned(), json!(e.tools));
     }
     object.insert("lang".to_owned(), json!(e.lang));
     object.insert("split".to_owned(), json!(e.split.as_str()));
@@ -114,6 +117,7 @@ pub fn cells_of(e: &Example) -> Result<[String; COLUMNS.len()]> {
         e.input.clone(),
         output.to_owned(),
         e.system.clone(),
+        e.tools.clone(),
         list(e.history.is_empty(), json!(e.history)),
         list(e.tool_turns.is_empty(), json!(e.tool_turns)),
         text.to_owned(),
@@ -149,6 +153,7 @@ fn raw_of_cells(cells: &[String; COLUMNS.len()]) -> Raw {
         Role::Input,
         Role::Output,
         Role::System,
+        Role::Tools,
         Role::History,
         Role::ToolTurns,
         Role::Text,
@@ -202,14 +207,15 @@ impl<W: Write> RowWriter<W> {
         array: bool,
         rows: impl Iterator<Item = &'e Example>,
     ) -> io::Result<RowWriter<W>> {
-        let mut columns = [true, true, true, false, false, false, false, true, true];
+        let mut columns = [true, true, true, false, false, false, false, false, true, true];
         let table = matches!(format, RowFormat::Csv | RowFormat::Tsv);
         if table {
             for e in rows {
                 columns[3] |= !e.system.is_empty();
-                columns[4] |= !e.history.is_empty();
-                columns[5] |= !e.tool_turns.is_empty();
-                columns[6] |= e.is_text();
+                columns[4] |= !e.tools.is_empty();
+                columns[5] |= !e.history.is_empty();
+                columns[6] |= !e.tool_turns.is_empty();
+                columns[7] |= e.is_text();
             }
             let names = COLUMNS.iter().zip(columns).filter(|(_, there)| *there).map(|(name, _)| *name);
             write_cells(&mut to, format, names)?;
@@ -286,7 +292,13 @@ mod tests {
             row("什么是\"基金\"？\r\n请说明", "a,b;c\t|\nd"),
             Example { input: text("材料\n\n表"), system: text("请简答"), split: Split::Val, ..row("q", "a ") },
             Example { history: vec![(text("q1"), text("a1"))], lang: text("en"), ..row(" q2", "\u{0}\u{1b}[1m") },
-            Example { history: vec![(text("q"), text("f(1)"))], tool_turns: vec![1], ..row("42", "答") },
+            Example {
+                history: vec![(text("q"), text("f(1)"))],
+                tools: text("[{\"name\": \"f\"}]"),
+                tool_turns: vec![1],
+                ..row("42", "答")
+            },
+            Example { tools: text("[1]"), system: text("s"), ..row("plain", "row") },
             Example { input: text("\n"), ..row("ends with a break\n", "a") },
             Example {
                 output: text("一段正文。\n第二行"), lang: text("zh"), split: Split::Val, ..Example::default()

@@ -156,7 +156,7 @@ impl Raw {
         let unused: &[Role] = match (conversation, text) {
             (true, _) => &[Role::Instruction, Role::Output, Role::Text, Role::History],
             (_, true) => &[Role::Input, Role::Messages, Role::Tools, Role::System, Role::History],
-            _ => &[Role::Messages, Role::Tools, Role::Text],
+            _ => &[Role::Messages, Role::Text],
         };
         for role in unused {
             if self.has(*role) {
@@ -232,7 +232,9 @@ impl Raw {
         let tool_turns = self.take(Role::ToolTurns).tool_turns(history.len())?;
         let input = self.take(Role::Input).text("input")?;
         let system = self.take(Role::System).text("system")?;
-        Ok(Example { instruction, input, output, system, history, tool_turns, ..Example::default() })
+        let tools = self.take(Role::Tools).tools();
+        let tools = if matches!(tools.trim(), "" | "[]" | "null") { String::new() } else { tools };
+        Ok(Example { instruction, input, output, system, tools, history, tool_turns, ..Example::default() })
     }
 
     fn conversation(mut self, tags: Option<&Tags>, listener: &mut dyn Listener) -> Result<Example, Refusal> {
@@ -245,11 +247,7 @@ impl Raw {
                 .map_err(|_| Refusal::from(tr!("the conversation is not a list of messages", "对话不是消息列表")))?,
             Field::Nested(value) => value,
         };
-        let tools = match self.take(Role::Tools) {
-            Field::Absent => String::new(),
-            Field::Text(text) => text,
-            Field::Nested(tools) => tools.to_string(),
-        };
+        let tools = self.take(Role::Tools).tools();
         let (system, input) = (self.take(Role::System).text("system")?, self.take(Role::Input).text("input")?);
         let mut row = conversation::read(&messages, &system, &tools, tags, &mut |name| listener.left_aside(name))?;
         // Our own exports name the end of the last question that is the row's input.
@@ -303,6 +301,15 @@ impl Field {
                 let what = if value.is_array() { "[…]" } else { "{…}" };
                 Err(tr!("`{name}` is {what}, not text", "`{name}` 是 {what}，不是文本").into())
             }
+        }
+    }
+
+    /// Descriptions of tools: a list, or the text that spells one.
+    fn tools(self) -> String {
+        match self {
+            Field::Absent => String::new(),
+            Field::Text(text) => text,
+            Field::Nested(tools) => tools.to_string(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything comes through [`read`]: a file is unpacked and decoded (`source`), cut into records by its layout (`records`
 //! for JSON, `delimited` for CSV and TSV, `parquet`, `plain` for text), and each record is read as a row (`fields`, `conversation`,
-//! `tatqa`). Rows and refusals together are all records of the file.
+//! `tatqa`, `convfinqa`). Rows and refusals together are all records of the file.
 
 use super::conversation::Tags;
 use super::delimited::{self, Table, TableRow};
@@ -13,7 +13,7 @@ use super::plain::{self, Unit};
 use super::records::{self, Piece, newlines, skip_blanks};
 use super::roles::{FieldMap, GUESS, Role, Slot};
 use super::source::{self, Condition, Source, io_error};
-use super::{parquet, tatqa};
+use super::{convfinqa, parquet, tatqa};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use serde::Serialize;
@@ -43,12 +43,14 @@ pub enum Format {
     Parquet,
     /// TAT-QA's contexts, a row for each question.
     TatQa,
+    /// ConvFinQA's conversations, a row for each.
+    ConvFinQa,
     /// Plain text for pre-training, so much of it a row.
     Text(Unit),
 }
 
 /// The formats' names on the command line.
-const FORMATS: [(&str, Format); 11] = [
+const FORMATS: [(&str, Format); 12] = [
     ("auto", Format::Auto),
     ("alpaca", Format::Alpaca),
     ("sharegpt", Format::Conversation),
@@ -57,6 +59,7 @@ const FORMATS: [(&str, Format); 11] = [
     ("tsv", Format::Tsv),
     ("parquet", Format::Parquet),
     ("tatqa", Format::TatQa),
+    ("convfinqa", Format::ConvFinQa),
     ("text", Format::Text(Unit::Paragraph)),
     ("text-lines", Format::Text(Unit::Line)),
     ("text-file", Format::Text(Unit::File)),
@@ -127,9 +130,16 @@ pub struct Reject {
 /// Bytes that are kept of a refused record: enough to correct nearly all of them, and a bound for a file of rubbish.
 pub const RAW: usize = 16 << 10;
 
-/// The beginning of a record's bytes as text; what is not UTF-8 becomes a mark.
+/// The beginning of a record's bytes as text. A byte that is not UTF-8 is written `\\xE9`: nothing of it is lost, and in
+/// JSON it is no escape, so that the record is refused again until somebody corrects it.
 fn raw(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes.get(..RAW).unwrap_or(bytes)).into_owned()
+    let kept = bytes.get(..RAW).unwrap_or(bytes);
+    let mut text = String::with_capacity(kept.len());
+    for chunk in kept.utf8_chunks() {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02X}")));
+    }
+    text
 }
 
 /// What a file's next record is.
@@ -380,6 +390,21 @@ impl Records<'_> {
                 Ok(context) => self.context(line, &context, bytes),
                 Err(e) => self.reject(line, e.to_string(), bytes),
             };
+        }
+        let talks = matches!(self.options.format, Format::Auto | Format::ConvFinQa);
+        if talks && !raw.unknown.is_empty() && convfinqa::is_conversation(&raw.unknown) {
+            let row = serde_json::from_str::<Value>(text).map_err(|e| e.to_string());
+            return match row.and_then(|record| convfinqa::row(&record)) {
+                Ok(example) => self.unmarked(line, example),
+                Err(reason) => self.reject(line, reason, bytes),
+            };
+        }
+        if self.options.format == Format::ConvFinQa {
+            let reason = tr!(
+                "no conversation of ConvFinQA (doc and dialogue, or pre_text, table and annotation)",
+                "不是 ConvFinQA 的对话（doc 与 dialogue，或 pre_text、table 与 annotation）"
+            );
+            return self.reject(line, reason, bytes);
         }
         if self.options.format == Format::TatQa {
             let reason = tr!(

@@ -2,6 +2,7 @@
 
 mod arrow_stream;
 mod conversation;
+mod convfinqa;
 mod delimited;
 mod example;
 mod export;

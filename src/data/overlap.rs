@@ -148,7 +148,7 @@ impl OverlapIndex {
     pub fn held_by(&self, row: &Example) -> Vec<Overlap> {
         let turns = row.history.iter().flat_map(|(q, a)| [q, a]);
         let mut text = Vec::new();
-        for part in turns.chain([&row.system, &row.instruction, &row.input, &row.output]) {
+        for part in turns.chain([&row.system, &row.tools, &row.instruction, &row.input, &row.output]) {
             text.extend(tokens(part));
             // A border that no item has, so that no run goes across it.
             text.push(BORDER);

@@ -50,6 +50,21 @@ pub(super) fn for_each<R: BufRead>(mut reader: R, mut line: u64, file: &str, on:
     match skip_blanks(&mut reader, &mut line).map_err(|e| io_error(file, &e))? {
         None => Ok(()),
         Some(b'[') => {
+            let mut head = Vec::new();
+            reader.by_ref().take(HEAD).read_until(b'\n', &mut head).map_err(|e| io_error(file, &e))?;
+            if head.trim_ascii() == b"[]" {
+                let at = line;
+                line += newlines(&head);
+                // An empty array with records behind it is a record itself: a list of refused ones may begin so.
+                return match skip_blanks(&mut reader, &mut line).map_err(|e| io_error(file, &e))? {
+                    None => Ok(()),
+                    Some(_) => {
+                        on(Piece::Record { line: at, bytes: b"[]" })?;
+                        lines(reader, line, file, on)
+                    }
+                };
+            }
+            let mut reader = io::Cursor::new(head).chain(reader);
             reader.consume(1);
             Elements::new(file, on).read(&mut reader, &mut line)
         }
@@ -419,6 +434,8 @@ mod tests {
         assert_eq!(pieces(b"[{},\n{}\n"), ["1:{}", "2:{}", "3!"]);
         assert_eq!(pieces(b"[{}\n{}]"), ["1:{}", "2!", "2:{}"]);
         assert_eq!(pieces(b"[{}]\n[{}]"), ["1:{}", "2!"]);
+        assert_eq!(pieces(b"[]\n{}\nx\n"), ["1:[]", "2:{}", "3:x"]);
+        assert!(pieces(b"[]").is_empty() && pieces(b"[]\n \n").is_empty());
         assert_eq!(pieces(b"[{},\n......,\nnull]"), ["1:{}", "2:......", "3:null"]);
     }
 

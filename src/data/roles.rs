@@ -95,11 +95,18 @@ impl FieldMap {
                 (Some((_, column)), Some((role, _))) if !column.is_empty() => pairs.push((column.to_owned(), *role)),
                 _ => {
                     let names: Vec<&str> = OWN.iter().map(|(_, name)| *name).collect();
-                    return Err(Error::new(
-                        Kind::InvalidInput,
-                        tr!("`{part}` is not FIELD=COLUMN", "`{part}` 不是 字段=列 的形式"),
-                    )
-                    .hint(tr!("fields: {}", "字段：{}", names.join(", "))));
+                    let message = match pair {
+                        Some((field, _)) if role.is_none() => {
+                            tr!("a row has no field `{field}`", "数据行没有字段 `{field}`")
+                        }
+                        Some((field, _)) => tr!("`{field}=` names no column", "`{field}=` 没有指定列"),
+                        None => tr!("`{part}` is not FIELD=COLUMN", "`{part}` 不是 字段=列 的形式"),
+                    };
+                    return Err(Error::new(Kind::InvalidInput, message).hint(tr!(
+                        "fields: {}",
+                        "字段：{}",
+                        names.join(", ")
+                    )));
                 }
             }
         }

@@ -57,7 +57,8 @@ fn row(question: &Value, input: &str) -> Result<Example, String> {
     Ok(Example { instruction, input: input.to_owned(), output, ..Example::default() })
 }
 
-fn text_of(value: &Value) -> String {
+/// A cell or an answer as text.
+pub(super) fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -66,7 +67,7 @@ fn text_of(value: &Value) -> String {
 }
 
 /// A table in Markdown; its first row is the header.
-fn markdown(rows: &[Value]) -> String {
+pub(super) fn markdown(rows: &[Value]) -> String {
     let mut lines: Vec<String> = Vec::with_capacity(rows.len() + 1);
     for row in rows {
         let cells = row.as_array().map(Vec::as_slice).unwrap_or_default();

@@ -5,9 +5,10 @@ use super::block::{Adapted, Block, BlockTape, Rows, Scratch, load_frozen, load_v
 use super::config::{ModelConfig, RopeScaling};
 use super::lora::Lora;
 use super::lora_config::SavedModule;
-use super::weight_form::WeightForm;
+use super::weight_form::{BaseStorage, WeightForm};
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
+use crate::ops::quantised::BlockForm;
 use crate::ops::{Arithmetic, Frozen, Head, Operand, RopeTable, Span, rms_norm, rope_scaled_frequencies, sized};
 use crate::tr;
 use rayon::prelude::*;
@@ -165,36 +166,29 @@ impl Decoder {
         heads * c.vocab_size * c.hidden_size + c.num_layers * (linear + 2 * c.hidden_size) + c.hidden_size
     }
 
+    /// The embedding, and the output layer where it is another.
+    pub(super) fn tables(&self) -> (&Frozen, Option<&Frozen>) {
+        (&self.embedding, self.head.as_ref())
+    }
+
     /// Checks tokens and lengths before they are used as indices.
     pub(super) fn check<'a>(&self, ids: impl IntoIterator<Item = &'a u32>, longest: usize) -> Result<()> {
-        let vocabulary = self.config.vocab_size;
-        if let Some(id) = ids.into_iter().find(|id| **id as usize >= vocabulary) {
-            return Err(Error::new(
-                Kind::Mismatch,
-                tr!(
-                    "token {id} lies outside the model's vocabulary of {vocabulary}",
-                    "词元 {id} 超出模型词表（大小 {vocabulary}）"
-                ),
-            )
-            .hint(tr!("the tokenizer belongs to another model", "分词器属于另一个模型")));
-        }
-        let limit = self.rope.positions();
-        if longest > limit {
-            return Err(Error::new(
-                Kind::InvalidInput,
-                tr!(
-                    "a sequence of {longest} tokens is longer than the model's {limit}",
-                    "序列长 {longest} 个词元，超过模型上限 {limit}"
-                ),
-            )
-            .hint(tr!("shorten the input, or lower --max-len", "请缩短输入，或调低 --max-len")));
-        }
-        Ok(())
+        check_ids(self.config.vocab_size, self.rope.positions(), ids, longest)
     }
 
     /// In which numbers the weights are multiplied.
     pub fn arithmetic(&self) -> Arithmetic {
         self.embedding.arithmetic()
+    }
+
+    /// How a card holds the blocks' weights: quantised where they are here, in a form that it reads.
+    pub fn storage_on_card(&self) -> BaseStorage {
+        let form = |block: &Block| block.linear.iter().map(Frozen::block_form).collect::<Option<Vec<_>>>();
+        match self.blocks.first().and_then(form) {
+            None => BaseStorage::Full,
+            Some(forms) if forms.contains(&BlockForm::Q8_0) => BaseStorage::Int8,
+            Some(_) => BaseStorage::Int4,
+        }
     }
 
     /// Bytes of the frozen weights in memory while training.
@@ -290,8 +284,41 @@ impl Decoder {
     }
 }
 
+/// Checks tokens against a vocabulary, and the longest sequence against the positions of a rotary table.
+///
+/// # Errors
+/// `Mismatch` or `InvalidInput` that says what does not fit.
+pub(super) fn check_ids<'a>(
+    vocabulary: usize,
+    limit: usize,
+    ids: impl IntoIterator<Item = &'a u32>,
+    longest: usize,
+) -> Result<()> {
+    if let Some(id) = ids.into_iter().find(|id| **id as usize >= vocabulary) {
+        return Err(Error::new(
+            Kind::Mismatch,
+            tr!(
+                "token {id} lies outside the model's vocabulary of {vocabulary}",
+                "词元 {id} 超出模型词表（大小 {vocabulary}）"
+            ),
+        )
+        .hint(tr!("the tokenizer belongs to another model", "分词器属于另一个模型")));
+    }
+    if longest > limit {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!(
+                "a sequence of {longest} tokens is longer than the model's {limit}",
+                "序列长 {longest} 个词元，超过模型上限 {limit}"
+            ),
+        )
+        .hint(tr!("shorten the input, or lower --max-len", "请缩短输入，或调低 --max-len")));
+    }
+    Ok(())
+}
+
 /// The rotary table of a model: frequencies θ^(−2i/d) with the model's stretching, up to its longest sequence.
-fn rope_table(config: &ModelConfig) -> RopeTable {
+pub(super) fn rope_table(config: &ModelConfig) -> RopeTable {
     let mut frequencies: Vec<f32> = (0..config.head_dim / 2)
         .map(|i| (1.0 / config.rope_theta.powf(2.0 * i as f64 / config.head_dim as f64)) as f32)
         .collect();

@@ -4,10 +4,12 @@ use super::config::{Architecture, ModelConfig};
 use super::gguf::Gguf;
 use super::weights::{Tensor, WeightSource, copy_f32, missing, widen_bf16, widen_f16};
 use crate::error::Result;
+use crate::ops::quantised::BlockForm;
 use crate::ops::{StoredRows, quantised};
 use crate::tr;
 use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
@@ -248,6 +250,26 @@ impl StoredRows for GgufRows {
             *out = sum;
         }
         true
+    }
+
+    fn block_form(&self) -> Option<BlockForm> {
+        match self.dtype {
+            GgmlDType::Q8_0 => Some(BlockForm::Q8_0),
+            GgmlDType::Q4_0 => Some(BlockForm::Q4_0),
+            GgmlDType::Q4_1 => Some(BlockForm::Q4_1),
+            _ => None,
+        }
+    }
+
+    fn blocks(&self) -> Option<(BlockForm, Cow<'_, [u8]>)> {
+        let form = self.block_form()?;
+        let bytes = self.data();
+        let in_order = |_| {
+            let rows = 0..bytes.len() / self.row;
+            let row = |row: usize| &bytes[self.place_of(row) * self.row..][..self.row];
+            Cow::Owned(rows.flat_map(row).copied().collect())
+        };
+        Some((form, self.head.map_or(Cow::Borrowed(bytes), in_order)))
     }
 
     fn bytes(&self) -> usize {

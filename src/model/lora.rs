@@ -247,6 +247,18 @@ impl LoraGradients {
             .collect()
     }
 
+    /// The same to be written.
+    pub fn parts_mut(&mut self) -> Vec<&mut [f32]> {
+        self.blocks
+            .iter_mut()
+            .flat_map(|block| block.iter_mut().flatten())
+            .flat_map(|pair| [Some(&mut pair.a), Some(&mut pair.b), pair.magnitude.as_mut()])
+            .chain([self.saved.embedding.as_mut(), self.saved.head.as_mut()])
+            .flatten()
+            .map(|values| &mut values[..])
+            .collect()
+    }
+
     /// Sets every gradient to zero.
     pub fn clear(&mut self) {
         for pair in self.blocks.iter_mut().flat_map(|block| block.iter_mut().flatten()) {

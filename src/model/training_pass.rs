@@ -85,7 +85,7 @@ impl TrainingRows {
     }
 
     /// The sequences `range` as a batch of their own.
-    fn part(&self, range: Range<usize>) -> TrainingRows {
+    pub(super) fn part(&self, range: Range<usize>) -> TrainingRows {
         let Some(first) = self.sequences.get(range.start).map(|s| s.start) else { return TrainingRows::default() };
         let end = self.sequences[range.end - 1].end;
         TrainingRows {

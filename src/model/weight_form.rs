@@ -2,12 +2,14 @@
 
 use super::weights::WeightSource;
 use crate::error::{Error, Kind, Result};
+use crate::ops::quantised::BlockForm;
 use crate::ops::{Arithmetic, Frozen, StoredRows, quantised};
 use crate::tr;
 use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::{BlockQ4_1, BlockQ8_0};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// How frozen weights are stored.
@@ -120,10 +122,10 @@ impl WeightForm {
             }
             BaseStorage::Keep => source.stored_rows(name)?,
             BaseStorage::Int4 if !name.contains("embed_tokens") => {
-                Box::new(Blocks::<BlockQ4_1>::quantise(source, name, inputs, quantised::q4_1)?)
+                Box::new(Blocks::<BlockQ4_1>::quantise(source, name, inputs, BlockForm::Q4_1, quantised::q4_1)?)
             }
             BaseStorage::Int8 | BaseStorage::Int4 => {
-                Box::new(Blocks::<BlockQ8_0>::quantise(source, name, inputs, quantised::q8_0)?)
+                Box::new(Blocks::<BlockQ8_0>::quantise(source, name, inputs, BlockForm::Q8_0, quantised::q8_0)?)
             }
         };
         Ok(Frozen::stored(rows, outputs, inputs, self.arithmetic))
@@ -134,6 +136,7 @@ impl WeightForm {
 struct Blocks<T> {
     blocks: Vec<T>,
     inputs: usize,
+    form: BlockForm,
     dequantise: fn(&[u8], &mut [f32]),
 }
 
@@ -142,6 +145,7 @@ impl<T: GgmlType + Send + Sync> Blocks<T> {
         source: &dyn WeightSource,
         name: &str,
         inputs: usize,
+        form: BlockForm,
         dequantise: fn(&[u8], &mut [f32]),
     ) -> Result<Self> {
         if !inputs.is_multiple_of(T::BLCK_SIZE) {
@@ -161,17 +165,27 @@ impl<T: GgmlType + Send + Sync> Blocks<T> {
             .par_chunks_mut(inputs / T::BLCK_SIZE)
             .zip(data.par_chunks(inputs))
             .for_each(|(blocks, row)| T::from_float(row, blocks));
-        Ok(Blocks { blocks, inputs, dequantise })
+        Ok(Blocks { blocks, inputs, form, dequantise })
+    }
+
+    fn as_bytes(blocks: &[T]) -> &[u8] {
+        // SAFETY: blocks are plain structs of bytes and half-precision words without gaps, as a GGUF file has them.
+        unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) }
     }
 }
 
 impl<T: GgmlType + Send + Sync> StoredRows for Blocks<T> {
     fn read(&self, rows: Range<usize>, out: &mut [f32]) {
         let per_row = self.inputs / T::BLCK_SIZE;
-        let blocks = &self.blocks[rows.start * per_row..rows.end * per_row];
-        // SAFETY: blocks are plain structs of bytes and half-precision words without gaps, as a GGUF file has them.
-        let bytes = unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast(), size_of_val(blocks)) };
-        (self.dequantise)(bytes, out);
+        (self.dequantise)(Self::as_bytes(&self.blocks[rows.start * per_row..rows.end * per_row]), out);
+    }
+
+    fn block_form(&self) -> Option<BlockForm> {
+        Some(self.form)
+    }
+
+    fn blocks(&self) -> Option<(BlockForm, Cow<'_, [u8]>)> {
+        Some((self.form, Cow::Borrowed(Self::as_bytes(&self.blocks))))
     }
 
     fn bytes(&self) -> usize {

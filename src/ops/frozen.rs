@@ -8,8 +8,10 @@ use super::elementwise::add_assign;
 use super::few_rows::{MOST_ROWS, few_rows, few_rows_stored};
 use super::matmul::{Threads, View, ViewMut, matmul};
 use super::packed::{self, Left, Panels, Start, pack_right_cols, pack_right_rows, right_panel_len, steps};
+use super::quantised::BlockForm;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -51,6 +53,16 @@ pub trait StoredRows: Send + Sync {
     /// `out[i] = ⟨row first + i, x⟩`, when that is faster than reading the rows; false when it is not, and `out` is as it was.
     fn dots(&self, _first: usize, _x: &[f32], _out: &mut [f32]) -> bool {
         false
+    }
+
+    /// The form of the blocks that the weight consists of, where a card reads it too.
+    fn block_form(&self) -> Option<BlockForm> {
+        None
+    }
+
+    /// All blocks, row after row, where [`StoredRows::block_form`] names their form.
+    fn blocks(&self) -> Option<(BlockForm, Cow<'_, [u8]>)> {
+        None
     }
 
     /// Bytes held for the whole weight.
@@ -213,6 +225,15 @@ impl Frozen {
         self.arithmetic
     }
 
+    /// What [`Frozen::bytes_in_training`] of [`Frozen::new`] would be, without making one.
+    pub fn bytes_of_full(outputs: usize, inputs: usize, arithmetic: Arithmetic) -> usize {
+        if packed::available(arithmetic) {
+            8 * outputs.div_ceil(packed::COLS) * right_panel_len(steps(arithmetic, inputs))
+        } else {
+            4 * outputs * inputs
+        }
+    }
+
     /// Bytes that a training will hold: packed weights twice, once for either product.
     pub fn bytes_in_training(&self) -> usize {
         match &self.storage {
@@ -258,6 +279,22 @@ impl Frozen {
                 }
             }
             Storage::Stored(stored) => stored.read(rows, out),
+        }
+    }
+
+    /// As [`StoredRows::block_form`].
+    pub fn block_form(&self) -> Option<BlockForm> {
+        match &self.storage {
+            Storage::Stored(stored) => stored.block_form(),
+            _ => None,
+        }
+    }
+
+    /// As [`StoredRows::blocks`].
+    pub fn blocks(&self) -> Option<(BlockForm, Cow<'_, [u8]>)> {
+        match &self.storage {
+            Storage::Stored(stored) => stored.blocks(),
+            _ => None,
         }
     }
 

@@ -6,6 +6,17 @@ use super::simd::{Level, by_processor, level};
 /// Numbers in a block.
 const BLOCK: usize = 32;
 
+/// A format whose blocks the GPU's kernels read too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockForm {
+    /// A factor and 32 signed bytes.
+    Q8_0,
+    /// A factor and 32 numbers of 4 bits.
+    Q4_0,
+    /// Factor, offset, and 32 numbers of 4 bits.
+    Q4_1,
+}
+
 /// A half-precision number. Its exponent and fraction, moved to where f32 has them, are 2⁻¹¹² of the value; an infinity
 /// becomes a finite number, but no block has one.
 #[inline(always)]

@@ -42,6 +42,11 @@ impl RopeTable {
         RopeTable { half: frequencies.len(), cosines, sines }
     }
 
+    /// Cosines and sines, `[positions, half]` each, and `half`.
+    pub fn tables(&self) -> (&[f32], &[f32], usize) {
+        (&self.cosines, &self.sines, self.half)
+    }
+
     /// Positions in the table.
     pub fn positions(&self) -> usize {
         self.cosines.len() / self.half.max(1)

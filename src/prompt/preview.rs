@@ -91,7 +91,7 @@ fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize, turns: &[P
         ));
     }
     let eos = tokenizer.eos_text();
-    let texts = [&e.instruction, &e.input, &e.output, &e.system].into_iter();
+    let texts = [&e.instruction, &e.input, &e.output, &e.system, &e.tools].into_iter();
     let mut texts = texts.chain(e.history.iter().flat_map(|(q, a)| [q, a]));
     if !eos.is_empty() && texts.any(|text| text.contains(eos)) {
         warnings.push(tr!(

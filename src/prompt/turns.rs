@@ -37,7 +37,7 @@ impl<'e> Conversation<'e> {
             answer: Some(&e.output),
             by_tool: by_tool(e.history.len()),
         };
-        Conversation { system: e.system.clone(), turns: earlier.chain([own]).collect() }
+        Conversation { system: e.system_text().into_owned(), turns: earlier.chain([own]).collect() }
     }
 
     /// Messages that end with a question.

@@ -185,6 +185,20 @@ impl Store {
         )?;
         Ok(done.rows_affected() > 0)
     }
+
+    /// Takes a person's vote back; false when there is none. Whoever gave it has seen the names by then, so the battle
+    /// is marked as not blind: a later vote on it is kept and does not rate.
+    pub fn take_vote_back(&self, id: i64) -> Result<bool> {
+        let done = self.wait(
+            sqlx::query(
+                "UPDATE battles SET winner = NULL, judge = '', anony = 0
+                 WHERE id = ? AND winner IS NOT NULL AND judge = 'human'",
+            )
+            .bind(id)
+            .execute(&self.pool),
+        )?;
+        Ok(done.rows_affected() > 0)
+    }
 }
 
 fn battle(row: &SqliteRow) -> Battle {

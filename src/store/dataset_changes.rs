@@ -48,8 +48,9 @@ pub(super) fn insert(
         Value::Text(&example.system),
         Value::Text(&history),
         Value::Text(&tool_turns),
+        Value::Text(&example.tools),
     ];
-    c.run("INSERT INTO dataset_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &values)
+    c.run("INSERT INTO dataset_rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", &values)
 }
 
 /// Ends a record: from the version `number` on it is no longer there.
@@ -62,7 +63,7 @@ fn copy(c: &Connection, from: i64, key: i64, number: i64, val: Option<i64>) -> R
     let val = val.map_or(Value::Null, Value::Int);
     c.run(
         "INSERT INTO dataset_rows SELECT ?2, ?3, NULL, coalesce(?4, val), lang, hash, file, line, instruction, input, output,
-         system, history, tool_turns FROM dataset_rows WHERE id = ?1",
+         system, history, tool_turns, tools FROM dataset_rows WHERE id = ?1",
         &[Value::Int(from), Value::Int(key), Value::Int(number), val],
     )
 }

@@ -61,9 +61,9 @@ const COUNTED: u64 = 10_000;
 
 /// The columns that [`stored_row`] reads.
 pub(super) const COLUMNS: &str =
-    "id, val, lang, hash, file, line, instruction, input, output, system, history, tool_turns";
-/// Column of the first text; `history` is the last one that is searched.
-pub(super) const TEXTS: std::ops::Range<i32> = 6..11;
+    "id, val, lang, hash, file, line, instruction, input, output, system, history, tools, tool_turns";
+/// Column of the first text; `tools` is the last one that is searched.
+pub(super) const TEXTS: std::ops::Range<i32> = 6..12;
 
 /// Of the version `?3`.
 pub(super) const ALIVE: &str = "added_in <= ?3 AND (removed_in IS NULL OR removed_in > ?3)";
@@ -101,7 +101,7 @@ pub(super) fn stored_row(row: &Row<'_>, files: &Files) -> Result<StoredRow> {
         "" => Vec::new(),
         json => serde_json::from_str(json).map_err(|_| damaged(row.int(0), "history"))?,
     };
-    let tool_turns = match row.text(11)? {
+    let tool_turns = match row.text(12)? {
         "" => Vec::new(),
         json => serde_json::from_str(json).map_err(|_| damaged(row.int(0), "tool_turns"))?,
     };
@@ -112,6 +112,7 @@ pub(super) fn stored_row(row: &Row<'_>, files: &Files) -> Result<StoredRow> {
             input: text(7)?,
             output: text(8)?,
             system: text(9)?,
+            tools: text(11)?,
             history,
             tool_turns,
             lang: text(2)?,

@@ -72,6 +72,18 @@ impl DatasetRecord {
 /// `InvalidInput`.
 pub fn check_dataset_name(name: &str) -> Result<()> {
     let bad = |c: char| c.is_control() || c.is_whitespace() || "=,:/\\@".contains(c);
+    // `latest` is a word for a version; the others mean something else to a file system, and an export is named so.
+    let stem = name.split('.').next().unwrap_or_default().to_ascii_uppercase();
+    let port =
+        ["COM", "LPT"].iter().any(|port| stem.strip_prefix(port).is_some_and(|n| n.len() == 1 && n > "0" && n <= "9"));
+    let device = port || ["CON", "PRN", "AUX", "NUL"].contains(&stem.as_str());
+    if device || matches!(name, "." | ".." | "latest") {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("`{name}` cannot be a dataset's name: it means something else", "`{name}` 不能作数据集名：它另有含义"),
+        )
+        .hint(tr!("choose another name", "请换一个名称")));
+    }
     if name.is_empty() || name.starts_with('-') || name.chars().count() > 100 || name.contains(bad) {
         return Err(Error::new(
             Kind::InvalidInput,
@@ -186,6 +198,23 @@ pub(super) fn version(c: &Connection, newest: DatasetRecord, word: &str) -> Resu
     })
 }
 
+/// The names most like `wanted`: those that begin alike first, then by name.
+fn listed(wanted: &str, mut names: Vec<String>) -> String {
+    const LISTED: usize = 8;
+    let alike = |name: &String| name.chars().zip(wanted.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    names.sort_by_key(|name| std::cmp::Reverse(alike(name)));
+    let more = names.len().saturating_sub(LISTED);
+    names.truncate(LISTED);
+    let names = names.join(", ");
+    match more {
+        0 => tr!("there are: {names}", "现有：{names}"),
+        more => tr!(
+            "there are: {names} and {more} more (linly-bench data list)",
+            "现有：{names}，另有 {more} 个（linly-bench data list）"
+        ),
+    }
+}
+
 fn not_there(c: &Connection, words: &str) -> Error {
     let name = words.rsplit_once('@').map_or(words, |(name, _)| name);
     let deleted = "SELECT id FROM datasets WHERE name IN (?, ?) AND deleted_at IS NOT NULL";
@@ -201,7 +230,7 @@ fn not_there(c: &Connection, words: &str) -> Error {
             "请先导入：linly-bench data import FILE --name {name}"
         )
     } else {
-        tr!("there are: {}", "现有：{}", names.join(", "))
+        listed(name, names)
     };
     Error::new(Kind::NotFound, tr!("no dataset `{name}`", "没有数据集 `{name}`")).hint(hint)
 }

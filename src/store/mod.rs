@@ -31,6 +31,7 @@ pub use drafts::{DraftRecord, Like, no_draft};
 pub use files::FileStamp;
 pub use jobs::{JobRecord, JobState};
 pub use marks::{Mark, Marks, RowMark};
+pub use outcomes::SubjectCount;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};
 
 use crate::error::{Error, Kind, Result};

@@ -7,6 +7,17 @@ use crate::eval::ItemOutcome;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+/// How a run stands in one subject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SubjectCount {
+    /// Subject.
+    pub subject: String,
+    /// Items answered.
+    pub n: u64,
+    /// Items answered rightly.
+    pub correct: u64,
+}
+
 impl Store {
     /// Keeps the outcomes of a batch, all or none. An item that the run already has is replaced.
     pub fn put_outcomes(&self, run: &str, task: &str, outcomes: &[ItemOutcome]) -> Result<()> {
@@ -53,6 +64,38 @@ impl Store {
                 .bind(run)
                 .bind(SHUFFLED)
                 .fetch_all(&self.pool),
+        )?;
+        Ok(rows.iter().map(outcome).collect())
+    }
+
+    /// How many items of each subject a run has answered, and how many of them rightly, in the order of [`Store::outcomes`].
+    pub fn subject_counts(&self, run: &str) -> Result<Vec<SubjectCount>> {
+        let rows = self.wait(
+            sqlx::query(
+                "SELECT subject, count(*) AS n, sum(correct) AS correct FROM outcomes
+                 WHERE run_id = ? AND NOT instr(task, ?) GROUP BY task, subject ORDER BY task, subject",
+            )
+            .bind(run)
+            .bind(SHUFFLED)
+            .fetch_all(&self.pool),
+        )?;
+        let count = |row: &SqliteRow, column: &str| row.get::<i64, _>(column).unsigned_abs();
+        Ok(rows
+            .iter()
+            .map(|r| SubjectCount { subject: r.get("subject"), n: count(r, "n"), correct: count(r, "correct") })
+            .collect())
+    }
+
+    /// The outcomes of one subject of a run, by item.
+    pub fn outcomes_of_subject(&self, run: &str, subject: &str) -> Result<Vec<ItemOutcome>> {
+        let rows = self.wait(
+            sqlx::query(
+                "SELECT * FROM outcomes WHERE run_id = ? AND subject = ? AND NOT instr(task, ?) ORDER BY task, item",
+            )
+            .bind(run)
+            .bind(subject)
+            .bind(SHUFFLED)
+            .fetch_all(&self.pool),
         )?;
         Ok(rows.iter().map(outcome).collect())
     }

@@ -181,12 +181,12 @@ pub(super) fn each_text(
     c: &Connection,
     dataset: i64,
     first: u64,
-    mut on: impl FnMut(u64, [&str; 5]) -> Result<()>,
+    mut on: impl FnMut(u64, [&str; 6]) -> Result<()>,
 ) -> Result<()> {
     let sql = format!("SELECT {} FROM dataset_rows WHERE id >= ? AND id < ?", dataset_rows::COLUMNS);
     let keys = [Value::Int(row_key::key(dataset, first)), Value::Int(row_key::end(dataset))];
     c.each(&sql, &keys, |row| {
-        let mut texts = [""; 5];
+        let mut texts = [""; 6];
         for (text, column) in texts.iter_mut().zip(dataset_rows::TEXTS) {
             *text = row.text(column)?;
         }

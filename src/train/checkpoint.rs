@@ -29,6 +29,9 @@ pub struct Progress {
     pub last_loss: f64,
     /// How much of a batch is in memory at a time: sums are made in this order.
     pub plan: Option<MemoryPlan>,
+    /// Where the run computed, if not on the processor: elsewhere it is rounded otherwise, and the plan is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
     /// The smoothed loss and which warnings were given.
     pub watch: Watch,
 }
@@ -91,7 +94,19 @@ impl Stored {
     /// # Errors
     /// I/O; `Corrupt` when it was cut or altered.
     pub fn read(path: &Path) -> Result<Stored> {
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, &e))?;
+        Stored::from_bytes(std::fs::read(path).map_err(|e| Error::io(path, &e))?, path)
+    }
+
+    /// The file as it was read.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// Reads a file's bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` when they were cut or altered.
+    pub(super) fn from_bytes(bytes: Vec<u8>, path: &Path) -> Result<Stored> {
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(path, &e.to_string()))?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(path, &e.to_string()))?;
         let metadata = header.metadata().as_ref();

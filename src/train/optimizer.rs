@@ -68,6 +68,12 @@ impl AdamW {
         self
     }
 
+    /// Learning rate and weight decay of every parameter at rate `lr`.
+    pub fn rates(&self, lr: f64) -> Vec<(f64, f64)> {
+        let of = |group: &Group| (lr * group.rate, if group.decay { self.weight_decay } else { 0.0 });
+        self.groups.iter().map(of).collect()
+    }
+
     /// One step at rate `lr`; gradients are multiplied by `scale` first (clipping).
     pub fn update(&mut self, parameters: Vec<&mut [f32]>, gradients: &[&[f32]], lr: f64, scale: f64) {
         self.step += 1;

@@ -3,13 +3,15 @@
 use super::checkpoint::{Checkpoint, Progress, Stored};
 use super::checkpoint_folder::CheckpointFolder;
 use super::config::TrainConfig;
-use super::optimizer::{AdamW, Group, clip_coefficient, global_norm};
+use super::optimizer::{AdamW, Group};
+use super::peers::{self, Peers, is_mine};
 use super::watch::{IDLE, IDLE_AFTER, Sign};
+use super::work::{OnCard, Sums, Work};
 use crate::batch::{collate, epoch_plan, supervised_tokens};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent, StepMetrics};
 use crate::machine::rss_mb;
-use crate::model::{Decoder, Lora, LoraGradients, Tape};
+use crate::model::{Decoder, Lora, Tape, TrainingRows};
 use crate::ops::{DropoutMask, EmbeddingNoise};
 use crate::prompt::Rendered;
 use crate::tr;
@@ -66,6 +68,10 @@ pub struct Trainer<'a> {
     pub sink: &'a dyn EventSink,
     /// Asked at each step.
     pub cancel: &'a CancelToken,
+    /// The card to train on; `None` is the processor.
+    pub card: Option<OnCard>,
+    /// The processes that train together with this one.
+    pub peers: Option<&'a dyn Peers>,
 }
 
 /// Tells the noise on embeddings apart from the dropout of any block.
@@ -74,11 +80,20 @@ const NOISE: u64 = u64::MAX;
 /// What a training works with from its first step to its last.
 struct Session {
     state: Checkpoint,
-    gradients: LoraGradients,
-    tape: Tape,
+    work: Work,
     total: u64,
     /// When this process began to take steps, and after which step.
     began: (Instant, u64),
+}
+
+/// What became of a step.
+enum Taken {
+    /// Its figures and warnings.
+    Step(StepMetrics, Vec<String>),
+    /// The loss or the gradient is not a number; the step was not taken.
+    Diverged,
+    /// A process was asked to stop; the step was not taken.
+    Stopped,
 }
 
 /// Mean negative log-likelihood per supervised token over `rows`, in nats.
@@ -93,6 +108,16 @@ pub fn mean_loss(
     tape: &mut Tape,
     cancel: &CancelToken,
 ) -> Result<f64> {
+    mean_of(rows, tokens_at_once, cancel, |batch| decoder.loss(batch, lora, None, None, tape))
+}
+
+/// The same, whatever computes the sum of a batch's losses.
+fn mean_of(
+    rows: &[Rendered],
+    tokens_at_once: usize,
+    cancel: &CancelToken,
+    mut loss: impl FnMut(&TrainingRows) -> Result<f64>,
+) -> Result<f64> {
     let (mut sum, mut count) = (0.0, 0);
     let mut start = 0;
     while start < rows.len() {
@@ -106,7 +131,7 @@ pub fn mean_loss(
             end += 1;
         }
         let batch = collate(&rows[start..end]);
-        sum += decoder.loss(&batch, lora, None, None, tape)?;
+        sum += loss(&batch)?;
         count += batch.targets.len();
         start = end;
     }
@@ -121,6 +146,7 @@ impl Trainer<'_> {
     /// `Mismatch` for a checkpoint of other settings, I/O of checkpoints, errors of the sampler.
     pub fn run(&self, resume: Option<Stored>) -> Result<TrainOutcome> {
         self.config.check()?;
+        peers::check(self.peers, self.config.accum)?;
         if self.data.train.is_empty() {
             return Err(Error::new(Kind::InvalidInput, tr!("there is no row to train on", "没有可训练的数据")).hint(
                 tr!(
@@ -138,13 +164,10 @@ impl Trainer<'_> {
 
         let mut arrived = resume.is_none();
         let mut state = self.start(resume)?;
-        let plan = self.memory_plan(&state.lora, state.progress.plan)?;
-        state.progress.plan = Some(plan);
+        let (plan, mut work) = self.prepare(&mut state)?;
         let began = (Instant::now(), state.progress.step);
-        let mut gradients = state.lora.zero_gradients();
-        let mut tape = Tape::new(plan);
-        self.preflight(&state.lora, &mut gradients, &mut tape)?;
-        let mut s = Session { gradients, tape, state, total, began };
+        self.preflight(&state, plan, &mut work)?;
+        let mut s = Session { work, state, total, began };
         loop {
             if let Some(ending) = self.between_steps(&mut s, arrived)? {
                 return self.end(s, ending);
@@ -159,9 +182,16 @@ impl Trainer<'_> {
                 epoch_of_plan = epoch;
             }
             let window = micro_batches.chunks(self.config.accum).nth(at).unwrap_or_default();
-            let Some((metrics, warnings)) = self.step(window, &mut s)? else {
-                self.save(&s.state)?;
-                return self.end(s, Ending::Diverged(step + 1));
+            let (metrics, warnings) = match self.step(window, &mut s)? {
+                Taken::Step(metrics, warnings) => (metrics, warnings),
+                Taken::Diverged => {
+                    self.save(&mut s)?;
+                    return self.end(s, Ending::Diverged(step + 1));
+                }
+                Taken::Stopped => {
+                    self.save(&mut s)?;
+                    return self.end(s, Ending::Cancelled);
+                }
             };
             self.sink.emit(&JobEvent::Step(metrics));
             for message in warnings {
@@ -181,10 +211,23 @@ impl Trainer<'_> {
         };
         let sizes = tensors.iter().map(|(_, _, data)| data.len());
         let optimizer = AdamW::new(sizes, self.config.weight_decay).with_groups(group);
+        let resume = match self.peers {
+            None => resume,
+            Some(peers) => {
+                // The first process alone has read a checkpoint: the others begin where it does.
+                let bytes = peers.share(resume.map_or_else(Vec::new, Stored::into_bytes))?;
+                (!bytes.is_empty()).then(|| Stored::from_bytes(bytes, std::path::Path::new("-"))).transpose()?
+            }
+        };
         match resume {
             Some(stored) => stored.restore((lora, optimizer)),
             None => Ok(Checkpoint { progress: Progress::default(), best: lora.clone(), lora, optimizer }),
         }
+    }
+
+    /// Whether this process stores, validates and shows.
+    fn is_first(&self) -> bool {
+        self.peers.is_none_or(|peers| peers.rank() == 0)
     }
 
     /// What is due after a step, in this order: validation, samples, a checkpoint. `arrived` is false at the step that
@@ -193,9 +236,12 @@ impl Trainer<'_> {
         let step = s.state.progress.step;
         let due = |every: u64| every > 0 && step.is_multiple_of(every);
         let stopped = |e: Error| if e.kind == Kind::Interrupted { Ok(Ending::Cancelled) } else { Err(e) };
+        if !self.is_first() {
+            return Ok(None);
+        }
         let validate = (due(self.config.eval_every) || step == 0 || step == s.total) && !self.data.val.is_empty();
         if validate && s.state.progress.validated != Some(step) {
-            match self.validate(&mut s.state, &mut s.tape) {
+            match self.validate(s) {
                 Ok(true) => {}
                 Ok(false) => return Ok(Some(Ending::Diverged(step))),
                 // Stopped in mid-validation: the step is kept, the validation is made up for.
@@ -209,54 +255,59 @@ impl Trainer<'_> {
             && arrived
             && step > 0
             && due(self.config.sample_every)
-            && let Err(e) = sample(&s.state.lora, step)
         {
-            return self.stop(s, stopped(e)?);
+            s.work.settle(&mut s.state)?;
+            if let Err(e) = sample(&s.state.lora, step) {
+                return self.stop(s, stopped(e)?);
+            }
         }
-        if step < s.total && self.cancel.is_cancelled() {
+        // Processes that train together stop together, within a step.
+        if self.peers.is_none() && step < s.total && self.cancel.is_cancelled() {
             return self.stop(s, Ending::Cancelled);
         }
         if arrived && self.config.save_every > 0 && (due(self.config.save_every) || step == s.total) {
-            self.save(&s.state)?;
+            self.save(s)?;
         }
         Ok(None)
     }
 
     /// One optimiser step over a window of micro-batches. The loss of every micro-batch is divided by the
     /// supervised tokens of the whole window, so that the split into micro-batches changes nothing.
-    /// Gives its figures and warnings; `None`: the loss or the gradient is not a number, and the step was not taken.
-    fn step(&self, window: &[Vec<usize>], s: &mut Session) -> Result<Option<(StepMetrics, Vec<String>)>> {
+    fn step(&self, window: &[Vec<usize>], s: &mut Session) -> Result<Taken> {
         let started = Instant::now();
         let rows = |micro: &[usize]| micro.iter().map(|i| &self.data.train[*i]).collect::<Vec<_>>();
         let supervised: usize = window.iter().flat_map(|m| rows(m)).map(supervised_tokens).sum();
         let tokens: usize = window.iter().flat_map(|m| rows(m)).map(|r| r.ids.len()).sum();
         let scale = 1.0 / supervised.max(1) as f32;
-        let Session { state, gradients, tape, .. } = s;
+        let Session { state, work, .. } = s;
         let step = state.progress.step + 1;
-        gradients.clear();
-        let mut sum = 0.0;
-        for (i, micro) in window.iter().enumerate() {
+        work.clear()?;
+        for (i, micro) in window.iter().enumerate().filter(|(i, _)| is_mine(self.peers, *i)) {
             let mut batch = collate(rows(micro));
             let seed = self.config.seed ^ (step << 16) ^ i as u64;
             let dropout = DropoutMask { seed, p: self.config.lora.dropout as f32, first_row: 0 }.child(step);
             let alpha = self.config.neftune as f32;
             batch.noise = (alpha > 0.0).then_some(EmbeddingNoise { seed: dropout.child(NOISE).seed, alpha });
-            sum += self.decoder.loss(&batch, Some(&state.lora), Some(dropout), Some((gradients, scale)), tape)?;
+            work.add(self.decoder, state, &batch, Some(dropout), scale)?;
         }
-        let loss = sum / supervised.max(1) as f64;
-        let parts = gradients.parts();
-        let norm = global_norm(&parts);
+        let stop = self.peers.is_some() && self.cancel.is_cancelled();
+        let Sums { loss, norm, stop } = work.sums(self.peers, stop, self.config.clip)?;
+        if stop {
+            return Ok(Taken::Stopped);
+        }
+        let loss = loss / supervised.max(1) as f64;
         if !loss.is_finite() || !norm.is_finite() {
-            return Ok(None);
+            return Ok(Taken::Diverged);
         }
         let lr = self.config.lr * self.config.schedule.factor(step, s.total, self.config.warmup);
-        state.optimizer.update(state.lora.parameters_mut(), &parts, lr, clip_coefficient(norm, self.config.clip));
+        work.step(state, lr, norm, self.config.clip)?;
         state.progress.step = step;
         state.progress.last_loss = loss;
         let seconds = started.elapsed().as_secs_f64().max(1e-9);
         let warming_up = step as f64 <= s.total as f64 * self.config.warmup;
         let mut signs = state.progress.watch.see(step, loss, norm, warming_up);
         if step == IDLE_AFTER {
+            work.settle(state)?;
             signs.extend(idle_factors(state));
         }
         let (began, first) = s.began;
@@ -275,13 +326,14 @@ impl Trainer<'_> {
             rss_mb: rss_mb(),
             eta_seconds: pace * s.total.saturating_sub(step) as f64,
         };
-        Ok(Some((metrics, signs.into_iter().map(|(_, message)| message).collect())))
+        Ok(Taken::Step(metrics, signs.into_iter().map(|(_, message)| message).collect()))
     }
 
     /// Whether the loss on the held-out rows is a number.
-    fn validate(&self, state: &mut Checkpoint, tape: &mut Tape) -> Result<bool> {
+    fn validate(&self, s: &mut Session) -> Result<bool> {
         let at_once = self.config.shape.max_len.max(1024);
-        let val_loss = mean_loss(self.decoder, Some(&state.lora), &self.data.val, at_once, tape, self.cancel)?;
+        let Session { state, work, .. } = s;
+        let val_loss = mean_of(&self.data.val, at_once, self.cancel, |batch| work.loss(self.decoder, state, batch))?;
         let step = state.progress.step;
         if !val_loss.is_finite() && step == 0 {
             return Err(Error::new(
@@ -300,6 +352,7 @@ impl Trainer<'_> {
         let best = state.progress.best.is_none_or(|(lowest, _)| val_loss < lowest);
         if best {
             state.progress.best = Some((val_loss, step));
+            work.settle(state)?;
             state.best = state.lora.clone();
         }
         state.progress.validated = Some(step);
@@ -308,20 +361,23 @@ impl Trainer<'_> {
         Ok(true)
     }
 
-    fn save(&self, state: &Checkpoint) -> Result<()> {
-        self.checkpoints.as_ref().map_or(Ok(()), |folder| folder.save(state))
+    fn save(&self, s: &mut Session) -> Result<()> {
+        let Some(folder) = self.checkpoints.as_ref().filter(|_| self.is_first()) else { return Ok(()) };
+        s.work.settle(&mut s.state)?;
+        folder.save(&s.state)
     }
 
     /// The same ending, after a checkpoint.
-    fn stop(&self, s: &Session, ending: Ending) -> Result<Option<Ending>> {
-        self.save(&s.state)?;
+    fn stop(&self, s: &mut Session, ending: Ending) -> Result<Option<Ending>> {
+        self.save(s)?;
         Ok(Some(ending))
     }
 
     fn end(&self, s: Session, ending: Ending) -> Result<TrainOutcome> {
-        let state = s.state;
+        let Session { mut state, work, total, .. } = s;
+        work.settle(&mut state)?;
         let lora = if self.data.val.is_empty() { state.lora } else { state.best };
-        Ok(TrainOutcome { lora, progress: state.progress, total_steps: s.total, ending })
+        Ok(TrainOutcome { lora, progress: state.progress, total_steps: total, ending })
     }
 }
 

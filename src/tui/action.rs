@@ -173,6 +173,26 @@ pub enum Action {
     Pull,
     /// Merge an adapter into its base.
     Merge,
+    /// Draw the selected training beside others, or no more.
+    Overlay,
+    /// What the model in the making wrote.
+    Samples,
+    /// Everything that the run reported, line by line.
+    RunLog,
+    /// Where a run's numbers come from: data, hashes, settings.
+    Facts,
+    /// The chart's values by their logarithm, or as they are.
+    Scale,
+    /// Smooth the chart's lines more, or not at all.
+    Smooth,
+    /// Models by benchmarks, or the list of runs.
+    Matrix,
+    /// The items that only one of two runs got right.
+    Flips,
+    /// The next order of the list.
+    Sort,
+    /// Write the table to a file.
+    Export,
 }
 
 impl Action {
@@ -234,6 +254,16 @@ impl Action {
             Action::Restore => tr!("restore", "恢复"),
             Action::Pull => tr!("pull", "下载"),
             Action::Merge => tr!("merge", "合并"),
+            Action::Overlay => tr!("overlay", "叠加"),
+            Action::Samples => tr!("samples", "样例"),
+            Action::RunLog => tr!("log", "日志"),
+            Action::Facts => tr!("facts", "详情"),
+            Action::Scale => tr!("log axis", "对数轴"),
+            Action::Smooth => tr!("smooth", "平滑"),
+            Action::Matrix => tr!("matrix", "总表"),
+            Action::Flips => tr!("flips", "翻转"),
+            Action::Sort => tr!("sort", "排序"),
+            Action::Export => tr!("export", "导出"),
         }
     }
 }

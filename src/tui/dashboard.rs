@@ -1,5 +1,6 @@
 //! The live picture of one training: progress, figures, curves, log.
 
+use super::companion::{Companion, smoothed};
 use super::curve::Curve;
 use super::figures::{between, count, duration, percent, tiny, value};
 use super::theme::Role;
@@ -13,6 +14,51 @@ use std::collections::VecDeque;
 
 /// Log lines kept.
 const LOG: usize = 500;
+/// Columns of a sample in the log; [`Dashboard::samples`] have it whole.
+const IN_LOG: usize = 300;
+/// Bytes of samples kept; the oldest go first.
+const SAMPLES: usize = 4 << 20;
+
+/// What a model in the making wrote after some steps.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    /// Optimiser steps so far.
+    pub step: u64,
+    /// The prompt's text.
+    pub prompt: String,
+    /// What the model wrote.
+    pub answer: String,
+}
+
+/// How the losses are drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// By their logarithm.
+    pub log: bool,
+    /// Which of [`Look::SMOOTHINGS`].
+    pub smoothing: usize,
+}
+
+impl Look {
+    /// Weights of the past that can be chosen; the first draws the values as they are.
+    pub const SMOOTHINGS: [f64; 3] = [0.0, 0.9, 0.98];
+
+    fn keep(self) -> f64 {
+        Look::SMOOTHINGS.get(self.smoothing).copied().unwrap_or(0.0)
+    }
+
+    /// What is out of the ordinary, in words.
+    pub fn words(self) -> String {
+        let mut words = Vec::new();
+        if self.log {
+            words.push(tr!("log axis", "对数轴"));
+        }
+        if self.smoothing > 0 {
+            words.push(tr!("smoothed {}", "平滑 {}", self.keep()));
+        }
+        words.join(", ")
+    }
+}
 
 /// What the events of a training add up to. Memory does not grow with their number.
 #[derive(Debug, Default)]
@@ -27,6 +73,9 @@ pub struct Dashboard {
     /// Seconds per step.
     pace: Curve,
     lines: VecDeque<String>,
+    samples: VecDeque<Sample>,
+    /// Bytes of `samples`.
+    held: usize,
     /// Scrolling of the log.
     pub log: Pager,
 }
@@ -48,11 +97,12 @@ impl Dashboard {
             }
             JobEvent::Sample { step, prompt, answer } => {
                 self.note(tr!(
-                    "step {step}: {} → {}",
-                    "第 {step} 步：{} → {}",
-                    text::one_line(&prompt),
-                    text::one_line(&answer)
+                    "step {step}: {} ▸ {}",
+                    "第 {step} 步：{} ▸ {}",
+                    text::truncate(&text::one_line(&prompt), IN_LOG),
+                    text::truncate(&text::one_line(&answer), IN_LOG)
                 ));
+                self.sample(Sample { step, prompt, answer });
             }
             JobEvent::Warning { step, message } => {
                 self.note(tr!("step {step}: warning: {}", "第 {step} 步：警告：{}", text::one_line(&message)));
@@ -80,8 +130,34 @@ impl Dashboard {
         self.lines.push_back(line);
     }
 
-    /// Draws everything that fits; `record` tells how the run stands.
-    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>) {
+    fn sample(&mut self, sample: Sample) {
+        let size = |s: &Sample| s.prompt.len() + s.answer.len();
+        self.held += size(&sample);
+        self.samples.push_back(sample);
+        while self.held > SAMPLES && self.samples.len() > 1 {
+            self.held -= self.samples.pop_front().as_ref().map_or(0, size);
+        }
+    }
+
+    /// The steps after which samples were written, in order.
+    pub fn sampled(&self) -> Vec<u64> {
+        let mut steps: Vec<u64> = self.samples.iter().map(|s| s.step).collect();
+        steps.dedup();
+        steps
+    }
+
+    /// The samples that were written after `step` steps.
+    pub fn samples(&self, step: u64) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().filter(move |s| s.step == step)
+    }
+
+    /// What the run reported, the newest first.
+    pub fn log_text(&self) -> String {
+        self.lines.iter().rev().cloned().collect::<Vec<_>>().join("\n")
+    }
+
+    /// Draws everything that fits; `record` tells how the run stands, `beside` are other runs.
+    pub fn draw(&self, p: &mut Paint<'_>, area: Rect, record: Option<&RunRecord>, beside: &[&Companion], look: Look) {
         let row = |n: u16| Rect { y: area.y + n.min(area.height.saturating_sub(1)), height: 1, ..area };
         if area.height < 4 {
             return;
@@ -93,12 +169,10 @@ impl Dashboard {
             let used = p.paragraph(body, &words, Role::Bad);
             let rest = Rect { y: body.y + used, height: body.height - used, ..body };
             let used = used + p.paragraph(rest, &hint, Role::Plain) + 1;
-            return self.curves(
-                p,
-                Rect { y: body.y + used.min(body.height), height: body.height.saturating_sub(used), ..body },
-            );
+            let rest = Rect { y: body.y + used.min(body.height), height: body.height.saturating_sub(used), ..body };
+            return self.curves(p, rest, beside, look);
         }
-        self.curves(p, body);
+        self.curves(p, body, beside, look);
     }
 
     /// Status, bar, share, time left.
@@ -162,25 +236,38 @@ impl Dashboard {
         }
     }
 
-    /// The loss on top, the log below; in a wide frame the other curves at the right.
-    fn curves(&self, p: &mut Paint<'_>, area: Rect) {
+    /// The losses on top, the log below; in a wide frame the other curves at the right.
+    fn curves(&self, p: &mut Paint<'_>, area: Rect, beside: &[&Companion], look: Look) {
         let log = if area.height >= 12 { (area.height / 4).clamp(4, 12) } else { 0 };
         let upper = Rect { height: area.height - log, ..area };
         let side = if area.width >= 100 { area.width / 3 } else { 0 };
         let main = Rect { width: upper.width - side - side.min(2), ..upper };
-        let mut lines = vec![line(tr!("training loss", "训练损失"), &self.loss, Marker::Dots, Role::FirstLine, value)];
-        if !self.val.is_empty() {
-            lines.push(line(tr!("validation loss", "验证损失"), &self.val, Marker::Sign("x"), Role::SecondLine, value));
+        // Beside others, names must be short: there are several.
+        let (train, val) = if beside.is_empty() {
+            (tr!("training loss", "训练损失"), tr!("validation loss", "验证损失"))
+        } else {
+            (tr!("this train", "本次训练"), tr!("this val", "本次验证"))
+        };
+        let mut lines = vec![line(train, &self.loss, Marker::Dots, Role::FirstLine, value)];
+        if let Some(line) = lines.first_mut() {
+            line.points = smoothed(&line.points, look.keep());
         }
-        if !self.loss.is_empty() {
-            Chart { lines: &lines, format: value }.draw(p, main);
+        if !self.val.is_empty() {
+            lines.push(line(val, &self.val, Marker::Sign("x"), Role::SecondLine, value));
+        }
+        let others = beside.iter().flat_map(|o| o.lines(usize::from(main.width) / 3, look.keep()));
+        lines.extend(others);
+        let any = lines.iter().any(|l| !l.points.is_empty());
+        if any {
+            Chart { lines: &lines, format: value, log: look.log, note: &look.words() }.draw(p, main);
         }
         if side > 0 && !self.loss.is_empty() {
             let third = upper.height / 3;
             let column = Rect { x: main.right() + 2, width: side, height: third, ..upper };
             let small = |p: &mut Paint<'_>, n: u16, name: String, curve: &Curve, format: fn(f64) -> String| {
                 let lines = [line(name, curve, Marker::Dots, Role::FirstLine, format)];
-                Chart { lines: &lines, format }.draw(p, Rect { y: upper.y + n * third, ..column });
+                Chart { lines: &lines, format, log: false, note: "" }
+                    .draw(p, Rect { y: upper.y + n * third, ..column });
             };
             small(p, 0, tr!("learning rate", "学习率"), &self.lr, tiny);
             small(p, 1, tr!("gradient norm", "梯度范数"), &self.grad, value);
@@ -189,8 +276,7 @@ impl Dashboard {
         if log > 0 {
             let area = Rect { y: upper.bottom(), height: log, ..area };
             p.rule(area, &tr!("log", "日志"));
-            let text = self.lines.iter().rev().cloned().collect::<Vec<_>>().join("\n");
-            let block = Block { role: Role::Dim, ..Block::new("", text) };
+            let block = Block { role: Role::Dim, ..Block::new("", self.log_text()) };
             self.log.draw(p, Rect { y: area.y + 1, height: log - 1, ..area }, &[block]);
         }
     }
@@ -205,8 +291,9 @@ fn line(name: String, curve: &Curve, marker: Marker, role: Role, format: fn(f64)
 fn failure(record: &RunRecord) -> Option<(String, String)> {
     let part = |key: &str| record.error.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let resume = tr!(
-        "`linly-bench train --resume {}` goes on from its last checkpoint.",
-        "`linly-bench train --resume {}` 可从最近的检查点继续。",
+        "`linly-bench {} --resume {}` or r goes on from its last checkpoint.",
+        "`linly-bench {} --resume {}` 或按 r 可从最近的检查点继续。",
+        super::screens::training_verb(record),
         record.id
     );
     match record.status {

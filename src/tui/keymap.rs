@@ -65,11 +65,19 @@ pub enum View {
     Form,
     /// The line that a filter is typed into.
     FilterLine,
+    /// Samples, log or facts of a training.
+    RunText,
+    /// Models by benchmarks.
+    Matrix,
+    /// Items that only one of two runs got right.
+    Flips,
+    /// Formats to write the leaderboard in.
+    Export,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 28] = [
+    pub const ALL: [View; 32] = [
         View::Home,
         View::Datasets,
         View::Rows,
@@ -98,6 +106,10 @@ impl View {
         View::Confirm,
         View::Form,
         View::FilterLine,
+        View::RunText,
+        View::Matrix,
+        View::Flips,
+        View::Export,
     ];
 
     /// Whether letters are text here, not commands.
@@ -121,17 +133,30 @@ fn own(view: View) -> &'static [Action] {
         View::Home => &[Open],
         View::Datasets => &[Open, Filter, Delete, Back],
         View::Rows => &[Open, Filter, Back],
-        View::Subjects => &[Open, Filter, Back],
-        View::Item => &[Next, Previous, Back],
-        View::Row => &[Next, Previous, Back],
+        View::Row => &[Next, Previous, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back],
         View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Back],
         View::Versions => &[Open, Action::Restore, Action::Copy, Filter, Back],
         View::Difference => &[Action::Restore, Back],
         View::Models => &[Open, Action::Pull, Action::Merge, Action::Copy, Filter, Back],
         View::Model => &[Action::Pull, Action::Merge, Action::Copy, Back],
-        View::Trainings => &[Open, New, Filter, Back],
-        View::Dashboard => &[Back],
-        View::Scores => &[Open, New, Mark, Filter, Back],
+        View::Subjects => &[Open, Action::Sort, Action::Flips, Action::Copy, Filter, Back],
+        View::Item => &[Next, Previous, Back],
+        View::Trainings => &[Open, New, Action::Overlay, Filter, Action::Resume, Action::Stop, Action::Copy, Back],
+        View::Dashboard => &[
+            Action::Samples,
+            Action::RunLog,
+            Action::Facts,
+            Action::Scale,
+            Action::Smooth,
+            Action::Resume,
+            Action::Stop,
+            Action::Copy,
+            Back,
+        ],
+        View::RunText => &[Action::Samples, Action::RunLog, Action::Facts, Next, Previous, Action::Copy, Back],
+        View::Scores => &[Open, New, Mark, Action::Flips, Action::Matrix, Filter, Action::Copy, Back],
+        View::Matrix => &[Open, Left, Action::Right, Action::Matrix, Action::Copy, Filter, Back],
+        View::Flips => &[Open, Action::Copy, Filter, Back],
         View::Items => &[Open, OnlyWrong, Filter, Back],
         View::Arenas => &[Open, Filter, Back],
         View::Battle => &[
@@ -142,7 +167,8 @@ fn own(view: View) -> &'static [Action] {
             Next,
             Back,
         ],
-        View::Leaderboard => &[Filter, Left, Action::Right, Back],
+        View::Leaderboard => &[Open, Left, Action::Right, Action::Sort, Action::Export, Action::Copy, Filter, Back],
+        View::Export => &[Open, Back],
         View::Jobs => &[Open, Action::Stop, Action::Resume, Delete, Filter, Back],
         View::JobLog => &[Action::Stop, Action::Resume, Action::Copy, Back],
         View::Settings => &[Open, Action::PreviousChoice],
@@ -294,6 +320,16 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Restore => const { &[letter('r')] },
         Action::Pull => const { &[letter('p')] },
         Action::Merge => const { &[letter('m')] },
+        Action::Overlay => const { &[letter('m')] },
+        Action::Samples => const { &[letter('t')] },
+        Action::RunLog => const { &[letter('o')] },
+        Action::Facts => const { &[letter('i')] },
+        Action::Scale => const { &[letter('L')] },
+        Action::Smooth => const { &[letter('S')] },
+        Action::Matrix => const { &[letter('v')] },
+        Action::Flips => const { &[letter('f')] },
+        Action::Sort => const { &[letter('o')] },
+        Action::Export => const { &[letter('e')] },
     }
 }
 

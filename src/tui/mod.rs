@@ -4,6 +4,7 @@
 mod action;
 mod app;
 mod chores;
+mod companion;
 mod curve;
 mod dashboard;
 mod figures;
@@ -36,6 +37,7 @@ pub use source::{
     ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
     VersionView, Vote,
 };
+pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;
 pub use theme::{Role, Theme, ThemeName};
 pub use verbs::{Commands, Naming, Verb, VerbField};

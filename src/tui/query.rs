@@ -6,6 +6,7 @@ use super::source::{
     ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, JobsAnswer, JobsQuery, LeaderboardView,
     ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, SubjectView, Vote,
 };
+use super::source::{ScoresAnswer, ScoresQuery};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
@@ -25,7 +26,9 @@ pub enum Query {
     Arenas,
     NextBattle { arena: String, after: i64 },
     Vote { arena: String, battle: i64, vote: Vote },
+    TakeVoteBack { arena: String, battle: i64 },
     Leaderboard,
+    Scores(ScoresQuery),
     Jobs(JobsQuery),
     Choices,
     Keep(Preferences),
@@ -45,7 +48,9 @@ pub enum Answer {
     Arenas(Vec<ArenaView>),
     NextBattle(Option<BlindBattle>),
     Vote(Names),
+    TakeVoteBack,
     Leaderboard(LeaderboardView),
+    Scores(ScoresAnswer),
     Jobs(JobsAnswer),
     Choices(Choices),
     Keep,
@@ -73,7 +78,9 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::Arenas => source.arenas().map(Answer::Arenas),
         Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
+        Query::TakeVoteBack { arena, battle } => source.take_vote_back(arena, *battle).map(|()| Answer::TakeVoteBack),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
+        Query::Scores(query) => source.scores(query).map(Answer::Scores),
         Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
         Query::Choices => source.choices().map(Answer::Choices),
         Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),

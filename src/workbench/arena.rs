@@ -309,6 +309,28 @@ pub fn vote(bench: &Workbench, name: &str, id: i64, winner: Winner) -> Result<Ba
     Ok(Battle { winner: Some(winner), judge: "human".to_owned(), ..battle })
 }
 
+/// Takes a person's vote on a battle back. It waits for a vote again, but the names have been seen: the next vote is
+/// kept and does not rate.
+///
+/// # Errors
+/// `NotFound` when there is no such battle in the arena, `InvalidInput` when no person voted on it.
+pub fn take_back(bench: &Workbench, name: &str, id: i64) -> Result<()> {
+    let (arena, _) = bench.store.battle(id)?;
+    if arena != name {
+        return Err(Error::new(
+            Kind::NotFound,
+            tr!("no battle {id} in arena `{name}`", "竞技场 `{name}` 中没有对战 {id}"),
+        ));
+    }
+    if !bench.store.take_vote_back(id)? {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("battle {id} has no vote of a person", "对战 {id} 没有人工投票"),
+        ));
+    }
+    Ok(())
+}
+
 /// What [`judge()`] did.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Judged {

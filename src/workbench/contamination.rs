@@ -104,9 +104,8 @@ pub fn check(
             }
         }
     }
-    let rows = workbench.store.rows(name, &RowQuery::default())?;
     let start = Instant::now();
-    let found = search(&rows, &OverlapIndex::new(&items, share), cancel)?;
+    let (found, rows) = search_dataset(workbench, name, &OverlapIndex::new(&items, share), cancel)?;
     let seconds = start.elapsed().as_secs_f64();
     let contaminated: Vec<Contaminated> = found
         .iter()
@@ -127,7 +126,7 @@ pub fn check(
         dataset: record.name,
         version: record.version,
         against: benchmarks.iter().map(|b| b.definition.name.clone()).collect(),
-        rows: rows.len(),
+        rows,
         items: items.len(),
         ngram: crate::data::NGRAM,
         share,
@@ -155,6 +154,30 @@ fn search(rows: &[StoredRow], index: &OverlapIndex, cancel: &CancelToken) -> Res
         })
         .collect::<Result<_>>()?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// Rows that are looked through at once: enough for every core, and a bound for memory.
+const BLOCK: usize = 4096;
+
+/// What the dataset `name` holds of the index's items, and how many rows it has. Memory holds [`BLOCK`] rows.
+fn search_dataset(
+    workbench: &Workbench,
+    name: &str,
+    index: &OverlapIndex,
+    cancel: &CancelToken,
+) -> Result<(Vec<(u64, Overlap)>, usize)> {
+    let (mut found, mut block, mut rows) = (Vec::new(), Vec::with_capacity(BLOCK), 0);
+    workbench.store.each_row(name, &RowQuery::default(), &mut |row| {
+        rows += 1;
+        block.push(row);
+        if block.len() == BLOCK {
+            found.extend(search(&block, index, cancel)?);
+            block.clear();
+        }
+        Ok(())
+    })?;
+    found.extend(search(&block, index, cancel)?);
+    Ok((found, rows))
 }
 
 /// The items of a run that a dataset holds, and where that comes from.
@@ -210,8 +233,7 @@ pub(super) fn held_outcomes(
             items.push(test_item(item));
         }
     }
-    let rows = workbench.store.rows(name, &RowQuery::default())?;
-    let found = search(&rows, &OverlapIndex::new(&items, share), &CancelToken::default())?;
+    let (found, _) = search_dataset(workbench, name, &OverlapIndex::new(&items, share), &CancelToken::default())?;
     let held: BTreeSet<_> = found.iter().filter_map(|(_, o)| names.get(o.item).cloned()).collect();
     Ok(HeldOutcomes {
         dataset: record.name,

@@ -300,6 +300,7 @@ fn train_request(bench: &Workbench, size: DemoSize) -> TrainRequest {
         held_out: HeldOut::Own,
         held_out_limit: size.held_out,
         form: WeightForm::fastest(),
+        exact: false,
         config: TrainConfig {
             // Every projection, at a rate that shows within a hundred steps.
             lora: LoraConfig {
@@ -360,7 +361,7 @@ fn trained(
                 form => bench.load_model_as(MODEL, form),
             };
             let report: TrainReport = match runs.iter().filter(same).find(stopped) {
-                Some(run) => train::resume(bench, &run.id, |_, form| load(form), narrator.sink(), cancel)?,
+                Some(run) => train::resume(bench, &run.id, |request| load(request.form), narrator.sink(), cancel)?,
                 None => train::train(bench, &request, &load(request.form)?, narrator.sink(), cancel)?,
             };
             let TrainReport { run, base_val_loss, best_val_loss, .. } = report;

@@ -2,7 +2,7 @@
 
 use super::Workbench;
 use crate::config::Settings;
-use crate::error::{Error, Kind, Result};
+use crate::error::Kind;
 use crate::machine::{free_bytes, free_memory};
 use crate::ops::cuda::{self, Card};
 use crate::tr;
@@ -98,39 +98,6 @@ pub fn examine(settings: &Settings) -> Examination {
         benchmarks,
         findings,
     }
-}
-
-/// That `--device` names something that this program can compute on: `auto` and `cpu` always.
-///
-/// # Errors
-/// `Usage` for an unknown word; for `cuda` why it cannot be used here.
-pub fn check_device(device: &str) -> Result<()> {
-    let ordinal = match device {
-        "auto" | "cpu" => return Ok(()),
-        "cuda" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
-    };
-    let Some(ordinal) = ordinal else {
-        let device = device.escape_default();
-        return Err(Error::new(Kind::Usage, tr!("unknown device `{device}`", "未知的设备 `{device}`"))
-            .hint(tr!("use auto, cpu, cuda or cuda:N", "可用 auto、cpu、cuda 或 cuda:N")));
-    };
-    let card = cuda::cards()?.into_iter().nth(ordinal).ok_or_else(|| {
-        Error::new(Kind::NotFound, tr!("there is no GPU number {ordinal}", "没有编号为 {ordinal} 的 GPU")).hint(tr!(
-            "`linly-bench doctor` lists them; --device cpu needs none",
-            "`linly-bench doctor` 会列出；--device cpu 不需要 GPU"
-        ))
-    })?;
-    card.check()?;
-    // The kernels are there, the decoder does not call them yet (docs/gpu.md).
-    Err(Error::new(
-        Kind::Unsupported,
-        tr!(
-            "this version has the GPU's kernels, but does not train or infer with them yet",
-            "此版本已包含 GPU 内核，但训练与推理尚未使用它们"
-        ),
-    )
-    .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu")))
 }
 
 fn cpu_features() -> Vec<&'static str> {

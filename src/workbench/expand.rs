@@ -102,7 +102,7 @@ pub fn expand(bench: &Workbench, request: &ExpandRequest, watch: &mut Watch<'_>)
 /// Everything of a row that is read.
 fn texts_of(row: &Example) -> Vec<String> {
     let turns = row.history.iter().flat_map(|(question, answer)| [question, answer]);
-    let texts = [&row.system].into_iter().chain(turns).chain([&row.instruction, &row.input, &row.output]);
+    let texts = [&row.system, &row.tools].into_iter().chain(turns).chain([&row.instruction, &row.input, &row.output]);
     texts.filter(|text| !text.is_empty()).cloned().collect()
 }
 

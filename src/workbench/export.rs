@@ -1,6 +1,8 @@
 //! `data export`: a dataset as files that other programs read.
 
-use super::export_text::{Card, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config};
+use super::export_text::{
+    Card, LISTED, ListedSet, Tuned, axolotl_config, card, list_of_sets, llama_factory_config, trl_config,
+};
 use super::{Workbench, models};
 use crate::data::{Example, RowFormat, RowWriter, Split, TokenRow, write_rows, write_stream, write_tokens};
 use crate::error::{Error, Kind, Result};
@@ -123,7 +125,7 @@ pub fn export(bench: &Workbench, request: &ExportRequest, cancel: &CancelToken) 
     }
     let folder = !matches!(request.format, ExportFormat::Rows(_) | ExportFormat::Parquet);
     if folder {
-        let rejects = bench.store.rejects(&request.name, usize::MAX)?;
+        let rejects = bench.store.rejects(&request.name, LISTED)?;
         let all = train.iter().chain(&val).map(|row| &row.example);
         let text = card(&Card {
             record: &record,
@@ -219,7 +221,7 @@ impl Export<'_> {
                 gone(&path)?;
             } else {
                 self.rows(&path, format, true, rows)?;
-                sets.push((set, tools, rows.iter().any(|row| row.example.is_text())));
+                sets.push(ListedSet { name: set, format, rows });
             }
         }
         self.text(&folder.join("dataset_info.json"), &list_of_sets(&sets))?;

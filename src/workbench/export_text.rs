@@ -1,8 +1,8 @@
 //! The texts beside exported rows: the dataset's card, lists of sets, and configurations of other trainers.
 
 use super::export::WrittenFile;
-use crate::data::Reject;
-use crate::store::DatasetRecord;
+use crate::data::{Example, Reject, RowFormat};
+use crate::store::{DatasetRecord, StoredRow};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) struct Card<'c> {
 }
 
 /// Refused records that a card lists.
-const LISTED: usize = 20;
+pub(super) const LISTED: usize = 20;
 
 /// Text on one line, safe within Markdown and YAML's double quotes.
 fn quoted(text: &str) -> String {
@@ -69,11 +69,11 @@ pub(super) fn card(card: &Card<'_>) -> String {
     if *left_out > 0 {
         let _ = writeln!(text, "- {left_out} rows are too long for these files, or are plain text, and are left out.");
     }
-    if rejects.is_empty() && *left_out == 0 {
+    if record.rejected == 0 && *left_out == 0 {
         text.push_str("None recorded: no record was refused at import.\n");
     }
-    if !rejects.is_empty() {
-        let _ = writeln!(text, "- {} records were refused at import:", rejects.len());
+    if record.rejected > 0 {
+        let _ = writeln!(text, "- {} records were refused at import:", record.rejected);
     }
     for reject in rejects.iter().take(LISTED) {
         // The path of a file is nobody's business but the importer's.
@@ -81,27 +81,49 @@ pub(super) fn card(card: &Card<'_>) -> String {
         let place = quoted(&format!("{file}:{}: {}", reject.line, reject.reason));
         let _ = writeln!(text, "  - {}", place.trim_matches('"').replace('`', "'"));
     }
-    if rejects.len() > LISTED {
-        let _ = writeln!(text, "  - and {} more", rejects.len() - LISTED);
+    if let Some(more @ 1..) = record.rejected.checked_sub(LISTED as u64) {
+        let _ = writeln!(text, "  - and {more} more");
     }
     text
 }
 
-/// `dataset_info.json` for the sets: (name, whether they are conversations, whether they are plain text).
-pub(super) fn list_of_sets(sets: &[(String, bool, bool)]) -> String {
+/// A set of LLaMA-Factory's list.
+pub(super) struct ListedSet<'s> {
+    pub name: String,
+    pub format: RowFormat,
+    pub rows: &'s [&'s StoredRow],
+}
+
+/// `dataset_info.json` for the sets. A column is listed when a row has it: LLaMA-Factory refuses a file without a listed one.
+pub(super) fn list_of_sets(sets: &[ListedSet<'_>]) -> String {
     let mut list = Map::new();
-    for (name, talks, plain) in sets {
-        let file = format!("{name}.json");
-        let entry = if *plain {
-            json!({"file_name": file, "columns": {"prompt": "text"}})
-        } else if *talks {
-            json!({"file_name": file, "formatting": "sharegpt", "columns": {"messages": "conversations", "system": "system"}})
+    for ListedSet { name, format, rows } in sets {
+        let has = |there: fn(&Example) -> bool| rows.iter().any(|row| there(&row.example));
+        let mut entry = json!({"file_name": format!("{name}.json")});
+        let mut columns = Map::new();
+        let mut column = |key: &str, name: &str| _ = columns.insert(key.to_owned(), json!(name));
+        if has(Example::is_text) {
+            column("prompt", "text");
         } else {
-            let columns = json!({
-                "prompt": "instruction", "query": "input", "response": "output", "system": "system", "history": "history",
-            });
-            json!({"file_name": file, "columns": columns})
-        };
+            if *format == RowFormat::ShareGpt {
+                entry["formatting"] = json!("sharegpt");
+                column("messages", "conversations");
+            } else {
+                column("prompt", "instruction");
+                column("query", "input");
+                column("response", "output");
+                if has(|e| !e.history.is_empty()) {
+                    column("history", "history");
+                }
+            }
+            if has(|e| !e.system.is_empty()) {
+                column("system", "system");
+            }
+            if has(|e| !e.tools.is_empty()) {
+                column("tools", "tools");
+            }
+        }
+        entry["columns"] = Value::Object(columns);
         list.insert(name.clone(), entry);
     }
     format!("{:#}\n", Value::Object(list))
@@ -120,9 +142,13 @@ pub(super) fn llama_factory_config(name: &str, val: bool, tokens: Option<&Tuned<
     let _ = writeln!(text, "model_name_or_path: {}\nstage: sft\ndo_train: true", quoted(model));
     text.push_str("finetuning_type: lora\nlora_rank: 8\nlora_target: all\n");
     match tokens {
-        // With tokens on disk, template and datasets are not used; the program still asks for the former.
+        // With tokens on disk, template and datasets are not used; the program still asks for them.
         Some(tuned) => {
-            let _ = writeln!(text, "tokenized_path: llama-factory\ntemplate: default\ncutoff_len: {}", tuned.max_len);
+            text.push_str("tokenized_path: llama-factory\n# asked for, but not read where there are tokens\n");
+            let _ = writeln!(text, "dataset: {}\ntemplate: default\ncutoff_len: {}", quoted(name), tuned.max_len);
+            if val {
+                let _ = writeln!(text, "eval_dataset: {}", quoted(name));
+            }
         }
         None => {
             let _ = writeln!(text, "dataset_dir: .\ndataset: {}", quoted(&format!("{name}_train")));

@@ -27,3 +27,11 @@ pub fn leaderboard(bench: &Workbench) -> Result<Leaderboard> {
     }
     Ok(build(&bench.store.runs(None)?, &bench.store.adapters()?, &arenas))
 }
+
+/// Models by benchmarks alone: the newest finished score of each on each, without ratings and losses.
+///
+/// # Errors
+/// Those of the database.
+pub fn scores(bench: &Workbench) -> Result<Leaderboard> {
+    Ok(build(&bench.store.runs(Some("eval"))?, &bench.store.adapters()?, &[]))
+}

@@ -1,5 +1,6 @@
 //! Models and adapters by the names that users give them.
 
+use super::together::Seat;
 use super::{RemoteContestant, Workbench, models};
 use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
@@ -9,6 +10,7 @@ use crate::model::{Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, o
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::remote::{self, RemoteModel};
 use crate::tr;
+use crate::train::OnCard;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +29,10 @@ pub struct LoadedModel {
     pub tokenizer: Arc<Tokenizer>,
     /// In which form the weights are held.
     pub form: WeightForm,
+    /// The card that trains it; `None` is the processor.
+    pub card: Option<OnCard>,
+    /// The place among processes that train it together.
+    pub seat: Option<Arc<Seat>>,
 }
 
 /// An adapter in memory, known to fit its model.
@@ -68,6 +74,8 @@ impl Workbench {
             decoder: Arc::new(decoder),
             path,
             form,
+            card: None,
+            seat: None,
         })
     }
 

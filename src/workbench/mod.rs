@@ -2,23 +2,28 @@
 //! It brings the store together with the engines, which know nothing of each other.
 
 pub mod arena;
+pub mod assist;
 pub mod bench;
+pub mod bench_card;
 pub mod bench_infer;
 pub mod contamination;
 pub mod convert;
 pub mod data;
 pub mod demo;
+pub mod device;
 pub mod doctor;
 pub mod evals;
 pub mod expand;
 pub mod export;
 mod export_text;
 pub mod family;
+pub mod gpu_check;
 pub mod inputs;
 pub mod inventory;
 pub mod jobs;
 pub mod leaderboard;
 mod load;
+pub mod memory_plan;
 pub mod models;
 mod permute;
 mod pull;
@@ -31,6 +36,7 @@ mod score;
 mod speaker;
 mod talk;
 mod text_rows;
+pub mod together;
 pub mod train;
 mod train_rows;
 

@@ -1,5 +1,6 @@
 //! Training an adapter: rows → rendered rows → trainer → PEFT folder → database.
 
+use super::assist::meet;
 use super::samples::Samples;
 pub use super::text_rows::Filling;
 use super::text_rows::{names, pinned};
@@ -79,6 +80,9 @@ pub struct TrainRequest {
     /// Arithmetic and storage of the frozen weights; runs of earlier versions had f32.
     #[serde(default)]
     pub form: WeightForm,
+    /// f32 throughout, on a GPU too (`--dtype f32`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
     /// Everything else.
     pub config: TrainConfig,
 }
@@ -172,27 +176,13 @@ pub fn train(
 pub fn resume(
     bench: &Workbench,
     run: &str,
-    load: impl FnOnce(&str, WeightForm) -> Result<LoadedModel>,
+    load: impl FnOnce(&TrainRequest) -> Result<LoadedModel>,
     listener: &dyn EventSink,
     cancel: &CancelToken,
 ) -> Result<TrainReport> {
-    let record = bench.store.run(run)?;
+    let (record, request) = unfinished(bench, run)?;
     let run = record.id;
-    if record.kind != "train" || record.status == store::RunStatus::Done {
-        return Err(Error::new(
-            Kind::InvalidInput,
-            tr!("run {run} is no unfinished training", "运行 {run} 不是未完成的训练"),
-        )
-        .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
-    }
-    let mut request: TrainRequest =
-        serde_json::from_value(record.config).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
-    // The rows that the run began with, whatever became of the dataset since.
-    request.dataset = match request.objective {
-        Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
-        Objective::Text => pinned(&record.dataset, &record.dataset_version),
-    };
-    let model = load(&request.model, request.form)?;
+    let model = load(&request)?;
     let prepared = prepare(bench, &request, &model)?;
     if model.hash != record.model_hash || prepared.dataset_version != record.dataset_version {
         return Err(Error::new(
@@ -208,6 +198,35 @@ pub fn resume(
     let result = run_to_end(bench, &request, &model, &prepared, &run, true, listener, cancel);
     drop(lease);
     result
+}
+
+/// What a run that did not finish was asked for.
+fn unfinished(bench: &Workbench, run: &str) -> Result<(store::RunRecord, TrainRequest)> {
+    let record = bench.store.run(run)?;
+    let run = &record.id;
+    if record.kind != "train" || record.status == store::RunStatus::Done {
+        return Err(Error::new(
+            Kind::InvalidInput,
+            tr!("run {run} is no unfinished training", "运行 {run} 不是未完成的训练"),
+        )
+        .hint(tr!("`linly-bench runs list` shows how runs stand", "用 `linly-bench runs list` 查看各运行的状态")));
+    }
+    let mut request: TrainRequest =
+        serde_json::from_value(record.config.clone()).map_err(|e| Error::new(Kind::Corrupt, format!("{run}: {e}")))?;
+    // The rows that the run began with, whatever became of the dataset since.
+    request.dataset = match request.objective {
+        Objective::Answers => format!("{}@{}", record.dataset, record.dataset_version),
+        Objective::Text => pinned(&record.dataset, &record.dataset_version),
+    };
+    Ok((record, request))
+}
+
+/// The request of an unfinished run, for [`assist`](super::assist::assist).
+///
+/// # Errors
+/// `InvalidInput` when the run is finished or none of training.
+pub fn request_of(bench: &Workbench, run: &str) -> Result<TrainRequest> {
+    unfinished(bench, run).map(|(_, request)| request)
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -271,6 +290,7 @@ fn attempt(
     };
     let samples = Samples::new(model, &prepared.data, template)?;
     let sample = |lora: &Lora, step: u64| samples.show(lora, step, sink, cancel);
+    let peers = meet(request, model, prepared)?;
     let trainer = Trainer {
         decoder: &model.decoder,
         data: &prepared.data,
@@ -279,6 +299,8 @@ fn attempt(
         sampler: Some(&sample),
         sink,
         cancel,
+        card: model.card.clone(),
+        peers: peers.as_deref(),
     };
     let outcome = trainer.run(stored)?;
     let (step, total) = (outcome.progress.step, outcome.total_steps);

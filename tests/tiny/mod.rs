@@ -142,8 +142,17 @@ pub fn train_from(decoder: &Decoder, start: &Lora, rows: &[Rendered], config: &T
     let stored = checkpoints.newest().unwrap().unwrap().stored;
     let data = TrainData { train: in_training_order(rows, config), val: Vec::new() };
     let (losses, cancel) = (Losses::default(), CancelToken::default());
-    let trainer =
-        Trainer { decoder, data: &data, config, checkpoints: None, sampler: None, sink: &losses, cancel: &cancel };
+    let trainer = Trainer {
+        decoder,
+        data: &data,
+        config,
+        checkpoints: None,
+        sampler: None,
+        sink: &losses,
+        cancel: &cancel,
+        card: None,
+        peers: None,
+    };
     let outcome = trainer.run(Some(stored)).unwrap();
     assert_eq!(outcome.ending, Ending::Finished);
     (outcome.lora, losses.0.into_inner().unwrap())

@@ -2,11 +2,13 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+pub mod runs;
+
 use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};
 use linly_bench::job::{JobEvent, StepMetrics};
 use linly_bench::lang::{self, Lang};
-use linly_bench::store::{RunRecord, RunStatus};
+use linly_bench::store::{JobState, RunRecord, RunStatus};
 use linly_bench::tui::*;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -37,9 +39,19 @@ pub struct Fake {
     pub battles: Vec<(BlindBattle, Names)>,
     pub votes: Vec<(i64, Vote)>,
     pub board: LeaderboardView,
+    pub comparison: ComparisonView,
+    pub asked_events: Vec<(String, i64)>,
     pub broken: bool,
     pub deleted: Vec<String>,
+    pub bin: Vec<DatasetView>,
+    pub restored: Vec<u64>,
+    pub models: Vec<ModelLine>,
     pub asked: Vec<&'static str>,
+    pub jobs: Vec<JobLine>,
+    pub log: String,
+    pub started: Vec<Vec<String>>,
+    pub stopped: Vec<String>,
+    pub kept: Vec<Preferences>,
 }
 
 impl Fake {
@@ -58,18 +70,57 @@ impl Source for Fake {
         self.check("datasets").map(|()| self.datasets.clone())
     }
 
-    fn rows(&mut self, _dataset: &str, search: &str, offset: u64, limit: u64) -> Result<RowPage> {
-        self.check("rows")?;
-        let hits: Vec<RowView> = self.rows.iter().filter(|r| r.instruction.contains(search)).cloned().collect();
-        let total = hits.len() as u64;
-        Ok(RowPage { total, rows: hits.into_iter().skip(offset as usize).take(limit as usize).collect() })
+    fn data(&mut self, query: &DataQuery) -> Result<DataAnswer> {
+        self.check("data")?;
+        Ok(match query {
+            DataQuery::Rows { filter, offset, limit, .. } => {
+                let hits = self.rows.iter().filter(|r| r.instruction.contains(&filter.search));
+                let hits: Vec<RowView> = hits.cloned().collect();
+                let total = hits.len() as u64;
+                let rows = hits.into_iter().skip(*offset as usize).take(*limit as usize).collect();
+                DataAnswer::Rows(RowPage { total, exact: true, rows })
+            }
+            DataQuery::Delete { name } => {
+                self.deleted.push(name.clone());
+                let (gone, kept) = self.datasets.drain(..).partition(|d| d.name == *name);
+                (self.bin, self.datasets) = (gone, kept);
+                DataAnswer::Done
+            }
+            DataQuery::Mark { row, mark, .. } => {
+                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.mark = *mark);
+                DataAnswer::Done
+            }
+            DataQuery::Save { row, text, .. } => {
+                if text == "nonsense" {
+                    return Err(Error::new(Kind::InvalidInput, "this is no row"));
+                }
+                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.output = text.clone());
+                DataAnswer::Changed { before: 1, after: 2 }
+            }
+            DataQuery::Restore { version, .. } => {
+                self.restored.push(*version);
+                DataAnswer::Changed { before: 2, after: 3 }
+            }
+            DataQuery::Undelete { .. } => {
+                self.datasets.append(&mut self.bin);
+                DataAnswer::Done
+            }
+            other => return Err(Error::new(Kind::Unsupported, format!("not made up: {other:?}"))),
+        })
     }
 
-    fn delete_dataset(&mut self, name: &str) -> Result<()> {
-        self.check("delete")?;
-        self.deleted.push(name.to_owned());
-        self.datasets.retain(|d| d.name != name);
-        Ok(())
+    fn models(&mut self, query: &ModelsQuery) -> Result<ModelsAnswer> {
+        self.check("models")?;
+        Ok(match query {
+            ModelsQuery::List => ModelsAnswer::List(self.models.clone()),
+            ModelsQuery::Facts(name) => ModelsAnswer::Facts(ModelFacts {
+                facts: vec![("architecture".into(), "llama".into()), ("name".into(), name.clone())],
+                infer: 600 << 20,
+                train: 2 << 30,
+                free: Some(8 << 30),
+                tokens: 2048,
+            }),
+        })
     }
 
     fn runs(&mut self, kind: &str) -> Result<Vec<RunRecord>> {
@@ -77,9 +128,10 @@ impl Source for Fake {
         Ok(self.runs.iter().filter(|r| r.kind == kind).cloned().collect())
     }
 
-    fn events(&mut self, _run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
+    fn events(&mut self, run: &str, after: i64) -> Result<Vec<(i64, JobEvent)>> {
         self.check("events")?;
-        Ok(self.events.iter().filter(|(n, _)| *n > after).cloned().collect())
+        self.asked_events.push((run.to_owned(), after));
+        Ok(runs::events(run, &self.events).iter().filter(|(n, _)| *n > after).cloned().collect())
     }
 
     fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
@@ -87,6 +139,11 @@ impl Source for Fake {
         let mut subjects = self.subjects.clone();
         if run.ends_with("base") {
             subjects.iter_mut().for_each(|s| s.correct /= 2);
+        }
+        if run.ends_with("live") {
+            subjects[0].n = 30;
+            subjects[1].n = 80;
+            subjects[0].correct = 20;
         }
         Ok(subjects)
     }
@@ -121,8 +178,124 @@ impl Source for Fake {
         found.map(|(_, names)| names.clone()).ok_or_else(|| Error::new(Kind::NotFound, "no such battle"))
     }
 
+    fn take_vote_back(&mut self, _arena: &str, battle: i64) -> Result<()> {
+        self.check("take_vote_back")?;
+        self.votes.retain(|(id, _)| *id != battle);
+        Ok(())
+    }
+
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
         self.check("leaderboard").map(|()| self.board.clone())
+    }
+
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        self.check("scores")?;
+        runs::scores(self, query)
+    }
+
+    fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
+        self.check("jobs")?;
+        Ok(match query {
+            JobsQuery::List => JobsAnswer::List(self.jobs.clone()),
+            JobsQuery::Log { from, .. } => {
+                let from = (*from as usize).min(self.log.len());
+                let text = self.log[from..].to_owned();
+                JobsAnswer::Log(LogPiece { text, from: from as u64, next: self.log.len() as u64 })
+            }
+            JobsQuery::Start(argv) => {
+                self.started.push(argv.clone());
+                let job = JobLine { title: argv.join(" "), ..job("job-new", JobState::Running) };
+                self.jobs.insert(0, job.clone());
+                JobsAnswer::Started(job)
+            }
+            JobsQuery::Stop(id) => {
+                self.stopped.push(id.clone());
+                self.jobs.iter_mut().filter(|j| j.id == *id).for_each(|j| j.state = JobState::Interrupted);
+                JobsAnswer::Done
+            }
+            JobsQuery::Resume(_) => JobsAnswer::Started(job("job-resumed", JobState::Running)),
+            JobsQuery::Remove(id) => {
+                self.jobs.retain(|j| j.id != *id);
+                JobsAnswer::Done
+            }
+        })
+    }
+
+    fn choices(&mut self) -> Result<Choices> {
+        self.check("choices")?;
+        Ok(Choices {
+            models: vec!["smollm2-135m".into(), "gemma3-270m".into()],
+            datasets: self.datasets.iter().map(|d| d.name.clone()).collect(),
+            benchmarks: vec!["finance".into(), "ceval".into()],
+            ..Choices::default()
+        })
+    }
+
+    fn keep(&mut self, preferences: &Preferences) -> Result<()> {
+        self.check("keep")?;
+        self.kept.push(preferences.clone());
+        Ok(())
+    }
+}
+
+pub fn job(id: &str, state: JobState) -> JobLine {
+    JobLine {
+        id: id.into(),
+        title: "train --model smollm2-135m --data finance-zh --adapter jubaopen".into(),
+        state,
+        created: "2026-11-24T11:20:00.000Z".into(),
+        ended: (state != JobState::Running).then(|| "2026-11-24T11:21:30.000Z".into()),
+        exit_code: match state {
+            JobState::Finished => Some(0),
+            JobState::Failed => Some(1),
+            _ => None,
+        },
+        message: if state == JobState::Failed { "there is no dataset `x`".into() } else { String::new() },
+        runs: Vec::new(),
+        progress: (state == JobState::Running).then(|| ("steps".into(), 180, Some(300))),
+    }
+}
+
+/// A few verbs, enough for the palette and the forms.
+pub fn verbs() -> Commands {
+    let field = |name: &str, required, naming| VerbField {
+        name: name.into(),
+        flag: Some(format!("--{name}")),
+        help: format!("What {name} stands for"),
+        required,
+        valued: true,
+        naming,
+        ..VerbField::default()
+    };
+    let verb = |path: &str, about: &str, fields| Verb {
+        path: path.split(' ').map(String::from).collect(),
+        about: about.into(),
+        fields,
+    };
+    let train = vec![
+        field("model", true, Naming::Model),
+        field("data", true, Naming::Dataset),
+        field("adapter", true, Naming::Nothing),
+        VerbField { default: "8".into(), ..field("rank", false, Naming::Nothing) },
+        VerbField { valued: false, ..field("progress-samples", false, Naming::Nothing) },
+    ];
+    let import = vec![
+        VerbField { flag: None, many: true, ..field("paths", true, Naming::Nothing) },
+        field("name", true, Naming::Nothing),
+    ];
+    let run = vec![
+        VerbField { flag: None, many: true, ..field("benchmarks", true, Naming::Benchmark) },
+        field("model", true, Naming::Model),
+    ];
+    Commands {
+        verbs: vec![
+            verb("demo", "The whole job on embedded defaults", vec![]),
+            verb("data import", "Bring a file of instructions", import),
+            verb("train", "Train an adapter on a dataset", train),
+            verb("run", "Score a model on benchmarks", run),
+            verb("leaderboard", "Models by scores and ratings", vec![]),
+        ],
+        check: |argv| argv.iter().any(|a| a == "many").then(|| "invalid value 'many' for --rank".to_owned()),
     }
 }
 
@@ -145,6 +318,7 @@ pub fn run_record(id: &str, kind: &str, status: RunStatus) -> RunRecord {
         started: "2026-11-24T11:20:00.000Z".into(),
         finished: None,
         error: serde_json::Value::Null,
+        job: None,
     }
 }
 
@@ -239,6 +413,7 @@ pub fn filled() -> Fake {
         pred: pred.into(),
         gold: "B".into(),
         correct,
+        ..OutcomeView::default()
     };
     let battle = |id, question: &str| {
         BlindBattle {
@@ -320,6 +495,43 @@ pub fn filled() -> Fake {
                 },
             ],
         },
+        models: vec![
+            ModelLine {
+                kind: ModelKind::Here,
+                name: "smollm2-135m".into(),
+                title: "SmolLM2 135M Instruct".into(),
+                bytes: 91 << 20,
+                licence: "Apache-2.0".into(),
+                ..ModelLine::default()
+            },
+            ModelLine {
+                kind: ModelKind::Adapter,
+                name: "聚宝盆".into(),
+                bytes: 3 << 20,
+                base: "smollm2-135m".into(),
+                template: "chatml".into(),
+                rank: Some(8),
+                data: "finance-zh@3".into(),
+                ..ModelLine::default()
+            },
+            ModelLine {
+                kind: ModelKind::Catalogue,
+                name: "gemma3-270m".into(),
+                title: "Gemma 3 270M".into(),
+                bytes: 250 << 20,
+                licence: "Gemma".into(),
+                ..ModelLine::default()
+            },
+        ],
+        jobs: vec![
+            job("job-20261124-112000-aaaa", JobState::Running),
+            job("job-20261124-101500-bbbb", JobState::Failed),
+            JobLine {
+                title: "run finance --model smollm2-135m --adapter 聚宝盆".into(),
+                ..job("job-20261123-090000-cccc", JobState::Finished)
+            },
+        ],
+        log: "loading the model\nstep 1: loss 3.21\n\u{1b}[32mstep 2\u{1b}[0m: 损失 3.01\rstep 3: 损失 2.87\n".into(),
         ..Fake::default()
     }
 }
@@ -335,9 +547,12 @@ impl Driver {
         Driver::launching(source, false)
     }
 
-    /// With a say in whether jobs can be started.
+    /// With a say in whether jobs can be started. It begins on the datasets, the first steps done.
     pub fn launching(source: Fake, launches: bool) -> Driver {
-        let mut driver = Driver { app: App::new(Theme::new(true), launches, NOW), source };
+        let commands = if launches { verbs() } else { Commands::default() };
+        let toured = Preferences { toured: true, ..Preferences::default() };
+        let app = App::new(toured, commands, NOW).with_theme(Theme::new(true));
+        let mut driver = Driver { app, source };
         driver.settle();
         driver.press("2");
         driver
@@ -370,6 +585,8 @@ impl Driver {
                 "<pagedown>" => (KeyCode::PageDown, false),
                 "<backspace>" => (KeyCode::Backspace, false),
                 "<ctrl-c>" => (KeyCode::Char('c'), true),
+                "<ctrl-n>" => (KeyCode::Char('n'), true),
+                "<ctrl-o>" => (KeyCode::Char('o'), true),
                 letter => (KeyCode::Char(letter.chars().next().unwrap()), false),
             };
             let modifiers = if ctrl { KeyModifiers::CONTROL } else { KeyModifiers::NONE };

@@ -135,11 +135,11 @@ fn conversations_are_rows_too_unless_alpaca_is_asked_for() {
         let (row, heard) = parse_as(talk, shape, "");
         let row = row.unwrap();
         assert_eq!((row.instruction.as_str(), row.lang.as_str(), row.split), ("问", "zh", Split::Val));
-        assert_eq!((row.system.as_str(), heard.aside), (r#"[{"name":"f"}]"#, vec!["score".to_owned()]));
+        assert_eq!((row.tools.as_str(), heard.aside), (r#"[{"name":"f"}]"#, vec!["score".to_owned()]));
     }
     assert!(parse_as(talk, Shape::Alpaca, "").0.unwrap_err().other_format);
     let alpaca = r#"{"instruction":"q","output":"a","messages":[],"tools":"x"}"#;
-    assert_eq!(parse_as(alpaca, Shape::Any, "").1.aside, ["messages", "tools"]);
+    assert_eq!(parse_as(alpaca, Shape::Any, "").1.aside, ["messages"]);
     assert!(parse_as(alpaca, Shape::Conversation, "").0.is_err());
     let lists = r#"{"prompt":[{"role":"user","content":"q"}],"completion":[{"role":"assistant","content":"a"}]}"#;
     assert_eq!(parse(lists).unwrap().output, "a");

@@ -162,6 +162,7 @@ fn texts(row: &Example) -> impl Iterator<Item = (Field, &str)> {
         (Field::Input, &row.input),
         (Field::Output, &row.output),
         (Field::System, &row.system),
+        (Field::System, &row.tools),
     ]
     .into_iter()
     .chain(history.map(|text| (Field::History, text)))

@@ -1,7 +1,11 @@
 //! Numbers and addresses that belong to a person. Those with a check digit are found only when it holds, so that
 //! amounts and serial numbers are not taken for them.
+//!
+//! A text is looked through as [`plain`] writes it: full-width digits and signs as their ASCII forms, the many hyphens and
+//! blanks as one each, and without the characters that nobody sees. What is found is hidden in the text as it stands.
 
 use super::{Field, Finding, Rule};
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// A person's datum in a text.
@@ -34,17 +38,18 @@ pub fn mask(text: &str) -> (String, usize) {
 /// The datum with stars in its middle; what stays cannot be completed.
 fn masked(datum: &str, rule: Rule) -> String {
     if rule == Rule::Email {
-        let (name, host) = datum.split_once('@').unwrap_or((datum, ""));
+        let (name, host) = datum.split_once(['@', '＠']).unwrap_or((datum, ""));
         let first: String = name.chars().take(1).collect();
         return format!("{first}***@{host}");
     }
-    let digits = datum.chars().filter(char::is_ascii_alphanumeric).count();
+    let counts = |c: char| c.is_ascii_alphanumeric() || matches!(c, '０'..='９' | 'Ｘ' | 'ｘ');
+    let digits = datum.chars().filter(|c| counts(*c)).count();
     let (head, tail) = if rule == Rule::Phone { (3, 2) } else { (4, 2) };
     let mut seen = 0;
     datum
         .chars()
         .map(|c| {
-            if !c.is_ascii_alphanumeric() {
+            if !counts(c) {
                 return c;
             }
             seen += 1;
@@ -55,10 +60,57 @@ fn masked(datum: &str, rule: Rule) -> String {
 
 /// All data of `text`, in order, none within another.
 fn data(text: &str) -> Vec<Datum> {
+    let (plain, starts) = plain(text);
+    let mut found = data_of_plain(&plain);
+    if !starts.is_empty() {
+        // A datum ends with its last character that is seen.
+        for datum in &mut found {
+            let last = starts[datum.at.end - 1];
+            let end = last + text[last..].chars().next().map_or(0, char::len_utf8);
+            datum.at = starts[datum.at.start]..end;
+        }
+    }
+    found
+}
+
+/// `text` with one way of writing each digit, letter, hyphen and blank, and where each byte of it stands in `text`
+/// (nothing when it is the same text).
+fn plain(text: &str) -> (Cow<'_, str>, Vec<usize>) {
+    let odd = |c: char| !c.is_ascii() && written_plainly(c) != Some(c);
+    if !text.chars().any(odd) {
+        return (Cow::Borrowed(text), Vec::new());
+    }
+    let (mut out, mut starts) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
+    for (at, c) in text.char_indices() {
+        if let Some(c) = written_plainly(c) {
+            out.push(c);
+            starts.resize(out.len(), at);
+        }
+    }
+    (Cow::Owned(out), starts)
+}
+
+/// The usual form of `c`; nothing for what is not seen. Full-width forms are Unicode's block FF01–FF5E.
+fn written_plainly(c: char) -> Option<char> {
+    match c {
+        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(c) - 0xfee0),
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}' => None,
+        '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' => Some('-'),
+        '\u{a0}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(' '),
+        c => Some(c),
+    }
+}
+
+fn data_of_plain(text: &str) -> Vec<Datum> {
     let mut found = emails(text);
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
+        if let Some(run) = bracketed_area(bytes, at) {
+            at = run.end;
+            found.push(Datum { rule: Rule::Phone, at: run });
+            continue;
+        }
         if !bytes[at].is_ascii_digit() {
             at += 1;
             continue;
@@ -184,13 +236,49 @@ fn is_id_card(digits: &[u8]) -> bool {
         && CHECKS[(sum % 11) as usize] == digits[17].to_ascii_uppercase()
 }
 
-/// Mobile numbers of China (eleven digits, perhaps with its country code 86), and numbers written with a plus sign.
+/// Mobile numbers of China (eleven digits, perhaps with its country code 86), its landlines, and numbers written with a
+/// plus sign.
 fn is_phone(digits: &[u8], written: &str, before: Option<u8>) -> bool {
     let mobile = |d: &[u8]| d.len() == 11 && d[0] == b'1' && (b'3'..=b'9').contains(&d[1]);
     let groups: Vec<usize> = written.split([' ', '-']).map(str::len).collect();
     let chinese = mobile(digits) && (groups.len() == 1 || groups == [3, 4, 4])
         || digits.len() == 13 && digits.starts_with(b"86") && mobile(&digits[2..]);
-    chinese || before == Some(b'+') && (10..=15).contains(&digits.len())
+    chinese || is_landline(digits, &groups) || before == Some(b'+') && (10..=15).contains(&digits.len())
+}
+
+/// A landline of China: an area code (010, 02 and a digit, or 0, one of 3 to 9 and two digits), seven or eight digits of
+/// which the first is 2 to 9, and perhaps an extension.
+fn is_landline(digits: &[u8], groups: &[usize]) -> bool {
+    let area = match digits {
+        [b'0', b'1', b'0', ..] | [b'0', b'2', ..] => 3,
+        [b'0', b'3'..=b'9', ..] => 4,
+        _ => return false,
+    };
+    let own = match groups {
+        [whole] => whole.saturating_sub(area),
+        [first, own] | [first, own, 1..=6] if *first == area && *own > 4 => *own,
+        // In two groups: 010 8888 8888, and 010 8888 8888 123.
+        [first, 3 | 4, 4] | [first, 3 | 4, 4, 1..=6] if *first == area => groups[1] + groups[2],
+        _ => return false,
+    };
+    let usual = if area == 3 { own == 8 } else { own == 7 || own == 8 };
+    usual && digits.get(area).is_some_and(|d| (b'2'..=b'9').contains(d))
+}
+
+/// The landline at `start` whose area code stands in brackets, `(010) 8888 8888`: from the bracket to its last digit.
+fn bracketed_area(bytes: &[u8], start: usize) -> Option<Range<usize>> {
+    let rest = bytes.get(start..)?.strip_prefix(b"(")?;
+    let code = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let after = rest.get(code..)?.strip_prefix(b")").filter(|_| (3..=4).contains(&code))?;
+    let gap = usize::from(matches!(after.first(), Some(b' ' | b'-')));
+    let from = start + code + 2 + gap;
+    bytes.get(from).filter(|b| b.is_ascii_digit())?;
+    let own = digit_run(bytes, from);
+    let mut digits = rest[..code].to_vec();
+    digits.extend(bytes[own.clone()].iter().filter(|b| b.is_ascii_digit()));
+    let lengths = bytes[own.clone()].split(|b| !b.is_ascii_digit()).map(<[u8]>::len);
+    let groups: Vec<usize> = [code].into_iter().chain(lengths).collect();
+    is_landline(&digits, &groups).then_some(start..own.end)
 }
 
 /// ISO/IEC 7812: the Luhn sum is a multiple of ten, and the first digit is one that banks use.
@@ -261,6 +349,46 @@ mod tests {
             assert_eq!(rules(&text), [Rule::Phone, Rule::IdCard, Rule::BankCard], "{between:?}");
         }
         assert_eq!(rules("2024-01-02 13812345678"), [Rule::Phone]);
+    }
+
+    #[test]
+    fn landlines_have_an_area_code() {
+        // Beijing, Shanghai, Hangzhou, Shenzhen; seven digits in Lhasa.
+        for text in [
+            "010-88881234",
+            "010 8888 1234",
+            "02188881234",
+            "0571-88881234",
+            "0755 88881234",
+            "0891-6333333",
+            "（010）88881234",
+            "(0571) 8888 1234",
+            "010-88881234-801",
+            "０１０－８８８８１２３４",
+        ] {
+            assert_eq!(rules(&format!("电话：{text}，谢谢")), [Rule::Phone], "{text}");
+            assert!(rules(&mask(text).0).is_empty(), "{text}");
+        }
+        for text in ["010-1234567", "0891-633333", "000001-600000", "010-08881234", "(010) 人", "(2024) 88881234"] {
+            assert_eq!(rules(text), [], "{text}");
+        }
+    }
+
+    #[test]
+    fn other_ways_of_writing_hide_nothing() {
+        let same = [
+            ("电话１３８１２３４５６７８。", "电话１３８******７８。"),
+            ("138\u{200b}1234\u{200b}5678", "138\u{200b}****\u{200b}**78"),
+            ("138\u{2011}1234\u{2011}5678", "138\u{2011}****\u{2011}**78"),
+            ("1\u{feff}3812345678\u{feff}", "1\u{feff}38******78\u{feff}"),
+            ("１１０１０５１９４９１２３１００２Ｘ", "１１０１************２Ｘ"),
+            ("4111\u{3000}1111\u{a0}1111 1111", "4111\u{3000}****\u{a0}**** **11"),
+            ("ｗａｎｇ＠ｅｘａｍｐｌｅ．ｃｏｍ", "ｗ***@ｅｘａｍｐｌｅ．ｃｏｍ"),
+        ];
+        for (text, hidden) in same {
+            assert_eq!(mask(text), (hidden.to_owned(), 1), "{text:?}");
+        }
+        assert_eq!(rules("净利润１３８１２３４５６７８元，增长５％"), []);
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! Segmented causal attention on the card, forward and backward (`attention_forward.cu`, `attention_backward.cu`).
+//! Segmented causal attention on the card, forward and backward (`attention_forward.cu`, `attention_backward.cu`; f32 and
+//! other head sizes: `attention_plain.cu`).
 
-use super::device::{Buffer, Device, Launch, Rows};
+use super::device::{Argument, Buffer, Device, Launch, Number, Rows};
 use super::kernels::{Kernel, KernelFile};
 use crate::error::{Error, Kind, Result};
 use crate::ops::HeadLayout;
-use half::bf16;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,8 +15,11 @@ const TILE: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub struct Heads(HeadLayout);
 
+/// The longest head of the kernels without tiles: eight numbers a lane of a warp.
+const LONGEST_HEAD: usize = 256;
+
 impl Heads {
-    /// Head sizes with kernels.
+    /// Head sizes with tiled kernels.
     pub const SIZES: [usize; 4] = [64, 96, 128, 256];
 
     /// Wraps a layout.
@@ -24,10 +27,11 @@ impl Heads {
     /// # Errors
     /// `Unsupported` for other head sizes.
     pub fn new(layout: HeadLayout) -> Result<Heads> {
-        if Heads::SIZES.contains(&layout.head_dim) {
+        let size = layout.head_dim;
+        // Rotary halves are read eight numbers at a time.
+        if size > 0 && size.is_multiple_of(16) && size <= LONGEST_HEAD {
             return Ok(Heads(layout));
         }
-        let size = layout.head_dim;
         Err(Error::new(
             Kind::Unsupported,
             crate::tr!(
@@ -36,6 +40,11 @@ impl Heads {
             ),
         )
         .hint(crate::tr!("use --device cpu for this model", "此模型请用 --device cpu")))
+    }
+
+    /// Whether there are kernels on tensor cores for it, in bf16.
+    pub fn tiled(self) -> bool {
+        Heads::SIZES.contains(&self.0.head_dim)
     }
 
     /// The layout.
@@ -72,6 +81,9 @@ pub struct Segments {
     by_query: Buffer<u32>,
     /// …and for tiles of keys, which the first have most work for.
     by_key: Buffer<u32>,
+    /// Begin and end of every row's sequence.
+    begins: Buffer<u32>,
+    ends: Buffer<u32>,
     tiles: usize,
     rows: usize,
 }
@@ -118,6 +130,9 @@ impl Segments {
             }
         }
         let flat = |tiles: &[(u32, u32, usize, usize)]| tiles.iter().flat_map(|t| [t.0, t.1]).collect::<Vec<u32>>();
+        let of_rows = |bound: fn(&Range<usize>) -> usize| -> Vec<u32> {
+            sequences.iter().flat_map(|s| std::iter::repeat_n(bound(s) as u32, s.len())).collect()
+        };
         // A sort that keeps the order of equals: the list, and so the run, repeats.
         tiles.sort_by_key(|t| std::cmp::Reverse(t.2));
         let by_query = Buffer::of(device, &flat(&tiles))?;
@@ -128,6 +143,8 @@ impl Segments {
             key_rows,
             by_query,
             by_key: Buffer::of(device, &flat(&tiles))?,
+            begins: Buffer::of(device, &of_rows(|s| s.start))?,
+            ends: Buffer::of(device, &of_rows(|s| s.end))?,
             tiles: tiles.len(),
             rows: *q_starts.last().unwrap_or(&0) as usize,
         })
@@ -139,13 +156,13 @@ impl Segments {
 ///
 /// # Errors
 /// Shapes that do not fit, and those of the card.
-pub fn attention(
+pub fn attention<T: Number>(
     heads: Heads,
     segments: &Segments,
-    q: Rows<'_, bf16>,
-    k: Rows<'_, bf16>,
-    v: Rows<'_, bf16>,
-    out: Rows<'_, bf16>,
+    q: Rows<'_, T>,
+    k: Rows<'_, T>,
+    v: Rows<'_, T>,
+    out: Rows<'_, T>,
     lse: Option<&Buffer<f32>>,
 ) -> Result<()> {
     let layout = heads.layout();
@@ -160,6 +177,9 @@ pub fn attention(
     }
     if let Some(lse) = lse {
         lse.holds(n * layout.heads)?;
+    }
+    if !heads.tiled() || T::any(q).is_f32() {
+        return plain(heads, segments, [q, k, v, out], lse);
     }
     // The queries, and two stages of keys and values.
     let keys = if layout.head_dim > 128 { 32 } else { 64 };
@@ -192,20 +212,107 @@ pub fn attention(
     )
 }
 
+/// The forward without tiles; shapes are checked.
+fn plain<T: Number>(
+    heads: Heads,
+    segments: &Segments,
+    [q, k, v, out]: [Rows<'_, T>; 4],
+    lse: Option<&Buffer<f32>>,
+) -> Result<()> {
+    let layout = heads.layout();
+    if segments.key_rows.is_some() {
+        return Err(Error::internal("attention without tiles wants a packed batch"));
+    }
+    q.device().launch(
+        Kernel { file: KernelFile::AttentionPlain, name: T::choose("attention_plain_float", "attention_plain_bf16") },
+        &Launch::line((segments.rows * layout.heads).div_ceil(8), 256),
+        &[
+            q.into(),
+            k.into(),
+            v.into(),
+            out.into(),
+            lse.into(),
+            (&segments.begins).into(),
+            (segments.rows as u32).into(),
+            (layout.heads as u32).into(),
+            heads.group().into(),
+            (layout.head_dim as u32).into(),
+            q.stride().into(),
+            k.stride().into(),
+            out.stride().into(),
+            heads.scale().into(),
+        ],
+    )
+}
+
+/// The backward without tiles; shapes are checked.
+#[allow(clippy::too_many_arguments)]
+fn plain_backward<T: Number>(
+    heads: Heads,
+    segments: &Segments,
+    [q, k, v]: [Rows<'_, T>; 3],
+    out: Rows<'_, T>,
+    lse: &Buffer<f32>,
+    d_out: Rows<'_, T>,
+    inner: &Buffer<f32>,
+    [dq, dk, dv]: [Rows<'_, T>; 3],
+) -> Result<()> {
+    let layout = heads.layout();
+    let (n, file) = (segments.rows, KernelFile::AttentionPlain);
+    let sizes: [Argument; 6] = [
+        (n as u32).into(),
+        (layout.heads as u32).into(),
+        heads.group().into(),
+        (layout.head_dim as u32).into(),
+        q.stride().into(),
+        k.stride().into(),
+    ];
+    let mut arguments: Vec<Argument> = vec![
+        q.into(),
+        k.into(),
+        v.into(),
+        out.into(),
+        d_out.into(),
+        lse.into(),
+        inner.into(),
+        dq.into(),
+        (&segments.begins).into(),
+    ];
+    arguments.extend(sizes);
+    arguments.extend([Argument::from(out.stride()), d_out.stride().into(), dq.stride().into(), heads.scale().into()]);
+    let name = T::choose("attention_plain_queries_float", "attention_plain_queries_bf16");
+    q.device().launch(Kernel { file, name }, &Launch::line((n * layout.heads).div_ceil(8), 256), &arguments)?;
+    let mut arguments: Vec<Argument> = vec![
+        q.into(),
+        k.into(),
+        v.into(),
+        d_out.into(),
+        lse.into(),
+        inner.into(),
+        dk.into(),
+        dv.into(),
+        (&segments.ends).into(),
+    ];
+    arguments.extend(sizes);
+    arguments.extend([Argument::from(d_out.stride()), dk.stride().into(), heads.scale().into()]);
+    let name = T::choose("attention_plain_keys_float", "attention_plain_keys_bf16");
+    q.device().launch(Kernel { file, name }, &Launch::line((n * layout.kv_heads).div_ceil(8), 256), &arguments)
+}
+
 /// As [`crate::ops::attention_backward`], for [`Segments::packed`]: overwrites `dq`, `dk`, `dv`; `inner` `[n, heads]` is scratch.
 ///
 /// # Errors
 /// As [`attention`].
 #[allow(clippy::too_many_arguments)]
-pub fn attention_backward(
+pub fn attention_backward<T: Number>(
     heads: Heads,
     segments: &Segments,
-    [q, k, v]: [Rows<'_, bf16>; 3],
-    out: Rows<'_, bf16>,
+    [q, k, v]: [Rows<'_, T>; 3],
+    out: Rows<'_, T>,
     lse: &Buffer<f32>,
-    d_out: Rows<'_, bf16>,
+    d_out: Rows<'_, T>,
     inner: &Buffer<f32>,
-    [dq, dk, dv]: [Rows<'_, bf16>; 3],
+    [dq, dk, dv]: [Rows<'_, T>; 3],
 ) -> Result<()> {
     let layout = heads.layout();
     let n = segments.rows;
@@ -219,6 +326,9 @@ pub fn attention_backward(
     inner.holds(n * layout.heads)?;
     if k.stride() != v.stride() || dk.stride() != dv.stride() || segments.key_rows.is_some() {
         return Err(Error::internal("attention's gradient wants a packed batch, keys and values alike"));
+    }
+    if !heads.tiled() || T::any(q).is_f32() {
+        return plain_backward(heads, segments, [q, k, v], out, lse, d_out, inner, [dq, dk, dv]);
     }
     let device = q.device();
     let (count, group) = (layout.heads as u32, heads.group());

@@ -3,8 +3,9 @@
 use super::attention::Heads;
 use super::device::{Argument, Buffer, Launch, in_eights};
 use super::kernels::{Kernel, KernelFile};
-use super::quantised::{CardRows, Format};
+use super::quantised::CardRows;
 use crate::error::{Error, Result};
+use crate::ops::quantised::BlockForm;
 use half::bf16;
 
 /// Most rows of one product: more are a matter for tensor cores.
@@ -67,9 +68,9 @@ pub fn matrix_vector(
             arguments.push((&matrix.numbers).into());
             arguments.push((&matrix.factors).into());
             match matrix.format {
-                Format::Q8_0 => "matrix_vector_Q8_0",
-                Format::Q4_0 => "matrix_vector_Q4_0",
-                Format::Q4_1 => "matrix_vector_Q4_1",
+                BlockForm::Q8_0 => "matrix_vector_Q8_0",
+                BlockForm::Q4_0 => "matrix_vector_Q4_0",
+                BlockForm::Q4_1 => "matrix_vector_Q4_1",
             }
         }
     };

@@ -1,6 +1,7 @@
 //! What an operation needs of a card: memory, launches and products; and typed memory on top of it.
 
 use super::kernels::Kernel;
+use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
 use half::bf16;
 use std::marker::PhantomData;
@@ -41,11 +42,47 @@ pub trait Device: Send + Sync {
     /// A kernel that does not compile or launch.
     fn launch(&self, kernel: Kernel, launch: &Launch, arguments: &[Argument]) -> Result<()>;
 
-    /// A matrix product in bf16 with f32 sums.
+    /// A matrix product of bf16 or f32 operands with f32 sums.
     ///
     /// # Errors
     /// Those of the library.
     fn multiply(&self, product: &Product) -> Result<()>;
+
+    /// What to call it.
+    fn name(&self) -> String;
+
+    /// Bytes free and in all; `None` where nobody counts them.
+    fn memory(&self) -> Option<(u64, u64)>;
+
+    /// Whether this card can add up with others (NCCL was found).
+    fn can_group(&self) -> bool {
+        false
+    }
+
+    /// What the first process gives to all, so that they find each other; `None` where cards cannot.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn group_ticket(&self) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
+    /// Joins the group of `ticket` as `rank` of `count`. Every process calls it at the same time.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn group(&self, _ticket: &[u8], _rank: usize, _count: usize) -> Result<Box<dyn CardGroup>> {
+        Err(Error::internal("this device cannot add up with others"))
+    }
+}
+
+/// Cards that add up.
+pub trait CardGroup: Send + Sync {
+    /// Replaces `count` f32 numbers at `address` on every card by their sum, in the order of the card's work.
+    ///
+    /// # Errors
+    /// Those of the library.
+    fn sum(&self, address: u64, count: usize) -> Result<()>;
 }
 
 /// How many threads a kernel runs on.
@@ -145,42 +182,6 @@ impl<T: Element> From<Rows<'_, T>> for Argument {
     }
 }
 
-/// `out[m, n] = alpha · a[m, k] · b + beta · start`, all row-major with rows `stride` elements apart.
-#[derive(Clone, Copy)]
-pub struct Product<'a> {
-    /// Rows of the result.
-    pub m: usize,
-    /// Columns of the result.
-    pub n: usize,
-    /// The common dimension.
-    pub k: usize,
-    /// `[m, k]`, or `[k, m]` with `a_transposed`.
-    pub a: Rows<'a, bf16>,
-    /// Whether `a` lies transposed.
-    pub a_transposed: bool,
-    /// `[k, n]`, or `[n, k]` with `b_transposed` (a weight `[outputs, inputs]` in `x·Wᵀ`).
-    pub b: Rows<'a, bf16>,
-    /// Whether `b` lies transposed.
-    pub b_transposed: bool,
-    /// Where the result goes, in either number type.
-    pub out: Out<'a>,
-    /// What the product is multiplied by.
-    pub alpha: f32,
-    /// What is added, times `beta`; the result itself, where `None`.
-    pub start: Option<Out<'a>>,
-    /// 0 or 1 mostly.
-    pub beta: f32,
-}
-
-/// Rows of a result.
-#[derive(Clone, Copy)]
-pub enum Out<'a> {
-    /// bf16.
-    Bf16(Rows<'a, bf16>),
-    /// f32.
-    F32(Rows<'a, f32>),
-}
-
 /// Types that live on the card: plain numbers, any bits are a value.
 ///
 /// # Safety
@@ -204,17 +205,50 @@ unsafe impl Element for u8 {}
 pub trait Number: Element {
     /// The kernel for this type.
     fn choose(float: &'static str, bf16: &'static str) -> &'static str;
+
+    /// Rows of this type as an operand.
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_>;
+
+    /// The nearest number of this type.
+    fn of_f32(x: f32) -> Self;
+
+    /// The number itself.
+    fn as_f32(self) -> f32;
 }
 
 impl Number for f32 {
     fn choose(float: &'static str, _: &'static str) -> &'static str {
         float
     }
+
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_> {
+        AnyRows::F32(rows)
+    }
+
+    fn of_f32(x: f32) -> Self {
+        x
+    }
+
+    fn as_f32(self) -> f32 {
+        self
+    }
 }
 
 impl Number for bf16 {
     fn choose(_: &'static str, bf16: &'static str) -> &'static str {
         bf16
+    }
+
+    fn any(rows: Rows<'_, Self>) -> AnyRows<'_> {
+        AnyRows::Bf16(rows)
+    }
+
+    fn of_f32(x: f32) -> Self {
+        bf16::from_f32(x)
+    }
+
+    fn as_f32(self) -> f32 {
+        self.to_f32()
     }
 }
 
@@ -227,15 +261,22 @@ pub struct Buffer<T: Element> {
 }
 
 impl<T: Element> Buffer<T> {
+    /// Memory for `len` numbers that are written before they are read.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub fn room(device: &Arc<dyn Device>, len: usize) -> Result<Buffer<T>> {
+        let address = device.allocate(len * size_of::<T>())?;
+        Ok(Buffer { device: device.clone(), address, len, element: PhantomData })
+    }
+
     /// Memory for `len` numbers, set to zero.
     ///
     /// # Errors
     /// `OutOfMemory`.
     pub fn zeros(device: &Arc<dyn Device>, len: usize) -> Result<Buffer<T>> {
-        let bytes = len * size_of::<T>();
-        let address = device.allocate(bytes)?;
-        let buffer = Buffer { device: device.clone(), address, len, element: PhantomData };
-        device.clear(address, bytes)?;
+        let buffer = Buffer::room(device, len)?;
+        buffer.clear()?;
         Ok(buffer)
     }
 
@@ -244,8 +285,7 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// `OutOfMemory`.
     pub fn of(device: &Arc<dyn Device>, values: &[T]) -> Result<Buffer<T>> {
-        let address = device.allocate(size_of_val(values))?;
-        let buffer = Buffer { device: device.clone(), address, len: values.len(), element: PhantomData };
+        let buffer = Buffer::room(device, values.len())?;
         buffer.write(values)?;
         Ok(buffer)
     }
@@ -268,7 +308,16 @@ impl<T: Element> Buffer<T> {
     /// # Errors
     /// Those of the card.
     pub fn read(&self) -> Result<Vec<T>> {
-        let mut values = vec![T::default(); self.len];
+        self.read_first(self.len)
+    }
+
+    /// The first `count` numbers, once earlier work is done.
+    ///
+    /// # Errors
+    /// Those of the card.
+    pub fn read_first(&self, count: usize) -> Result<Vec<T>> {
+        self.holds(count)?;
+        let mut values = vec![T::default(); count];
         let size = size_of_val(&values[..]);
         // SAFETY: elements are plain numbers, any bytes are a value.
         let bytes = unsafe { std::slice::from_raw_parts_mut(values.as_mut_ptr().cast::<u8>(), size) };
@@ -282,6 +331,11 @@ impl<T: Element> Buffer<T> {
     /// Those of the card.
     pub fn clear(&self) -> Result<()> {
         self.device.clear(self.address, self.len * size_of::<T>())
+    }
+
+    /// Where it lies.
+    pub fn address(&self) -> u64 {
+        self.address
     }
 
     /// Numbers held.

@@ -1,7 +1,8 @@
 //! Stands in for a card in tests: the kernels' own text, compiled as C++ with `emulate.h` and run on the CPU.
 
-use super::device::{Argument, Device, Launch, Out, Product};
+use super::device::{Argument, Device, Launch};
 use super::kernels::{Kernel, KernelFile};
+use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
 use half::bf16;
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ fn libraries() -> MutexGuard<'static, Option<HashMap<Text, usize>>> {
 pub struct Emulator {
     reversed: bool,
     change: Option<Change>,
+    /// Bytes held now, and the most so far.
+    held: Mutex<(usize, usize)>,
 }
 
 type Start = unsafe extern "C" fn(*const u32, *const u32, u32, c_int, *mut *mut c_void) -> c_int;
@@ -50,12 +53,22 @@ pub fn available() -> bool {
 impl Emulator {
     /// A card whose threads run in order, or the other way round.
     pub fn device(reversed: bool) -> Arc<dyn Device> {
-        Arc::new(Emulator { reversed, change: None })
+        Arc::new(Emulator::counting(reversed))
+    }
+
+    /// The same, whose memory can be asked for.
+    pub fn counting(reversed: bool) -> Emulator {
+        Emulator { reversed, change: None, held: Mutex::default() }
+    }
+
+    /// Most bytes that were held at a time.
+    pub fn most_held(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).1
     }
 
     /// The same with a mistake in the kernels.
     pub fn mistaken(reversed: bool, change: Change) -> Arc<dyn Device> {
-        Arc::new(Emulator { reversed, change: Some(change) })
+        Arc::new(Emulator { change: Some(change), ..Emulator::counting(reversed) })
     }
 }
 
@@ -106,6 +119,8 @@ fn find(handle: usize, name: String) -> Result<*mut c_void> {
 
 impl Device for Emulator {
     fn allocate(&self, bytes: usize) -> Result<u64> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = (held.0 + bytes, held.1.max(held.0 + bytes));
         let room = bytes.next_multiple_of(PAGE) + PAGE;
         // SAFETY: fresh pages, the last of which is closed.
         unsafe {
@@ -123,6 +138,7 @@ impl Device for Emulator {
     }
 
     fn free(&self, address: u64, bytes: usize) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).0 -= bytes;
         let room = bytes.next_multiple_of(PAGE) + PAGE;
         let start = address as usize / PAGE * PAGE;
         // SAFETY: the pages came from `allocate` with the same size.
@@ -187,38 +203,45 @@ impl Device for Emulator {
     }
 
     fn multiply(&self, p: &Product<'_>) -> Result<()> {
+        p.check()?;
+        let at = |rows: AnyRows<'_>, row: usize, column: usize| row * rows.stride() as usize + column;
         // SAFETY: the product's rows were checked against their buffers.
-        let number = |address: u64, at: usize| unsafe { (*(address as *const bf16).add(at)).to_f32() };
-        let read = |out: Out<'_>, row: usize, column: usize| match out {
-            Out::Bf16(rows) => number(rows.address(), row * rows.stride() as usize + column),
-            // SAFETY: as above.
-            Out::F32(rows) => unsafe { *(rows.address() as *const f32).add(row * rows.stride() as usize + column) },
+        let number = |rows: AnyRows<'_>, row: usize, column: usize| unsafe {
+            match rows {
+                AnyRows::Bf16(r) => (*(r.address() as *const bf16).add(at(rows, row, column))).to_f32(),
+                AnyRows::F32(r) => *(r.address() as *const f32).add(at(rows, row, column)),
+            }
         };
+        // Both operands with the common dimension innermost: products of tests are large enough for it to matter.
+        let gather = |rows: AnyRows<'_>, count: usize, turned: bool| -> Vec<f32> {
+            let one = |row: usize, k: usize| if turned { number(rows, k, row) } else { number(rows, row, k) };
+            (0..count).flat_map(|row| (0..p.k).map(move |k| (row, k))).map(|(row, k)| one(row, k)).collect()
+        };
+        let (left, right) = (gather(p.a, p.m, p.a_transposed), gather(p.b, p.n, !p.b_transposed));
         for row in 0..p.m {
             for column in 0..p.n {
-                let mut sum = 0.0f32;
-                for k in 0..p.k {
-                    let (a, b) = (p.a.stride() as usize, p.b.stride() as usize);
-                    let a = number(p.a.address(), if p.a_transposed { k * a + row } else { row * a + k });
-                    let b = number(p.b.address(), if p.b_transposed { column * b + k } else { k * b + column });
-                    sum += a * b;
-                }
-                let start = if p.beta == 0.0 { 0.0 } else { p.beta * read(p.start.unwrap_or(p.out), row, column) };
+                let (a, b) = (&left[row * p.k..][..p.k], &right[column * p.k..][..p.k]);
+                let sum = a.iter().zip(b).fold(0.0f32, |sum, (a, b)| sum + a * b);
+                let start = if p.beta == 0.0 { 0.0 } else { p.beta * number(p.start.unwrap_or(p.out), row, column) };
                 let value = p.alpha * sum + start;
-                match p.out {
-                    Out::Bf16(rows) => {
-                        let at = row * rows.stride() as usize + column;
-                        // SAFETY: as above.
-                        unsafe { *(rows.address() as *mut bf16).add(at) = bf16::from_f32(value) };
-                    }
-                    Out::F32(rows) => {
-                        let at = row * rows.stride() as usize + column;
-                        // SAFETY: as above.
-                        unsafe { *(rows.address() as *mut f32).add(at) = value };
+                let at = at(p.out, row, column);
+                // SAFETY: as above.
+                unsafe {
+                    match p.out {
+                        AnyRows::Bf16(rows) => *(rows.address() as *mut bf16).add(at) = bf16::from_f32(value),
+                        AnyRows::F32(rows) => *(rows.address() as *mut f32).add(at) = value,
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn name(&self) -> String {
+        "emulator".to_owned()
+    }
+
+    fn memory(&self) -> Option<(u64, u64)> {
+        None
     }
 }

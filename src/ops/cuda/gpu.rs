@@ -2,10 +2,12 @@
 //! without them.
 
 use super::card::{self, Card};
-use super::device::{Argument, Device, Launch, Product};
+use super::device::{Argument, CardGroup, Device, Launch};
 use super::kernels::{Kernel, KernelFile};
 use super::machine_code;
 use super::matmul::Library;
+use super::nccl;
+use super::product::Product;
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use cudarc::driver::{result, sys};
@@ -88,15 +90,6 @@ impl Gpu {
     /// Which card it is.
     pub fn card(&self) -> &Card {
         &self.card
-    }
-
-    /// Bytes free and in all, by the driver's account.
-    ///
-    /// # Errors
-    /// Those of the driver.
-    pub fn memory(&self) -> Result<(usize, usize)> {
-        self.enter()?;
-        result::mem_get_info().map_err(|e| failed("count memory", e))
     }
 
     /// Makes the card's context that of the calling thread.
@@ -198,5 +191,27 @@ impl Device for Gpu {
     fn multiply(&self, product: &Product<'_>) -> Result<()> {
         self.enter()?;
         self.library.multiply(product, self.stream)
+    }
+
+    fn name(&self) -> String {
+        self.card.name.clone()
+    }
+
+    fn memory(&self) -> Option<(u64, u64)> {
+        self.enter().ok()?;
+        result::mem_get_info().ok().map(|(free, total)| (free as u64, total as u64))
+    }
+
+    fn can_group(&self) -> bool {
+        self.enter().is_ok() && nccl::available()
+    }
+
+    fn group_ticket(&self) -> Result<Option<Vec<u8>>> {
+        if self.can_group() { nccl::ticket().map(Some) } else { Ok(None) }
+    }
+
+    fn group(&self, ticket: &[u8], rank: usize, count: usize) -> Result<Box<dyn CardGroup>> {
+        self.enter()?;
+        Ok(Box::new(nccl::Group::join(ticket, rank, count, self.context, self.stream)?))
     }
 }

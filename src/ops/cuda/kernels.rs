@@ -49,6 +49,7 @@ files! {
     /// Normalisation.
     RmsNorm = "rms_norm.cu" + [] {
         "rms_norm_float" "rms_norm_bf16" "rms_norm_again_float" "rms_norm_again_bf16" "rms_norm_backward_float" "rms_norm_backward_bf16"
+        "head_norm_float" "head_norm_bf16" "head_norm_backward_float" "head_norm_backward_bf16"
     }
     /// Rotary positions.
     Rope = "rope.cu" + [] { "rope_float" "rope_bf16" }
@@ -70,15 +71,24 @@ files! {
         "attention_queries_backward_64" "attention_queries_backward_96" "attention_queries_backward_128"
         "attention_queries_backward_256"
     }
+    /// Both, without tiles: f32, and other head sizes.
+    AttentionPlain = "attention_plain.cu" + [] {
+        "attention_plain_float" "attention_plain_bf16" "attention_plain_queries_float" "attention_plain_queries_bf16"
+        "attention_plain_keys_float" "attention_plain_keys_bf16"
+    }
     /// Attention of one new row a sequence.
     AttentionDecode = "attention_decode.cu" + [] {
         "attention_decode_64_4" "attention_decode_64_8" "attention_decode_96_4" "attention_decode_96_8"
         "attention_decode_128_4" "attention_decode_128_8" "attention_decode_256_4" "attention_decode_join"
     }
     /// The softmax of the output layer.
-    CrossEntropy = "cross_entropy.cu" + [] { "cross_entropy_float" "cross_entropy_bf16" "add_to_total" "argmax_float" }
+    CrossEntropy = "cross_entropy.cu" + [] {
+        "cross_entropy_float" "cross_entropy_bf16" "cross_entropy_exact" "add_to_total" "argmax_float"
+    }
     /// The optimiser.
     Adamw = "adamw.cu" + [] { "gradient_squares" "gradient_norm" "adamw" }
+    /// Trained factors to where products read them.
+    Factors = "factors.cu" + [] { "place_factors_float" "place_factors_bf16" }
     /// Quantised rows to bf16.
     Dequantise = "dequantise.cu" + ["quantised.cuh"] { "dequantise_Q8_0" "dequantise_Q4_0" "dequantise_Q4_1" }
     /// Products of decoding.

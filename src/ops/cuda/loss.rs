@@ -2,20 +2,19 @@
 
 use super::device::{Buffer, Launch, Number, Rows};
 use super::kernels::{Kernel, KernelFile};
-use crate::error::Result;
-use half::bf16;
+use crate::error::{Error, Result};
 
 /// Negative log-likelihoods `losses` `[n]` of `targets` in rows of `vocabulary` logits, and in `gradient`, where it is wanted, that of
-/// `scale ×` their sum by the logits. The gradient may overwrite bf16 logits. Targets lie in the vocabulary; the caller has
+/// `scale ×` their sum by the logits. The gradient may overwrite logits of its own type; it is f32 for f32 logits only. Targets lie in the vocabulary; the caller has
 /// checked them.
 ///
 /// # Errors
 /// Shapes that do not fit, and those of the card.
-pub fn cross_entropy<T: Number>(
+pub fn cross_entropy<T: Number, G: Number>(
     logits: Rows<'_, T>,
     targets: &Buffer<u32>,
     losses: &Buffer<f32>,
-    gradient: Option<Rows<'_, bf16>>,
+    gradient: Option<Rows<'_, G>>,
     n: usize,
     vocabulary: usize,
     scale: f32,
@@ -26,8 +25,14 @@ pub fn cross_entropy<T: Number>(
     if let Some(gradient) = gradient {
         gradient.hold(n, vocabulary)?;
     }
+    let name = match (T::choose("f", "b"), G::choose("f", "b")) {
+        ("f", "f") => "cross_entropy_exact",
+        ("f", _) => "cross_entropy_float",
+        (_, "f") => return Err(Error::internal("an f32 gradient of bf16 logits")),
+        _ => "cross_entropy_bf16",
+    };
     logits.device().launch(
-        Kernel { file: KernelFile::CrossEntropy, name: T::choose("cross_entropy_float", "cross_entropy_bf16") },
+        Kernel { file: KernelFile::CrossEntropy, name },
         &Launch::line(n, vocabulary.div_ceil(32).clamp(1, 32) * 32),
         &[
             logits.into(),

@@ -1,7 +1,7 @@
-//! Matrix products by cuBLASLt: bf16 operands, f32 sums, results in either.
+//! Matrix products by cuBLASLt: operands of bf16 or f32, f32 sums.
 
-use super::device::{Out, Product};
 use super::nvrtc::{library_folders, load};
+use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use cudarc::cublaslt::{result, sys};
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
-/// What the choice of an algorithm depends on: sizes, strides, how operands lie, the result's type, whether something is added.
-type Shape = ([usize; 3], [u32; 4], [bool; 4]);
+/// What the choice of an algorithm depends on: sizes, strides, how operands lie, number types, whether something is added.
+type Shape = ([usize; 3], [u32; 4], [bool; 5]);
 
 /// The loaded library, its workspace, and the algorithms that were chosen.
 pub struct Library {
@@ -97,18 +97,14 @@ impl Library {
     /// # Errors
     /// Those of the library, and operands that lie outside their buffers.
     pub fn multiply(&self, p: &Product<'_>, stream: CUstream) -> Result<()> {
-        check(p)?;
+        p.check()?;
         use sys::cublasLtMatmulDescAttributes_t::{CUBLASLT_MATMUL_DESC_TRANSA, CUBLASLT_MATMUL_DESC_TRANSB};
         use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
-        let place = |out: Out<'_>| match out {
-            Out::Bf16(rows) => (rows.address(), rows.stride(), CUDA_R_16BF),
-            Out::F32(rows) => (rows.address(), rows.stride(), CUDA_R_32F),
-        };
-        let (out, out_stride, out_type) = place(p.out);
-        let (start, start_stride, start_type) = place(p.start.unwrap_or(p.out));
-        if start_type != out_type {
-            return Err(Error::internal("a product starts from another number type"));
-        }
+        let kind = |rows: AnyRows<'_>| if rows.is_f32() { CUDA_R_32F } else { CUDA_R_16BF };
+        let place = |rows: AnyRows<'_>| (rows.address(), rows.stride());
+        let (out_type, in_type) = (kind(p.out), kind(p.a));
+        let (out, out_stride) = place(p.out);
+        let (start, start_stride) = place(p.start.unwrap_or(p.out));
         let (m, n, k) = (p.m as u64, p.n as u64, p.k as u64);
         let mut d = Descriptors {
             product: std::ptr::null_mut(),
@@ -116,6 +112,7 @@ impl Library {
             preference: std::ptr::null_mut(),
         };
         let mut run = || -> std::result::Result<(), result::CublasError> {
+            // Of f32 operands too: the parity path wants every bit of them, not TF32's ten.
             let compute = sys::cublasComputeType_t::CUBLAS_COMPUTE_32F;
             d.product = result::create_matmul_desc(compute, CUDA_R_32F)?;
             // SAFETY: attributes are written with their own types; layouts describe memory that was checked.
@@ -132,15 +129,15 @@ impl Library {
                     result::create_matrix_layout(kind, rows, columns, i64::from(stride))
                 };
                 let (rows, columns) = if p.b_transposed { (k, n) } else { (n, k) };
-                d.layouts[0] = layout(rows, columns, p.b.stride(), CUDA_R_16BF)?;
+                d.layouts[0] = layout(rows, columns, p.b.stride(), in_type)?;
                 let (rows, columns) = if p.a_transposed { (m, k) } else { (k, m) };
-                d.layouts[1] = layout(rows, columns, p.a.stride(), CUDA_R_16BF)?;
+                d.layouts[1] = layout(rows, columns, p.a.stride(), in_type)?;
                 d.layouts[2] = layout(n, m, start_stride, out_type)?;
                 d.layouts[3] = layout(n, m, out_stride, out_type)?;
                 let shape = (
                     [p.m, p.n, p.k],
                     [p.a.stride(), p.b.stride(), out_stride, start_stride],
-                    [p.a_transposed, p.b_transposed, out_type == CUDA_R_32F, start == out],
+                    [p.a_transposed, p.b_transposed, p.a.is_f32(), p.out.is_f32(), start == out],
                 );
                 let known = self.chosen.lock().unwrap_or_else(PoisonError::into_inner).get(&shape).copied();
                 let algorithm = match known {
@@ -188,19 +185,4 @@ impl Library {
         };
         run().map_err(|e| failed(&e))
     }
-}
-
-/// That operands and result lie in their buffers.
-fn check(p: &Product<'_>) -> Result<()> {
-    let (rows, width) = if p.a_transposed { (p.k, p.m) } else { (p.m, p.k) };
-    p.a.hold(rows, width)?;
-    let (rows, width) = if p.b_transposed { (p.n, p.k) } else { (p.k, p.n) };
-    p.b.hold(rows, width)?;
-    for out in [Some(p.out), p.start].into_iter().flatten() {
-        match out {
-            Out::Bf16(rows) => rows.hold(p.m, p.n)?,
-            Out::F32(rows) => rows.hold(p.m, p.n)?,
-        }
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@
 //! barriers and tensor-core layouts are tested where no card is; what only a card can show is speed, and the few
 //! instructions that the emulator stands in for (`tensor_core.cuh`).
 //!
-//! Activations are bf16, sums f32; nothing uses atomics, so a run repeats to the bit. docs/gpu.md has the table of
+//! Activations are bf16 (f32 on the parity path), sums f32; nothing uses atomics, so a run repeats to the bit. docs/gpu.md has the table of
 //! bytes, FLOPs and expected times, and how a training pass is put together from these.
 
 mod attention;
@@ -15,16 +15,21 @@ mod decoding;
 mod device;
 #[cfg(test)]
 pub(crate) mod emulator;
+mod factors;
 #[cfg(feature = "cuda")]
 mod gpu;
+mod head_norm;
 mod kernels;
 mod loss;
 #[cfg(feature = "cuda")]
 mod machine_code;
 #[cfg(feature = "cuda")]
 mod matmul;
+#[cfg(feature = "cuda")]
+mod nccl;
 mod nvrtc;
 mod optimizer;
+mod product;
 mod quantised;
 mod rows;
 #[cfg(test)]
@@ -33,13 +38,16 @@ mod tests;
 pub use attention::{Heads, Segments, attention, attention_backward};
 pub use card::{Card, cards};
 pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
-pub use device::{Argument, Buffer, Device, Element, Launch, Number, Out, Product, Rows};
+pub use device::{Argument, Buffer, CardGroup, Device, Element, Launch, Number, Rows};
+pub use factors::{Placement, place_factors};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
+pub use head_norm::{HeadRows, head_norm, head_norm_backward};
 pub use kernels::{Kernel, KernelFile};
 pub use loss::{add_to_total, argmax, cross_entropy};
 pub use nvrtc::{Compiler, Target, library_folders};
 pub use optimizer::{StepSettings, Stretch, adamw, gradient_norm, stretches};
+pub use product::{AnyRows, Product};
 pub use quantised::{CardRows, dequantise};
 pub use rows::{
     Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, rms_norm, rms_norm_again, rms_norm_backward, rope,

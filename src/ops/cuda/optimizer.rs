@@ -28,7 +28,7 @@ pub struct Stretch {
 unsafe impl Element for Stretch {}
 
 /// What is the same for all values of a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepSettings {
     /// β₁.
     pub beta1: f64,
@@ -89,7 +89,7 @@ pub fn gradient_norm(
     )
 }
 
-/// One step on `w` with moments `m` and `v`; `rounded` gets the values as bf16. `norm` as [`gradient_norm`] left it.
+/// One step on `w` with moments `m` and `v`; `rounded`, where it is wanted, gets the values as bf16. `norm` as [`gradient_norm`] left it.
 ///
 /// # Errors
 /// As [`gradient_norm`].
@@ -99,7 +99,7 @@ pub fn adamw(
     gradients: &Buffer<f32>,
     m: &Buffer<f32>,
     v: &Buffer<f32>,
-    rounded: &Buffer<bf16>,
+    rounded: Option<&Buffer<bf16>>,
     stretches: &Buffer<Stretch>,
     norm: &Buffer<f64>,
     settings: StepSettings,
@@ -107,7 +107,7 @@ pub fn adamw(
     for buffer in [gradients, m, v] {
         buffer.holds(w.len())?;
     }
-    rounded.holds(w.len())?;
+    rounded.map_or(Ok(()), |rounded| rounded.holds(w.len()))?;
     norm.holds(2)?;
     let root = (1.0 - settings.beta2.powf(settings.step as f64)).sqrt() as f32;
     w.device().launch(

@@ -3,35 +3,26 @@
 use super::device::{Buffer, Device, Launch, Rows};
 use super::kernels::{Kernel, KernelFile};
 use crate::error::{Error, Result};
+use crate::ops::quantised::BlockForm;
 use half::bf16;
 use std::sync::Arc;
 
 /// Numbers of a block.
 const BLOCK: usize = 32;
 
-/// Formats that there are kernels for, by GGUF's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Q8_0,
-    Q4_0,
-    Q4_1,
-}
-
-impl Format {
-    /// Bytes of a block's factors, and of its numbers; the factors come first in a file.
-    fn bytes(self) -> (usize, usize) {
-        match self {
-            Format::Q8_0 => (2, 32),
-            Format::Q4_0 => (2, 16),
-            Format::Q4_1 => (4, 16),
-        }
+/// Bytes of a block's factors, and of its numbers; the factors come first in a file.
+fn bytes_of(form: BlockForm) -> (usize, usize) {
+    match form {
+        BlockForm::Q8_0 => (2, 32),
+        BlockForm::Q4_0 => (2, 16),
+        BlockForm::Q4_1 => (4, 16),
     }
 }
 
 /// A quantised matrix `[rows, width]`: all numbers, and after them in a buffer of their own all factors, so that a thread reads
 /// 16 aligned bytes at a time.
 pub struct CardRows {
-    pub(super) format: Format,
+    pub(super) format: BlockForm,
     pub(super) numbers: Buffer<u8>,
     pub(super) factors: Buffer<u16>,
     pub(super) rows: usize,
@@ -39,32 +30,18 @@ pub struct CardRows {
 }
 
 impl CardRows {
-    /// Repacks Q8_0 blocks, as GGUF has them.
+    /// Repacks blocks, as GGUF has them.
     ///
     /// # Errors
     /// Bytes that are not `rows × width` numbers, and those of the card.
-    pub fn q8_0(device: &Arc<dyn Device>, blocks: &[u8], rows: usize, width: usize) -> Result<CardRows> {
-        CardRows::new(device, Format::Q8_0, blocks, rows, width)
-    }
-
-    /// Q4_0 blocks.
-    ///
-    /// # Errors
-    /// As [`CardRows::q8_0`].
-    pub fn q4_0(device: &Arc<dyn Device>, blocks: &[u8], rows: usize, width: usize) -> Result<CardRows> {
-        CardRows::new(device, Format::Q4_0, blocks, rows, width)
-    }
-
-    /// Q4_1 blocks, the form of `--quantize int4`.
-    ///
-    /// # Errors
-    /// As [`CardRows::q8_0`].
-    pub fn q4_1(device: &Arc<dyn Device>, blocks: &[u8], rows: usize, width: usize) -> Result<CardRows> {
-        CardRows::new(device, Format::Q4_1, blocks, rows, width)
-    }
-
-    fn new(device: &Arc<dyn Device>, format: Format, blocks: &[u8], rows: usize, width: usize) -> Result<CardRows> {
-        let (factor, number) = format.bytes();
+    pub fn new(
+        device: &Arc<dyn Device>,
+        format: BlockForm,
+        blocks: &[u8],
+        rows: usize,
+        width: usize,
+    ) -> Result<CardRows> {
+        let (factor, number) = bytes_of(format);
         if !width.is_multiple_of(BLOCK) || blocks.len() != rows * width / BLOCK * (factor + number) {
             return Err(Error::internal("quantised rows do not have their size"));
         }
@@ -97,9 +74,9 @@ pub fn dequantise(matrix: &CardRows, rows: Option<&Buffer<u32>>, out: Rows<'_, b
     let count = rows.map_or(matrix.rows, Buffer::len);
     out.hold(count, matrix.width)?;
     let name = match matrix.format {
-        Format::Q8_0 => "dequantise_Q8_0",
-        Format::Q4_0 => "dequantise_Q4_0",
-        Format::Q4_1 => "dequantise_Q4_1",
+        BlockForm::Q8_0 => "dequantise_Q8_0",
+        BlockForm::Q4_0 => "dequantise_Q4_0",
+        BlockForm::Q4_1 => "dequantise_Q4_1",
     };
     let blocks = matrix.width / BLOCK;
     out.device().launch(

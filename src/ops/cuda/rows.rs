@@ -4,7 +4,6 @@ use super::device::{Buffer, Element, Launch, Number, Rows, in_eights};
 use super::kernels::{Kernel, KernelFile};
 use crate::error::{Error, Result};
 use crate::ops::DropoutMask;
-use half::bf16;
 
 /// Threads for each row: one warp for short rows (eight of them in a block), a block for long ones.
 fn row_launch(rows: usize, width: usize) -> Launch {
@@ -16,7 +15,7 @@ fn row_launch(rows: usize, width: usize) -> Launch {
     }
 }
 
-fn kernel<T: Number>(file: KernelFile, float: &'static str, bf16: &'static str) -> Kernel {
+pub(super) fn kernel<T: Number>(file: KernelFile, float: &'static str, bf16: &'static str) -> Kernel {
     Kernel { file, name: T::choose(float, bf16) }
 }
 
@@ -340,8 +339,8 @@ pub fn dropout<T: Number>(
 ///
 /// # Errors
 /// As [`rms_norm`].
-pub fn embedding_noise(
-    x: &Buffer<bf16>,
+pub fn embedding_noise<T: Number>(
+    x: &Buffer<T>,
     bounds: &Buffer<f32>,
     seed: u64,
     first_row: usize,
@@ -352,7 +351,7 @@ pub fn embedding_noise(
     x.holds(n * width)?;
     bounds.holds(n)?;
     x.device().launch(
-        Kernel { file: KernelFile::Elementwise, name: "embedding_noise_bf16" },
+        kernel::<T>(KernelFile::Elementwise, "embedding_noise_float", "embedding_noise_bf16"),
         &Launch::eights(n, width),
         &[x.into(), bounds.into(), seed.into(), (first_row as u32).into(), (width as u32).into()],
     )

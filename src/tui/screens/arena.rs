@@ -271,11 +271,16 @@ impl Screen for Arena {
                 open.left.reset();
                 open.right.reset();
             }
-            (Query::Vote { battle, .. }, answer, Some(open)) if open.battle().is_some_and(|b| b.id == *battle) => {
+            (Query::Vote { arena, battle, vote }, answer, Some(open))
+                if open.battle().is_some_and(|b| b.id == *battle) =>
+            {
                 match answer {
                     Ok(Answer::Vote(names)) => {
                         open.votes += 1;
                         open.names = Some(names);
+                        let told = tr!("battle {battle}: {}", "第 {battle} 场：{}", vote_words(*vote));
+                        let query = Query::TakeVoteBack { arena: arena.clone(), battle: *battle };
+                        return vec![Effect::Undoable { told, query }];
                     }
                     Err(error) => {
                         // The vote did not count: it can be given again.
@@ -285,6 +290,20 @@ impl Screen for Arena {
                     Ok(_) => {}
                 }
             }
+            (Query::TakeVoteBack { arena, battle }, Ok(Answer::TakeVoteBack), open) => {
+                if let Some(open) = open.as_mut().filter(|o| o.arena == *arena) {
+                    open.votes = open.votes.saturating_sub(1);
+                    if open.battle().is_some_and(|b| b.id == *battle) {
+                        (open.vote, open.names) = (None, None);
+                    }
+                }
+                let words = tr!(
+                    "vote on battle {battle} taken back; a new vote on it is kept but does not rate: the names were seen",
+                    "已撤回第 {battle} 场的投票；已看过名称，重新投票会保存但不计入评级"
+                );
+                return vec![Effect::Notice(words, Role::Warn)];
+            }
+            (Query::TakeVoteBack { .. }, Err(error), _) => return vec![Effect::Notice(error.message, Role::Bad)],
             _ => {}
         }
         vec![]

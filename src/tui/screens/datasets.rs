@@ -4,6 +4,7 @@ use super::roster::Roster;
 use super::{Confirm, Effect, Empty, Fetched, Screen, at_top, draw_error, draw_loading, nothing_selected};
 use crate::data::Split;
 use crate::error::Result;
+use crate::store::Mark;
 use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::figures::{ago, count};
@@ -23,6 +24,10 @@ pub struct Datasets {
     rows: Option<Rows>,
     /// The row shown in full, if one is.
     detail: Option<Pager>,
+    /// The row in the user's editor: its dataset, its number, the text that was given out.
+    editing: Option<(String, u64, String)>,
+    /// A text that was refused: it is offered again.
+    draft: Option<(u64, String)>,
 }
 
 /// Rows of one dataset, of which a stretch around the selection is loaded.
@@ -35,6 +40,8 @@ struct Rows {
     /// The search that `page` answers.
     loaded: Option<String>,
     waiting: bool,
+    /// Whether rows have changed since the page was loaded.
+    stale: bool,
 }
 
 impl Rows {
@@ -59,7 +66,9 @@ impl Rows {
         }
         let search = self.search.text();
         let selected = self.cursor.selected;
-        let offset = if self.loaded.as_ref() != Some(&search) {
+        let offset = if std::mem::take(&mut self.stale) {
+            self.offset
+        } else if self.loaded.as_ref() != Some(&search) {
             0
         } else {
             let near = |i: usize| i < self.total() && self.get(i).is_none();
@@ -96,6 +105,8 @@ impl Default for Datasets {
             list: Roster::new(|d| d.name.clone(), |d| format!("{} {} {}", d.name, d.source, d.licence)),
             rows: None,
             detail: None,
+            editing: None,
+            draft: None,
         }
     }
 }
@@ -113,6 +124,7 @@ impl Datasets {
                     page: Fetched::Loading,
                     loaded: None,
                     waiting: false,
+                    stale: false,
                 });
             }
         }
@@ -130,6 +142,35 @@ impl Datasets {
                 self.list.refilter();
             }
         }
+    }
+
+    /// The rows are asked for again.
+    fn refresh(&mut self) {
+        if let Some(rows) = &mut self.rows {
+            rows.stale = true;
+        }
+    }
+
+    /// Edits, marks or copies the row that is shown.
+    fn change(&mut self, action: Action) -> Vec<Effect> {
+        let Some(rows) = &self.rows else { return vec![] };
+        let Some(row) = rows.get(rows.cursor.selected) else { return vec![] };
+        let wanted = match action {
+            Action::Copy => return vec![Effect::Copy(row.editable.clone())],
+            Action::Edit => {
+                let draft = self.draft.take().filter(|(number, _)| *number == row.row).map(|(_, text)| text);
+                let text = draft.unwrap_or_else(|| row.editable.clone());
+                let token = format!("{} {}", rows.dataset, row.row);
+                self.editing = Some((rows.dataset.clone(), row.row, row.editable.clone()));
+                return vec![Effect::Edit { token, ending: "json", text }];
+            }
+            Action::MarkGood => Mark::Good,
+            _ => Mark::Bad,
+        };
+        // The same key again takes the mark away.
+        let mark = Some(wanted).filter(|_| row.mark != Some(wanted));
+        let (dataset, note) = (rows.dataset.clone(), row.note.clone());
+        vec![Effect::Ask(Query::Data(DataQuery::Mark { dataset, row: row.row, mark, note }))]
     }
 
     fn draw_list(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
@@ -215,10 +256,18 @@ impl Datasets {
     }
 
     fn draw_row(p: &mut Paint<'_>, area: Rect, row: &RowView, pager: &Pager) {
-        let facts = format!("{}   {}   {}", part(row.split), row.lang, row.origin);
+        let mark = match row.mark {
+            Some(Mark::Good) => tr!("   + good", "   + 好"),
+            Some(Mark::Bad) => tr!("   - bad", "   - 差"),
+            None => String::new(),
+        };
+        let facts = format!("{}   {}   {}{mark}", part(row.split), row.lang, row.origin);
         let mut blocks = vec![Block { role: Role::Dim, ..Block::new("", facts) }];
         if !row.system.is_empty() {
             blocks.push(Block::new(tr!("system", "系统消息"), row.system.as_str()));
+        }
+        if !row.tools.is_empty() {
+            blocks.push(Block::new(tr!("tools", "工具"), row.tools.as_str()));
         }
         for (i, (question, answer)) in row.history.iter().enumerate() {
             let turn = i + 1;
@@ -314,6 +363,9 @@ impl Screen for Datasets {
                     match action {
                         Action::Next => rows.cursor.update(Action::Down, len),
                         Action::Previous => rows.cursor.update(Action::Up, len),
+                        Action::Edit | Action::MarkGood | Action::MarkBad | Action::Copy => {
+                            return self.change(action);
+                        }
                         _ => {
                             pager.update(action);
                             return vec![];
@@ -362,11 +414,35 @@ impl Screen for Datasets {
                 let query = Query::Data(DataQuery::Undelete { name: name.clone() });
                 return vec![Effect::Undoable { told, query }, Effect::Ask(Query::Datasets)];
             }
+            (
+                Query::Data(DataQuery::Save { dataset, row, .. }),
+                Ok(Answer::Data(DataAnswer::Changed { before, after })),
+            ) => {
+                self.refresh();
+                if before == after {
+                    return vec![Effect::Notice(tr!("nothing was changed", "没有改动"), Role::Dim)];
+                }
+                let told = tr!("row {row} is changed: version {after}", "第 {row} 行已修改：版本 {after}");
+                let restore =
+                    DataQuery::Restore { dataset: dataset.clone(), version: before, row: Some(*row), undoes: true };
+                return vec![Effect::Undoable { told, query: Query::Data(restore) }];
+            }
+            (Query::Data(DataQuery::Save { row, text, .. }), Err(error)) => {
+                self.draft = Some((*row, text.clone()));
+                let told = tr!("{}; `e` opens your text again", "{}；按 e 可再次打开你的文本", error.message);
+                return vec![Effect::Notice(told, Role::Bad)];
+            }
+            (Query::Data(DataQuery::Restore { .. } | DataQuery::Mark { .. }), Ok(_)) => self.refresh(),
             (Query::Data(DataQuery::Undelete { .. }), Ok(_)) => return vec![Effect::Ask(Query::Datasets)],
             (Query::Data(_), Err(error)) => return vec![Effect::Notice(error.message, Role::Bad)],
             _ => {}
         }
         vec![]
+    }
+
+    fn edited(&mut self, _token: &str, text: String) -> Vec<Effect> {
+        let Some((dataset, row, given)) = self.editing.take() else { return vec![] };
+        vec![Effect::Ask(Query::Data(DataQuery::Save { dataset, row, given, text }))]
     }
 
     fn filter(&mut self) -> Option<&mut Input> {

@@ -1,20 +1,24 @@
 //! Benchmark scores: runs, the subjects of one, the items of a subject, one item in full. A run can be
-//! marked: the others are then shown beside it.
+//! marked: the others are then shown beside it, down to the items that only one of two got right.
 
+use super::flips::Flips;
 use super::item::draw_item;
+use super::matrix::Matrix;
 use super::roster::Roster;
-use super::{Effect, Empty, Screen, at_top, contestant, nothing_selected, status};
+use super::score_lists::{draw_items, draw_runs, draw_subjects, no_score};
+use super::score_run::{Beside, Open, Subject};
+use super::{Effect, Screen, at_top, contestant, nothing_selected};
 use crate::error::Result;
+use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::Action;
-use crate::tui::figures::{ago, count, percent};
 use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
-use crate::tui::source::{OutcomeView, SubjectView};
+use crate::tui::source::{ScoresAnswer, ScoresQuery, SubjectView};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Input, Pager, Paint};
 use ratatui::layout::Rect;
 use std::collections::HashMap;
 
@@ -25,33 +29,11 @@ pub struct Evaluations {
     runs: Roster<RunRecord>,
     /// The run that others are compared with.
     marked: Option<String>,
+    /// Models by benchmarks, in place of the list of runs.
+    matrix: Option<Matrix>,
     open: Option<Open>,
-}
-
-/// The run that is looked into.
-struct Open {
-    run: String,
-    name: String,
-    subjects: Roster<SubjectView>,
-    /// The marked run and its figures by subject.
-    beside: Option<Beside>,
-    subject: Option<Subject>,
-}
-
-#[derive(Default)]
-struct Beside {
-    run: String,
-    name: String,
-    subjects: HashMap<String, SubjectView>,
-}
-
-/// The subject that is looked into.
-struct Subject {
-    name: String,
-    items: Roster<OutcomeView>,
-    beside: HashMap<String, OutcomeView>,
-    only_wrong: bool,
-    detail: Option<Pager>,
+    /// Lies over everything else.
+    flips: Option<Flips>,
 }
 
 impl Default for Evaluations {
@@ -60,7 +42,7 @@ impl Default for Evaluations {
             |r: &RunRecord| r.id.clone(),
             |r| format!("{} {} {} {} {}", r.id, r.task, r.model, r.adapter, r.status.as_str()),
         );
-        Evaluations { runs, marked: None, open: None }
+        Evaluations { runs, marked: None, matrix: None, open: None, flips: None }
     }
 }
 
@@ -75,6 +57,15 @@ impl Evaluations {
 
     fn subject_mut(&mut self) -> Option<&mut Subject> {
         self.open.as_mut()?.subject.as_mut()
+    }
+
+    /// The run that commands are about.
+    fn current(&self) -> Option<&str> {
+        match (&self.open, &self.matrix) {
+            (Some(open), _) => Some(&open.run),
+            (None, Some(matrix)) => matrix.figure().map(|f| f.origin.as_str()),
+            (None, None) => self.runs.selected().map(|r| r.id.as_str()),
+        }
     }
 
     fn enter(&mut self) -> Vec<Effect> {
@@ -96,14 +87,52 @@ impl Evaluations {
     }
 
     fn enter_run(&mut self) -> Vec<Effect> {
-        let Some(run) = self.runs.selected().map(|r| r.id.clone()) else { return vec![] };
+        let Some(run) = self.current().map(str::to_owned) else { return vec![] };
         let beside = self.marked.clone().filter(|marked| *marked != run);
         let beside = beside.map(|run| Beside { name: self.name_of(&run), run, subjects: HashMap::new() });
-        let asked = std::iter::once(run.clone()).chain(beside.as_ref().map(|b| b.run.clone()));
-        let effects = asked.map(|run| Effect::Ask(Query::Subjects { run })).collect();
+        let record = self.runs.all().iter().find(|r| r.id == run);
+        let running = record.is_some_and(|r| r.status == RunStatus::Running);
+        let pattern = record.filter(|_| running).and_then(|r| self.pattern(r));
+        let asked = [Some(&run), beside.as_ref().map(|b| &b.run), pattern.as_ref()];
+        let mut effects: Vec<Effect> =
+            asked.into_iter().flatten().map(|run| Effect::Ask(Query::Subjects { run: run.clone() })).collect();
+        if running {
+            effects.push(Effect::Ask(Query::Events { run: run.clone(), after: 0 }));
+        }
         let subjects = Roster::new(|s: &SubjectView| s.subject.clone(), |s| s.subject.clone());
-        self.open = Some(Open { name: self.name_of(&run), run, subjects, beside, subject: None });
+        self.open = Some(Open {
+            name: self.name_of(&run),
+            run,
+            subjects,
+            sorting: Open::UNSORTED,
+            beside,
+            running,
+            total: None,
+            pattern: pattern.map(|run| (run, HashMap::new())),
+            subject: None,
+        });
         effects
+    }
+
+    /// A finished run that was asked the same items as `run`.
+    fn pattern(&self, run: &RunRecord) -> Option<String> {
+        let asks = |r: &RunRecord| ["limit", "subjects", "split"].map(|key| r.config.get(key).cloned());
+        let same = |r: &&RunRecord| r.status == RunStatus::Done && r.task == run.task && asks(r) == asks(run);
+        self.runs.all().iter().find(same).map(|r| r.id.clone())
+    }
+
+    /// The pair that flips are asked of: the marked run and the present one.
+    fn pair(&self) -> Option<(&str, &str)> {
+        let a = self.open.as_ref().map_or(self.marked.as_deref(), |o| o.beside.as_ref().map(|b| b.run.as_str()))?;
+        self.current().filter(|b| *b != a).map(|b| (a, b))
+    }
+
+    fn compare(&mut self) -> Vec<Effect> {
+        let Some((a, b)) = self.pair() else { return vec![] };
+        let flips = Flips::new(a, b, [self.name_of(a), self.name_of(b)]);
+        let question = flips.question();
+        self.flips = Some(flips);
+        vec![question]
     }
 
     fn back(&mut self) {
@@ -111,169 +140,101 @@ impl Evaluations {
         if cleared {
             return self.filtered();
         }
+        if let Some(flips) = &mut self.flips {
+            if !flips.close() {
+                self.flips = None;
+            }
+            return;
+        }
         match &mut self.open {
             Some(Open { subject: Some(Subject { detail: detail @ Some(_), .. }), .. }) => *detail = None,
             Some(Open { subject: subject @ Some(_), .. }) => *subject = None,
-            open => *open = None,
+            open @ Some(_) => *open = None,
+            None => self.matrix = None,
         }
     }
 
-    fn draw_runs(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
-        let columns = [
-            Column::new(String::new(), 2, 9),
-            Column::rest(tr!("model", "模型"), 24, 9),
-            Column::new(tr!("benchmark", "评测集"), 20, 8),
-            Column::number("acc".into(), 9),
-            Column::number(tr!("items", "题数"), 4),
-            Column::new(tr!("status", "状态"), 11, 6),
-            Column::new(tr!("started", "开始"), 14, 5),
-            Column::new(tr!("run", "运行"), 27, 2),
-        ];
-        let row = |r: &RunRecord| {
-            let (word, role) = status(r.status);
-            let number = |key: &str| r.result.get(key).and_then(serde_json::Value::as_f64);
-            let acc = match (number("acc"), number("acc_stderr")) {
-                (Some(acc), Some(se)) => format!("{} +-{:.1}", percent(acc), se * 100.0),
-                (Some(acc), None) => percent(acc),
-                _ => String::new(),
-            };
-            let marked = self.marked.as_ref() == Some(&r.id);
-            vec![
-                Text(if marked { "*".into() } else { String::new() }, Role::Warn),
-                contestant(&r.model, &r.adapter).into(),
-                r.task.as_str().into(),
-                Text(acc, Role::Title),
-                Text(number("n").map_or_else(String::new, |n| count(n as u64)), Role::Dim),
-                Text(word, role),
-                Text(ago(&r.started, now), Role::Dim),
-                Text(r.id.clone(), Role::Dim),
-            ]
-        };
-        let empty = Empty {
-            title: tr!("No score yet.", "还没有评测。"),
-            steps: vec![
-                (
-                    tr!("Score a model on the built-in finance benchmark:", "用内置的金融评测集给模型打分："),
-                    "linly-bench run finance --model smollm2-135m",
-                ),
-                (
-                    tr!("With an adapter of your own:", "带上你自己的适配器："),
-                    "linly-bench run finance --model smollm2-135m --adapter NAME",
-                ),
-            ],
-        };
-        self.runs.draw(p, area, &columns, &row, &empty);
-    }
-
-    fn draw_subjects(p: &mut Paint<'_>, area: Rect, open: &Open) {
-        let mut columns = vec![
-            Column::rest(tr!("subject", "科目"), 24, 9),
-            Column::number(tr!("items", "题数"), 4),
-            Column::number("acc".into(), 8),
-        ];
-        if open.beside.is_some() {
-            columns.push(Column::number(tr!("marked", "对照"), 6));
-            columns.push(Column::number(tr!("difference", "差"), 7));
+    /// Moves within what is on top.
+    fn wander(&mut self, action: Action) -> Vec<Effect> {
+        if let Some(flips) = &mut self.flips {
+            return flips.update(action);
         }
-        columns.push(Column::new(String::new(), 20, 2));
-        let row = |s: &SubjectView| {
-            let share = |s: &SubjectView| if s.n == 0 { 0.0 } else { s.correct as f64 / s.n as f64 };
-            let acc = share(s);
-            let mut cells =
-                vec![s.subject.as_str().into(), Text(count(s.n), Role::Dim), Text(percent(acc), Role::Title)];
-            if let Some(beside) = &open.beside {
-                let other = beside.subjects.get(&s.subject);
-                cells.push(other.map(share).map_or_else(String::new, percent).into());
-                // Scores of different numbers of items are not of the same items: no difference is claimed.
-                let same = other.filter(|o| o.n == s.n).map(share);
-                cells.push(same.map_or_else(|| Text("-".into(), Role::Dim), |o| difference((acc - o) * 100.0)));
+        match &mut self.open {
+            None => {
+                match &mut self.matrix {
+                    Some(matrix) => matrix.update(action),
+                    None => self.runs.update(action),
+                };
             }
-            cells.push(Text("⣿".repeat((acc * 20.0).round() as usize), Role::FirstLine));
-            cells
-        };
-        let empty = Empty {
-            title: tr!("No item of this run is stored yet.", "这次运行还没有保存任何题目。"),
-            steps: vec![(
-                tr!("If it was interrupted, go on with:", "如果它被中断，可以继续："),
-                "linly-bench run --resume RUN",
-            )],
-        };
-        open.subjects.draw(p, area, &columns, &row, &empty);
-    }
-
-    fn draw_items(p: &mut Paint<'_>, area: Rect, open: &Open, subject: &Subject) {
-        let mut columns = vec![
-            Column::new(tr!("item", "题号"), 28, 9),
-            Column::new(tr!("verdict", "判定"), 8, 8),
-            Column::new(tr!("answer", "作答"), 10, 7),
-            Column::new(tr!("gold", "正解"), 10, 6),
-        ];
-        if open.beside.is_some() {
-            columns.push(Column::new(tr!("marked run", "对照作答"), 12, 7));
-        }
-        columns.push(Column::rest(tr!("question", "题目"), 12, 3));
-        let row = |o: &OutcomeView| {
-            let mut cells = vec![
-                o.item.as_str().into(),
-                verdict(o.correct),
-                o.pred.as_str().into(),
-                Text(o.gold.clone(), Role::Dim),
-            ];
-            if open.beside.is_some() {
-                cells.push(subject.beside.get(&o.item).map_or_else(Text::default, |other| {
-                    let Text(word, role) = verdict(other.correct);
-                    Text(format!("{} {word}", other.pred), role)
-                }));
+            Some(Open { subject: None, subjects, .. }) => {
+                subjects.update(action);
             }
-            cells.push(Text(question(&o.prompt), Role::Dim));
-            cells
-        };
-        let empty = Empty { title: tr!("This subject has no item.", "这个科目没有题目。"), steps: vec![] };
-        subject.items.draw(p, area, &columns, &row, &empty);
+            Some(Open { subject: Some(subject), .. }) => match (&mut subject.detail, action) {
+                (Some(pager), Action::Next) => {
+                    subject.items.update(Action::Down);
+                    pager.reset();
+                }
+                (Some(pager), Action::Previous) => {
+                    subject.items.update(Action::Up);
+                    pager.reset();
+                }
+                (Some(pager), _) => {
+                    pager.update(action);
+                }
+                (None, _) => {
+                    subject.items.update(action);
+                }
+            },
+        }
+        vec![]
     }
-}
 
-/// A difference in percentage points, with its sign.
-fn difference(points: f64) -> Text {
-    let role = if points > 0.05 {
-        Role::Good
-    } else if points < -0.05 {
-        Role::Bad
-    } else {
-        Role::Dim
-    };
-    Text(format!("{points:+.1}"), role)
-}
-
-fn verdict(correct: bool) -> Text {
-    if correct { Text(tr!("right", "答对"), Role::Good) } else { Text(tr!("wrong", "答错"), Role::Bad) }
-}
-
-/// The part of a prompt that tells one item from another: the last thing that was asked in a conversation, or the last
-/// paragraph of plain text, without the few-shots.
-fn question(prompt: &str) -> String {
-    const ROLES: [&str; 3] = ["system", "user", "assistant"];
-    // Between the markers of a chat template (`<|…|>`) lie the turns, each begun by its role.
-    let turns = prompt.split("<|").map(|part| part.rsplit("|>").next().unwrap_or_default().trim());
-    let asked = turns.filter(|turn| !turn.is_empty() && !ROLES.contains(turn)).last().unwrap_or_default();
-    let asked = asked.strip_prefix("user\n").unwrap_or(asked);
-    let last = asked.trim_end().rsplit("\n\n").next().unwrap_or_default();
-    last.chars().take(300).collect()
+    fn receive_subjects(&mut self, run: &str, answer: Result<Answer>) -> Vec<Effect> {
+        let Some(open) = &mut self.open else { return vec![] };
+        let Ok(Answer::Subjects(subjects)) = answer else {
+            let Err(error) = answer else { return vec![] };
+            if run == open.run {
+                open.subjects.set(Err(error));
+                return vec![];
+            }
+            return vec![Effect::Notice(error.message, Role::Bad)];
+        };
+        if let Some(beside) = open.beside.as_mut().filter(|b| b.run == run) {
+            beside.subjects = subjects.iter().map(|s| (s.subject.clone(), s.clone())).collect();
+        }
+        if let Some((_, counts)) = open.pattern.as_mut().filter(|(pattern, _)| pattern == run) {
+            *counts = subjects.iter().map(|s| (s.subject.clone(), s.n)).collect();
+        }
+        if run == open.run {
+            open.set(subjects);
+        }
+        vec![]
+    }
 }
 
 impl Screen for Evaluations {
     fn view(&self) -> View {
-        match &self.open {
-            None => View::Scores,
-            Some(Open { subject: None, .. }) => View::Subjects,
-            Some(Open { subject: Some(Subject { detail: None, .. }), .. }) => View::Items,
-            Some(_) => View::Item,
+        match (&self.flips, &self.open, &self.matrix) {
+            (Some(flips), _, _) if flips.is_detail() => View::Item,
+            (Some(_), _, _) => View::Flips,
+            (None, None, None) => View::Scores,
+            (None, None, Some(_)) => View::Matrix,
+            (None, Some(Open { subject: None, .. }), _) => View::Subjects,
+            (None, Some(Open { subject: Some(Subject { detail: None, .. }), .. }), _) => View::Items,
+            (None, Some(_), _) => View::Item,
         }
     }
 
     fn place(&self) -> Vec<String> {
+        if let Some(flips) = &self.flips {
+            return flips.place();
+        }
         let Some(open) = &self.open else {
-            let mut place = vec![tr!("Evaluations", "评测"), self.runs.len().to_string()];
+            let mut place = vec![tr!("Evaluations", "评测")];
+            match &self.matrix {
+                Some(matrix) => place.extend(matrix.place()),
+                None => place.push(self.runs.len().to_string()),
+            }
             if let Some(marked) = &self.marked {
                 place.push(tr!("compared with * {}", "对照 * {}", self.name_of(marked)));
             }
@@ -293,20 +254,26 @@ impl Screen for Evaluations {
     }
 
     fn obstacle(&self, action: Action) -> Option<String> {
-        let empty = match (&self.open, self.subject()) {
-            (None, _) => self.runs.selected().is_none(),
-            (Some(open), None) => open.subjects.selected().is_none(),
-            (Some(_), Some(subject)) => subject.items.selected().is_none(),
+        let (place, len, empty) = match (&self.flips, &self.open, self.subject()) {
+            (Some(flips), _, _) => (flips.items.place(), flips.items.len(), flips.items.selected().is_none()),
+            (None, Some(_), Some(s)) => (s.items.place(), s.items.len(), s.items.selected().is_none()),
+            (None, Some(open), None) => (0, 0, open.subjects.selected().is_none()),
+            (None, None, _) => match &self.matrix {
+                Some(matrix) => return matrix.obstacle(action),
+                None => (0, 0, self.runs.selected().is_none()),
+            },
         };
+        let top = self.flips.is_none() && self.open.is_none();
         match action {
             Action::Open | Action::Mark if empty => Some(nothing_selected()),
-            Action::Back if self.open.is_none() && self.runs.filter.is_empty() => Some(at_top()),
-            Action::Next if self.subject().is_none_or(|s| s.items.place() + 1 >= s.items.len()) => {
-                Some(tr!("this is the last item", "已经是最后一题"))
-            }
-            Action::Previous if self.subject().is_none_or(|s| s.items.place() == 0) => {
-                Some(tr!("this is the first item", "已经是第一题"))
-            }
+            Action::Copy if top && empty => Some(nothing_selected()),
+            Action::Flips if self.pair().is_none() => Some(tr!(
+                "flips need two runs: mark one with m in the list of runs, then choose another",
+                "翻转需要两次运行：在列表中按 m 标记一次，再选另一次"
+            )),
+            Action::Back if top && self.runs.filter.is_empty() => Some(at_top()),
+            Action::Next if place + 1 >= len => Some(tr!("this is the last item", "已经是最后一题")),
+            Action::Previous if place == 0 => Some(tr!("this is the first item", "已经是第一题")),
             _ => None,
         }
     }
@@ -314,11 +281,34 @@ impl Screen for Evaluations {
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
             Action::New => return vec![Effect::Fill(FormRequest::new("run", &[]))],
-            Action::Open => return self.enter(),
+            Action::Open => {
+                return match &mut self.flips {
+                    Some(flips) => flips.open(),
+                    None => self.enter(),
+                };
+            }
             Action::Back => self.back(),
+            Action::Flips => return self.compare(),
+            Action::Matrix => {
+                let shown = self.matrix.take().is_some();
+                if !shown {
+                    self.matrix = Some(Matrix::default());
+                    return vec![Effect::Ask(Query::Scores(ScoresQuery::Matrix))];
+                }
+            }
+            Action::Copy => {
+                let matrix = self.matrix.as_ref().filter(|_| self.open.is_none()).map(Matrix::markdown);
+                let text = self.flips.as_ref().map(Flips::copied).or(matrix);
+                return text.or(self.current().map(str::to_owned)).map(Effect::Copy).into_iter().collect();
+            }
             Action::Mark => {
                 let run = self.runs.selected().map(|r| r.id.clone());
                 self.marked = if self.marked == run { None } else { run };
+            }
+            Action::Sort => {
+                if let Some(open) = &mut self.open {
+                    open.sort();
+                }
             }
             Action::OnlyWrong => {
                 if let Some(subject) = self.subject_mut() {
@@ -326,30 +316,7 @@ impl Screen for Evaluations {
                     subject.items.keep(if subject.only_wrong { |o| !o.correct } else { |_| true });
                 }
             }
-            _ => match &mut self.open {
-                None => {
-                    self.runs.update(action);
-                }
-                Some(Open { subject: None, subjects, .. }) => {
-                    subjects.update(action);
-                }
-                Some(Open { subject: Some(subject), .. }) => match (&mut subject.detail, action) {
-                    (Some(pager), Action::Next) => {
-                        subject.items.update(Action::Down);
-                        pager.reset();
-                    }
-                    (Some(pager), Action::Previous) => {
-                        subject.items.update(Action::Up);
-                        pager.reset();
-                    }
-                    (Some(pager), _) => {
-                        pager.update(action);
-                    }
-                    (None, _) => {
-                        subject.items.update(action);
-                    }
-                },
-            },
+            _ => return self.wander(action),
         }
         vec![]
     }
@@ -359,10 +326,11 @@ impl Screen for Evaluations {
             return vec![];
         }
         let mut queries = vec![Query::Runs { kind: KIND }];
+        if self.matrix.is_some() && self.open.is_none() {
+            queries.push(Query::Scores(ScoresQuery::Matrix));
+        }
         // A run that is being scored grows under the reader's eyes.
-        if let Some(Open { subject: None, run, .. }) = &self.open
-            && self.runs.all().iter().any(|r| r.id == *run && r.status == RunStatus::Running)
-        {
+        if let Some(Open { subject: None, run, running: true, .. }) = &self.open {
             queries.push(Query::Subjects { run: run.clone() });
         }
         queries
@@ -370,19 +338,44 @@ impl Screen for Evaluations {
 
     fn receive(&mut self, query: &Query, answer: Result<Answer>) -> Vec<Effect> {
         match (query, answer, &mut self.open) {
-            (Query::Runs { .. }, Ok(Answer::Runs(runs)), _) => self.runs.set(Ok(runs)),
+            (Query::Runs { .. }, Ok(Answer::Runs(runs)), open) => {
+                let mut ended = vec![];
+                if let Some(open) = open {
+                    let running = runs.iter().any(|r| r.id == open.run && r.status == RunStatus::Running);
+                    if open.running != running {
+                        // Its last items may not have been here when it ended.
+                        ended.push(Effect::Ask(Query::Subjects { run: open.run.clone() }));
+                    }
+                    open.running = running;
+                }
+                self.runs.set(Ok(runs));
+                return ended;
+            }
             (Query::Runs { .. }, Err(error), _) => self.runs.set(Err(error)),
-            (Query::Subjects { run }, answer, Some(open)) => match answer {
-                Ok(Answer::Subjects(subjects)) if *run == open.run => open.subjects.set(Ok(subjects)),
-                Ok(Answer::Subjects(subjects)) => {
-                    if let Some(beside) = open.beside.as_mut().filter(|b| b.run == *run) {
-                        beside.subjects = subjects.into_iter().map(|s| (s.subject.clone(), s)).collect();
+            (Query::Scores(ScoresQuery::Matrix), answer, _) => {
+                let Some(matrix) = &mut self.matrix else { return vec![] };
+                match answer {
+                    Ok(Answer::Scores(ScoresAnswer::Matrix(board))) => matrix.set(Ok(board)),
+                    Err(error) => matrix.set(Err(error)),
+                    Ok(_) => {}
+                }
+            }
+            (Query::Scores(query), answer, _) => {
+                if let Some(flips) = &mut self.flips {
+                    match answer {
+                        Ok(Answer::Scores(scores)) => flips.receive(query, Ok(scores)),
+                        Err(error) => flips.receive(query, Err(error)),
+                        Ok(_) => {}
                     }
                 }
-                Err(error) if *run == open.run => open.subjects.set(Err(error)),
-                Err(error) => return vec![Effect::Notice(error.message, Role::Bad)],
-                Ok(_) => {}
-            },
+            }
+            (Query::Events { run, .. }, Ok(Answer::Events(events)), Some(open)) if *run == open.run => {
+                open.total = events.iter().rev().find_map(|(_, event)| match event {
+                    JobEvent::Started { total, .. } => Some(*total),
+                    _ => None,
+                });
+            }
+            (Query::Subjects { run }, answer, _) => return self.receive_subjects(run, answer),
             (Query::Outcomes { run, subject }, answer, Some(open)) => {
                 let Some(shown) = open.subject.as_mut().filter(|s| s.name == *subject) else { return vec![] };
                 match answer {
@@ -401,8 +394,11 @@ impl Screen for Evaluations {
     }
 
     fn filter(&mut self) -> Option<&mut Input> {
+        if let Some(flips) = &mut self.flips {
+            return if flips.is_detail() { None } else { Some(&mut flips.items.filter) };
+        }
         match &mut self.open {
-            None => Some(&mut self.runs.filter),
+            None => Some(self.matrix.as_mut().map_or(&mut self.runs.filter, |m| &mut m.rows.filter)),
             Some(Open { subject: None, subjects, .. }) => Some(&mut subjects.filter),
             Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }) => Some(&mut items.filter),
             Some(_) => None,
@@ -410,29 +406,43 @@ impl Screen for Evaluations {
     }
 
     fn filtered(&mut self) {
-        match &mut self.open {
-            None => self.runs.refilter(),
-            Some(Open { subject: None, subjects, .. }) => subjects.refilter(),
-            Some(Open { subject: Some(subject), .. }) => subject.items.refilter(),
+        match (&mut self.flips, &mut self.open, &mut self.matrix) {
+            (Some(flips), _, _) => flips.items.refilter(),
+            (None, None, Some(matrix)) => matrix.rows.refilter(),
+            (None, None, None) => self.runs.refilter(),
+            (None, Some(Open { subject: None, subjects, .. }), _) => subjects.refilter(),
+            (None, Some(Open { subject: Some(subject), .. }), _) => subject.items.refilter(),
         }
     }
 
     fn click(&mut self, column: u16, row: u16) -> bool {
-        match &mut self.open {
-            None => self.runs.click(column, row),
-            Some(Open { subject: None, subjects, .. }) => subjects.click(column, row),
-            Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }) => items.click(column, row),
-            Some(_) => false,
+        match (&mut self.flips, &mut self.open, &mut self.matrix) {
+            (Some(flips), _, _) => !flips.is_detail() && flips.items.click(column, row),
+            (None, None, Some(matrix)) => matrix.rows.click(column, row),
+            (None, None, None) => self.runs.click(column, row),
+            (None, Some(Open { subject: None, subjects, .. }), _) => subjects.click(column, row),
+            (None, Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }), _) => {
+                items.click(column, row)
+            }
+            (None, Some(_), _) => false,
         }
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
-        let Some(open) = &self.open else { return self.draw_runs(p, area, now) };
+        if let Some(flips) = &self.flips {
+            return flips.draw(p, area);
+        }
+        let Some(open) = &self.open else {
+            return match &self.matrix {
+                Some(matrix) => matrix.draw(p, area, &no_score()),
+                None => draw_runs(p, area, &self.runs, self.marked.as_deref(), now),
+            };
+        };
         match &open.subject {
-            None => Self::draw_subjects(p, area, open),
+            None => draw_subjects(p, area, open),
             Some(subject) => match (&subject.detail, subject.items.selected()) {
                 (Some(pager), Some(item)) => draw_item(p, area, pager, item, subject.beside.get(&item.item)),
-                _ => Self::draw_items(p, area, open, subject),
+                _ => draw_items(p, area, open, subject),
             },
         }
     }

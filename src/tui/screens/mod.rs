@@ -4,12 +4,18 @@
 mod arena;
 mod datasets;
 mod evaluations;
+mod figure_table;
+mod flips;
 mod home;
 mod item;
 mod jobs;
 mod leaderboard;
+mod matrix;
 mod models;
 mod roster;
+mod run_facts;
+mod score_lists;
+mod score_run;
 mod settings;
 mod training;
 
@@ -20,6 +26,7 @@ pub use home::Home;
 pub use jobs::Jobs;
 pub use leaderboard::Leaderboard;
 pub use models::Models;
+pub use run_facts::training_verb;
 pub use settings::Settings;
 pub use training::Training;
 

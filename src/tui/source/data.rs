@@ -34,6 +34,10 @@ pub struct RowView {
     pub lang: String,
     /// System message; usually empty.
     pub system: String,
+    /// The row as an editor shows it: JSON.
+    pub editable: String,
+    /// Descriptions of tools; usually empty.
+    pub tools: String,
     /// Earlier turns, oldest first: (question, answer).
     pub history: Vec<(String, String)>,
     /// Turns whose question is what a tool returned; the row's own comes after the history.

@@ -5,6 +5,7 @@ mod choices;
 mod data;
 mod jobs;
 mod models;
+mod scores;
 
 pub use choices::Choices;
 pub use data::{
@@ -13,6 +14,7 @@ pub use data::{
 };
 pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
 pub use models::{ModelFacts, ModelKind, ModelLine, ModelsAnswer, ModelsQuery};
+pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 
 use super::preferences::Preferences;
 use crate::error::Result;
@@ -75,6 +77,10 @@ pub struct OutcomeView {
     pub gold: String,
     /// Whether they agree.
     pub correct: bool,
+    /// What the model wrote; empty where choices were scored.
+    pub written: String,
+    /// Tokens that the prompt lost at its left end because it did not fit the model.
+    pub truncated: u64,
 }
 
 /// An arena in the list.
@@ -191,8 +197,12 @@ pub trait Source: Send {
     fn next_battle(&mut self, arena: &str, after: i64) -> Result<Option<BlindBattle>>;
     /// Records a vote and tells the names.
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
+    /// Takes a vote back.
+    fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
+    /// Scores beside each other.
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer>;
     /// Work in the background.
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer>;
     /// The names that a form can offer.

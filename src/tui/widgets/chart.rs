@@ -34,7 +34,14 @@ pub struct Chart<'a> {
     pub lines: &'a [Line],
     /// Writes a value of the y axis.
     pub format: fn(f64) -> String,
+    /// Whether values lie by their logarithm; what is not above zero has no place then.
+    pub log: bool,
+    /// A remark under the middle of the plot.
+    pub note: &'a str,
 }
+
+/// Blank columns between two names above the chart.
+const APART: usize = 3;
 
 /// The values that an axis spans.
 #[derive(Clone, Copy)]
@@ -67,12 +74,15 @@ impl Chart<'_> {
         if area.height < 4 || area.width < 16 {
             return;
         }
-        self.legend(p, area);
-        let points = || self.lines.iter().flat_map(|l| l.points.iter());
+        let used = self.legend(p, area);
+        let area = Rect { y: area.y + used - 1, height: area.height + 1 - used, ..area };
+        let lines: Vec<Line> = self.lines.iter().map(|line| self.scaled(line)).collect();
+        let points = || lines.iter().flat_map(|l| l.points.iter());
+        let unscaled = |v: f64| (self.format)(if self.log { v.exp() } else { v });
         let (Some(xs), Some(ys)) = (Span::of(points().map(|q| q.0)), Span::of(points().map(|q| q.1))) else {
             return;
         };
-        let (high, low) = ((self.format)(ys.high), (self.format)(ys.low));
+        let (high, low) = (unscaled(ys.high), unscaled(ys.low));
         let margin = u16::try_from(text::width(&high).max(text::width(&low))).unwrap_or(0).min(area.width / 2);
         let plot =
             Rect { x: area.x + margin + 2, y: area.y + 1, width: area.width - margin - 2, height: area.height - 2 };
@@ -84,7 +94,7 @@ impl Chart<'_> {
             p.text(area.x, plot.bottom() - 1, margin, &text::pad_left(&low, margin.into()), Role::Dim);
         }
         if level || plot.height >= 7 {
-            let middle = (self.format)((ys.high + ys.low) / 2.0);
+            let middle = unscaled((ys.high + ys.low) / 2.0);
             p.text(area.x, plot.y + plot.height / 2, margin, &text::pad_left(&middle, margin.into()), Role::Dim);
         }
         p.text(area.x + margin, area.bottom() - 1, 1, SPLIT, Role::Dim);
@@ -92,11 +102,17 @@ impl Chart<'_> {
         let last = crate::tr!("step {:.0}", "第 {:.0} 步", xs.high);
         p.text(plot.x, area.bottom() - 1, plot.width, &text::pad_left(&last, plot.width.into()), Role::Dim);
         p.text(plot.x, area.bottom() - 1, plot.width, &first, Role::Dim);
-        for line in self.lines {
+        let ends = text::width(&first) + text::width(&last) + 4;
+        let room = usize::from(plot.width).saturating_sub(ends);
+        if !self.note.is_empty() && room >= text::width(self.note) {
+            let x = plot.x + (text::width(&first) + 2 + (room - text::width(self.note)) / 2) as u16;
+            p.text(x, area.bottom() - 1, plot.width, self.note, Role::Dim);
+        }
+        for line in &lines {
             match line.marker {
                 Marker::Dots => dots(p, plot, line, xs, ys),
                 Marker::Sign(sign) => {
-                    for &(x, y) in &line.points {
+                    for &(x, y) in line.points.iter().filter(|q| q.1.is_finite()) {
                         let column = (xs.place(x) * f64::from(plot.width - 1)).round() as u16;
                         let row = ((1.0 - ys.place(y)) * f64::from(plot.height - 1)).round() as u16;
                         p.text(plot.x + column, plot.y + row, 1, sign, line.role);
@@ -106,16 +122,33 @@ impl Chart<'_> {
         }
     }
 
-    fn legend(&self, p: &mut Paint<'_>, area: Rect) {
-        let mut x = area.x;
+    /// The line as it lies in the plot.
+    fn scaled(&self, line: &Line) -> Line {
+        if !self.log {
+            return line.clone();
+        }
+        let points = line.points.iter().filter(|(_, y)| *y > 0.0).map(|&(x, y)| (x, y.ln())).collect();
+        Line { points, ..line.clone() }
+    }
+
+    /// Names of the lines, on as many rows as the plot can spare; gives the rows used.
+    fn legend(&self, p: &mut Paint<'_>, area: Rect) -> u16 {
+        let spare = (area.height.saturating_sub(4) / 2).max(1);
+        let (mut x, mut row) = (area.x, 0);
         for line in self.lines {
             let sign = match line.marker {
                 Marker::Dots => "⠒⠒",
                 Marker::Sign(sign) => sign,
             };
-            x = p.text(x, area.y, area.right().saturating_sub(x), sign, line.role);
-            x = p.text(x + 1, area.y, area.right().saturating_sub(x + 1), &line.label, Role::Plain) + 3;
+            let needed = text::width(sign) + 1 + text::width(&line.label);
+            if x > area.x && usize::from(area.right().saturating_sub(x)) < needed && row + 1 < spare {
+                (x, row) = (area.x, row + 1);
+            }
+            let y = area.y + row;
+            x = p.text(x, y, area.right().saturating_sub(x), sign, line.role);
+            x = p.text(x + 1, y, area.right().saturating_sub(x + 1), &line.label, Role::Plain) + APART as u16;
         }
+        row + 1
     }
 }
 
@@ -161,7 +194,7 @@ mod tests {
         let area = Rect::new(0, 0, 24, 6);
         let mut buf = Buffer::empty(area);
         let mut p = Paint { buf: &mut buf, theme: Theme::new(false), caret: None };
-        Chart { lines, format: |v| format!("{v:.1}") }.draw(&mut p, area);
+        Chart { lines, format: |v| format!("{v:.1}"), log: false, note: "" }.draw(&mut p, area);
         (0..6).map(|y| (0..24).map(|x| buf[(x, y)].symbol()).collect()).collect()
     }
 
@@ -174,6 +207,22 @@ mod tests {
         let blank = |row: usize, column| rows[row].chars().nth(column) == Some(' ');
         assert!(!blank(1, 6) && blank(1, 23), "high at the left: {rows:?}");
         assert!(blank(4, 6) && !blank(4, 23), "low at the right: {rows:?}");
+    }
+
+    #[test]
+    fn on_a_log_axis_equal_ratios_are_equally_far_apart() {
+        let area = Rect::new(0, 0, 40, 11);
+        let mut buf = Buffer::empty(area);
+        let mut p = Paint { buf: &mut buf, theme: Theme::new(false), caret: None };
+        let points = vec![(0.0, 1.0), (1.0, 10.0), (2.0, 100.0), (3.0, 0.0), (4.0, -5.0)];
+        let line = Line { label: "loss".into(), marker: Marker::Sign("o"), role: Role::Plain, points };
+        Chart { lines: &[line], format: |v| format!("{v:.0}"), log: true, note: "" }.draw(&mut p, area);
+        let rows: Vec<u16> = (0..40)
+            .flat_map(|x| (1..10).map(move |y| (x, y)))
+            .filter(|&at| buf[at].symbol() == "o")
+            .map(|at| at.1)
+            .collect();
+        assert_eq!(rows, [9, 5, 1], "what is not above zero has no place");
     }
 
     #[test]

@@ -5,7 +5,9 @@ use crate::text;
 use crate::tui::action::Action;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 /// A heading with text under it.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +33,42 @@ pub struct Pager {
     top: usize,
     /// Lines and height of the last drawing: what scrolling is limited by.
     extent: Cell<(usize, usize)>,
+    wrapped: RefCell<Wrapped>,
+}
+
+/// The lines of the last drawing: wrapping a long text anew for each frame would cost more than drawing it.
+#[derive(Debug, Default)]
+struct Wrapped {
+    /// Of the blocks and the columns.
+    hash: Option<u64>,
+    lines: Vec<(String, Role, u16)>,
+}
+
+impl Wrapped {
+    fn fit(&mut self, blocks: &[Block], columns: usize, indent: u16) {
+        let mut hasher = DefaultHasher::new();
+        (columns, indent).hash(&mut hasher);
+        for block in blocks {
+            (&block.title, &block.body, std::mem::discriminant(&block.role)).hash(&mut hasher);
+        }
+        let hash = Some(hasher.finish());
+        if self.hash == hash {
+            return;
+        }
+        self.hash = hash;
+        let lines = &mut self.lines;
+        lines.clear();
+        for block in blocks {
+            if !lines.is_empty() {
+                lines.push((String::new(), Role::Plain, 0));
+            }
+            if !block.title.is_empty() {
+                lines.push((block.title.clone(), Role::Title, 0));
+            }
+            let body = text::clean(&block.body);
+            lines.extend(text::wrap(body.trim_end(), columns).into_iter().map(|l| (l, block.role, indent)));
+        }
+    }
 }
 
 impl Pager {
@@ -73,17 +111,9 @@ impl Pager {
     pub fn draw(&self, p: &mut Paint<'_>, area: Rect, blocks: &[Block]) {
         let indent = u16::from(blocks.iter().any(|b| !b.title.is_empty())) * 2;
         let columns = usize::from(area.width.saturating_sub(indent));
-        let mut lines: Vec<(String, Role, u16)> = Vec::new();
-        for block in blocks {
-            if !lines.is_empty() {
-                lines.push((String::new(), Role::Plain, 0));
-            }
-            if !block.title.is_empty() {
-                lines.push((block.title.clone(), Role::Title, 0));
-            }
-            let body = text::clean(&block.body);
-            lines.extend(text::wrap(body.trim_end(), columns).into_iter().map(|l| (l, block.role, indent)));
-        }
+        let mut wrapped = self.wrapped.borrow_mut();
+        wrapped.fit(blocks, columns, indent);
+        let lines = &wrapped.lines;
         let mut height = usize::from(area.height);
         // In a few lines, text is worth more than the note.
         let noted = lines.len() > height && height >= 4;

@@ -96,6 +96,7 @@ fn rows(
 }
 
 fn row_view(stored: StoredRow, marks: &Marks) -> RowView {
+    let editable = serde_json::to_string_pretty(&data::editable(&stored)).unwrap_or_default();
     let e = stored.example;
     let mark = marks.get(&stored.hash);
     RowView {
@@ -103,6 +104,8 @@ fn row_view(stored: StoredRow, marks: &Marks) -> RowView {
         split: e.split,
         lang: e.lang,
         system: e.system,
+        tools: e.tools,
+        editable,
         history: e.history,
         tool_turns: e.tool_turns,
         instruction: e.instruction,

@@ -3,6 +3,7 @@
 mod data;
 mod jobs;
 mod models;
+mod scores;
 
 use super::preferences::Preferences;
 use super::screens::contestant;
@@ -10,6 +11,7 @@ use super::source::{
     ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, JobsAnswer, JobsQuery,
     LeaderboardView, Measure, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, Standing, SubjectView, Vote,
 };
+use super::source::{ScoresAnswer, ScoresQuery};
 use crate::arena::{Battle, Winner};
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -61,31 +63,13 @@ impl Source for WorkbenchSource {
     }
 
     fn subjects(&mut self, run: &str) -> Result<Vec<SubjectView>> {
-        let mut subjects: Vec<SubjectView> = Vec::new();
-        for outcome in self.workbench.store.outcomes(run)? {
-            if subjects.last().is_none_or(|s| s.subject != outcome.subject) {
-                subjects.push(SubjectView { subject: outcome.subject, ..SubjectView::default() });
-            }
-            if let Some(subject) = subjects.last_mut() {
-                subject.n += 1;
-                subject.correct += u64::from(outcome.correct);
-            }
-        }
-        Ok(subjects)
+        let view = |s: crate::store::SubjectCount| SubjectView { subject: s.subject, n: s.n, correct: s.correct };
+        Ok(self.workbench.store.subject_counts(run)?.into_iter().map(view).collect())
     }
 
     fn outcomes(&mut self, run: &str, subject: &str) -> Result<Vec<OutcomeView>> {
-        let outcomes = self.workbench.store.outcomes(run)?.into_iter().filter(|o| o.subject == subject);
-        let view = |o: crate::eval::ItemOutcome| OutcomeView {
-            item: o.id,
-            prompt: o.prompt,
-            choices: o.choices,
-            loglikelihoods: o.loglikelihoods,
-            pred: o.pred,
-            gold: o.gold,
-            correct: o.correct,
-        };
-        let mut outcomes: Vec<OutcomeView> = outcomes.map(view).collect();
+        let outcomes = self.workbench.store.outcomes_of_subject(run, subject)?;
+        let mut outcomes: Vec<OutcomeView> = outcomes.into_iter().map(scores::outcome_view).collect();
         // The database orders ids as text; people expect 2 before 10.
         outcomes.sort_by_key(|o| o.item.parse::<u64>().unwrap_or(u64::MAX));
         Ok(outcomes)
@@ -118,6 +102,10 @@ impl Source for WorkbenchSource {
         Ok(Names { a: battle.model_a, b: battle.model_b })
     }
 
+    fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()> {
+        arena::take_back(&self.workbench, arena, battle)
+    }
+
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
         let board = leaderboard::leaderboard(&self.workbench)?;
         let mut columns: Vec<(String, Measure)> = Vec::new();
@@ -127,10 +115,7 @@ impl Source for WorkbenchSource {
         let standing = |row: crate::leaderboard::Row| {
             // A contestant of an imported arena has a name only.
             let model = if row.model.is_empty() { row.name } else { contestant(&row.model, &row.adapter) };
-            let scores = row
-                .scores
-                .into_iter()
-                .map(|s| s.map(|s| Figure { value: s.value, stderr: s.stderr, interval: None, n: s.n, origin: s.run }));
+            let scores = row.scores.into_iter().map(|s| s.map(figure_of_score));
             let ratings = row.ratings.into_iter().map(|r| {
                 r.map(|r| Figure {
                     value: r.rating,
@@ -147,6 +132,10 @@ impl Source for WorkbenchSource {
             Standing { model, figures: scores.chain(ratings).chain(losses).collect() }
         };
         Ok(LeaderboardView { columns, standings: board.rows.into_iter().map(standing).collect() })
+    }
+
+    fn scores(&mut self, query: &ScoresQuery) -> Result<ScoresAnswer> {
+        scores::answer(&self.workbench, query)
     }
 
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer> {
@@ -171,6 +160,11 @@ impl Source for WorkbenchSource {
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
         self.workbench.settings.keep_interface(&preferences.into())
     }
+}
+
+/// An accuracy as a figure.
+fn figure_of_score(s: crate::leaderboard::Score) -> Figure {
+    Figure { value: s.value, stderr: s.stderr, interval: None, n: s.n, origin: s.run }
 }
 
 /// What a voter may see. The conversation of a battle that was imported counts as its answer.

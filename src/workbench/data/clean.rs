@@ -249,6 +249,7 @@ fn masked(row: &Example) -> Option<Example> {
         input: hide(&row.input),
         output: hide(&row.output),
         system: hide(&row.system),
+        tools: hide(&row.tools),
         history: row.history.iter().map(|(question, answer)| (hide(question), hide(answer))).collect(),
         ..row.clone()
     };

@@ -17,7 +17,8 @@ pub struct Edit {
 }
 
 /// Fields that can be set.
-pub const FIELDS: [&str; 8] = ["instruction", "input", "output", "system", "history", "tool_turns", "lang", "split"];
+pub const FIELDS: [&str; 9] =
+    ["instruction", "input", "output", "system", "tools", "history", "tool_turns", "lang", "split"];
 
 /// Reads `FIELD=VALUE`. A history is a JSON list of [question, answer]; every other value is taken as it stands.
 ///
@@ -181,6 +182,7 @@ pub(super) fn with_fields(mut example: Example, fields: &Map<String, Value>, pla
             "input" => example.input = text()?,
             "output" => example.output = text()?,
             "system" => example.system = text()?,
+            "tools" => example.tools = text()?,
             "history" => example.history = serde_json::from_value(value.clone()).map_err(list)?,
             "tool_turns" => example.tool_turns = serde_json::from_value(value.clone()).map_err(list)?,
             "lang" => example.lang = text()?,

@@ -80,6 +80,9 @@ pub struct ImportReport {
     pub rows_per_second: f64,
     /// Whether the dataset held exactly these rows before, so that nothing was written.
     pub unchanged: bool,
+    /// The earlier version that has exactly these rows, where the newest has others. Nothing was written then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<u64>,
     /// Fields that rows do not have, and how often each occurred.
     pub fields_left_aside: BTreeMap<String, u64>,
     /// Files and entries of lists that were passed over.
@@ -112,6 +115,7 @@ pub fn import(
     if old.is_none() {
         check_dataset_name(&request.name)?;
     }
+    let was_deleted = old.is_none() && bench.store.deleted_datasets()?.iter().any(|d| d.name == request.name);
     let (parts, mut skipped) = inputs::expand(&request.inputs, &request.options)?;
     let mut seen = Seen::default();
     // Against a name that is taken, the rows are first only compared: nothing is locked or written.
@@ -146,15 +150,15 @@ pub fn import(
         return Err(nothing_usable(&rejects, rejected, &skipped));
     }
     let same = |version, number| Written { version, number, unchanged: true };
+    let mut same_as = None;
     let written = match (target, old) {
         (Target::Compare(version), _) => {
             let (version, name) = (version.finish(), &request.name);
             // An earlier version with these rows counts as well: they are there, and what was done to them stays.
-            let known = bench.store.history(name)?.into_iter().any(|v| v.version == version);
+            let known = bench.store.history(name)?.into_iter().filter(|v| v.version == version).map(|v| v.number).max();
             let newest = bench.store.dataset(name)?;
-            if !known {
-                return Err(name_taken(name));
-            }
+            let Some(number) = known else { return Err(name_taken(name)) };
+            same_as = Some(number).filter(|number| *number != newest.number);
             same(newest.version, newest.number)
         }
         // Nothing new to append: the rejects must not be kept a second time either.
@@ -164,9 +168,18 @@ pub fn import(
         }
         (Target::Write(writer), _) => writer.finish()?,
     };
+    let mut remarks = read.remarks;
+    if was_deleted {
+        let name = &request.name;
+        remarks.push(tr!(
+            "`{name}` was deleted; its earlier versions are back with this one",
+            "`{name}` 曾被删除；其早先的版本随本次导入一并恢复"
+        ));
+    }
     Ok(ImportReport {
         dataset: request.name.clone(),
         unchanged: written.unchanged,
+        same_as,
         version: written.version,
         number: written.number,
         imported,
@@ -176,7 +189,7 @@ pub fn import(
         rows_per_second: (imported + duplicates) as f64 / started.elapsed().as_secs_f64().max(1e-9),
         fields_left_aside: read.left_aside,
         skipped,
-        remarks: read.remarks,
+        remarks,
     })
 }
 

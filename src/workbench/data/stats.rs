@@ -104,7 +104,7 @@ const LONGEST: usize = 10;
 const FILES: usize = 100;
 
 fn texts(e: &Example) -> impl Iterator<Item = &str> {
-    let own = [&e.system, &e.instruction, &e.input, &e.output].into_iter();
+    let own = [&e.system, &e.tools, &e.instruction, &e.input, &e.output].into_iter();
     own.chain(e.history.iter().flat_map(|(q, a)| [q, a])).map(String::as_str)
 }
 

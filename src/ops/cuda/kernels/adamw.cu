@@ -50,8 +50,8 @@ KERNEL gradient_norm(const double* parts, u32 count, double limit, double* norm)
     }
 }
 
-// One step. `c1`, `c2` are 1 − β, formed in f64 on the host; `root` is √(1 − β₂^step). `rounded` gets the new values as bf16
-// for the products of the next step.
+// One step. `c1`, `c2` are 1 − β, formed in f64 on the host; `root` is √(1 − β₂^step). `rounded`, if it is there, gets
+// the new values as bf16.
 KERNEL adamw(float* w, const float* g, float* m, float* v, bf16* rounded, const Stretch* stretches, const double* norm, float b1,
              float c1, float b2, float c2, float root, float eps) {
     const Stretch s = stretches[blockIdx.x];
@@ -64,6 +64,6 @@ KERNEL adamw(float* w, const float* g, float* m, float* v, bf16* rounded, const 
         v[at] = second;
         const float value = w[at] * s.decay - s.rate * first / (sqrtf(second) / root + eps);
         w[at] = value;
-        rounded[at] = from_float<bf16>(value);
+        if (rounded) rounded[at] = from_float<bf16>(value);
     }
 }

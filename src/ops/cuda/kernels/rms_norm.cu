@@ -82,3 +82,74 @@ __device__ void norm_rows_backward(const T* x, const float* weight, const float*
     }
 NORM(float)
 NORM(bf16)
+
+// The norms of single heads (Qwen3). A row holds query heads, key heads and value heads one after another; a warp has one
+// head of at most 256 numbers. Values are copied, so that all three lie in one matrix for the attention.
+//
+// [8192, 32 + 2 · 8 heads of 128] bf16: 100 MB read and written: floor 60 µs on an H100, expected 72 µs.
+template <class T>
+__device__ void norm_heads(const T* x, const float* q_weight, const float* k_weight, float eps, T* y, u32 rows, u32 heads,
+                           u32 kv_heads, u32 width, u32 x_stride, u32 y_stride) {
+    const u32 all = heads + 2 * kv_heads, index = blockIdx.x * 8 + threadIdx.x / 32, i = threadIdx.x % 32 * 8;
+    const u32 row = index / all, head = index % all;
+    // The whole warp leaves together.
+    if (row >= rows) return;
+    const bool present = i < width;
+    Eight e;
+    float sum = 0.0f;
+    if (present) {
+        e = load8(x + u64(row) * x_stride + u64(head) * width + i);
+#pragma unroll
+        for (int j = 0; j < 8; j++) sum += e.v[j] * e.v[j];
+    }
+    const float inv = 1.0f / sqrtf(warp_sum(sum) / float(width) + eps);
+    if (!present) return;
+    if (head < heads + kv_heads) {
+        Eight w = load8((head < heads ? q_weight : k_weight) + i);
+#pragma unroll
+        for (int j = 0; j < 8; j++) e.v[j] = e.v[j] * inv * w.v[j];
+    }
+    store8(y + u64(row) * y_stride + u64(head) * width + i, e);
+}
+
+// `d`, the gradient of the normed heads, becomes that of `x`, in place.
+template <class T>
+__device__ void norm_heads_backward(const T* x, const float* q_weight, const float* k_weight, float eps, T* d, u32 rows,
+                                    u32 heads, u32 kv_heads, u32 width, u32 x_stride, u32 d_stride) {
+    const u32 all = heads + kv_heads, index = blockIdx.x * 8 + threadIdx.x / 32, i = threadIdx.x % 32 * 8;
+    const u32 row = index / all, head = index % all;
+    if (row >= rows) return;
+    const bool present = i < width;
+    T* at = d + u64(row) * d_stride + u64(head) * width + i;
+    Eight e, g;
+    float squares = 0.0f, inner = 0.0f;
+    if (present) {
+        e = load8(x + u64(row) * x_stride + u64(head) * width + i);
+        g = load8(at);
+        Eight w = load8((head < heads ? q_weight : k_weight) + i);
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            g.v[j] *= w.v[j];
+            squares += e.v[j] * e.v[j];
+            inner += g.v[j] * e.v[j];
+        }
+    }
+    const float inv = 1.0f / sqrtf(warp_sum(squares) / float(width) + eps);
+    const float shrink = inv * inv * inv * warp_sum(inner) / float(width);
+    if (!present) return;
+#pragma unroll
+    for (int j = 0; j < 8; j++) g.v[j] = g.v[j] * inv - e.v[j] * shrink;
+    store8(at, g);
+}
+
+#define HEAD_NORM(T)                                                                                                  \
+    KERNEL head_norm_##T(const T* x, const float* q_weight, const float* k_weight, float eps, T* y, u32 rows, u32 heads, \
+                         u32 kv_heads, u32 width, u32 x_stride, u32 y_stride) {                                       \
+        norm_heads<T>(x, q_weight, k_weight, eps, y, rows, heads, kv_heads, width, x_stride, y_stride);               \
+    }                                                                                                                 \
+    KERNEL head_norm_backward_##T(const T* x, const float* q_weight, const float* k_weight, float eps, T* d, u32 rows, \
+                                  u32 heads, u32 kv_heads, u32 width, u32 x_stride, u32 d_stride) {                   \
+        norm_heads_backward<T>(x, q_weight, k_weight, eps, d, rows, heads, kv_heads, width, x_stride, d_stride);      \
+    }
+HEAD_NORM(float)
+HEAD_NORM(bf16)

@@ -175,3 +175,45 @@ fn a_step_of_decoding_attends_to_all_cached_rows() {
         close(&format!("out, head size {head_dim}"), &found[0], &out, 1e-5);
     }
 }
+
+#[test]
+fn without_tiles_attention_is_that_of_the_cpu_in_f32() {
+    for (heads, kv_heads, head_dim, lengths) in
+        [(4, 2, 32, &[1, 9, 20][..]), (3, 1, 80, &[13][..]), (1, 1, 256, &[5, 2][..])]
+    {
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        let rows = sequences(lengths);
+        let n = lengths.iter().sum::<usize>();
+        let (qw, kw) = (layout.q_width(), layout.kv_width());
+        let (q, k, v) = (values(n * qw, 1, 2.0), values(n * kw, 2, 2.0), values(n * kw, 3, 1.0));
+        let d_out = values(n * qw, 4, 1.0);
+        let input = Qkv { q: &q, k: &k, v: &v, layout };
+        let (mut out, mut lse) = (vec![0.0; n * qw], vec![0.0; n * heads]);
+        ops::attention(input, &rows, &[], Arithmetic::F32, &mut out, &mut lse);
+        let (mut dq, mut dk, mut dv) = (vec![0.0; n * qw], vec![0.0; n * kw], vec![0.0; n * kw]);
+        let forward = Attended { out: &out, lse: &lse, d_out: &d_out };
+        ops::attention_backward(input, forward, &rows, Arithmetic::F32, &mut dq, &mut dk, &mut dv);
+        let Some(found) = both_orders(|device| {
+            let heads = Heads::new(layout).unwrap();
+            let segments = Segments::packed(device, &rows).unwrap();
+            let of = |x: &[f32]| Buffer::of(device, x).unwrap();
+            let room = |len: usize| Buffer::<f32>::room(device, len).unwrap();
+            let (qs, ks, vs, ds) = (of(&q), of(&k), of(&v), of(&d_out));
+            let (outs, sums, inner) = (room(n * qw), room(n * layout.heads), room(n * layout.heads));
+            let input = [qs.rows(0, qw), ks.rows(0, kw), vs.rows(0, kw)];
+            let [a, b, c] = input;
+            attention(heads, &segments, a, b, c, outs.rows(0, qw), Some(&sums)).unwrap();
+            let (gq, gk, gv) = (room(n * qw), room(n * kw), room(n * kw));
+            let d = [gq.rows(0, qw), gk.rows(0, kw), gv.rows(0, kw)];
+            attention_backward(heads, &segments, input, outs.rows(0, qw), &sums, ds.rows(0, qw), &inner, d).unwrap();
+            [outs, sums, gq, gk, gv].iter().map(|b| b.read().unwrap()).collect()
+        }) else {
+            return;
+        };
+        for (i, (what, expected)) in
+            [("out", &out), ("lse", &lse), ("dq", &dq), ("dk", &dk), ("dv", &dv)].iter().enumerate()
+        {
+            close(&format!("{what}, head size {head_dim}"), &found[i], expected, 1e-5);
+        }
+    }
+}

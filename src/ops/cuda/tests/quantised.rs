@@ -2,20 +2,17 @@
 
 use super::super::{Buffer, CardRows, Device, LowRank, Weight, dequantise, low_rank, matrix_vector};
 use super::{both_orders, close, floats, half, rounded, values};
-use crate::error::Result;
-use crate::ops::quantised;
+use crate::ops::quantised::{self, BlockForm};
 use half::bf16;
 use std::sync::Arc;
 
-type Repack = fn(&Arc<dyn Device>, &[u8], usize, usize) -> Result<CardRows>;
-
-/// (bytes of a block, halves at its head, the CPU's reading, the card's)
-type Format = (usize, usize, fn(&[u8], &mut [f32]), Repack);
+/// (bytes of a block, halves at its head, the CPU's reading, the form)
+type Format = (usize, usize, fn(&[u8], &mut [f32]), BlockForm);
 
 const FORMATS: [Format; 3] = [
-    (34, 1, quantised::q8_0, CardRows::q8_0),
-    (18, 1, quantised::q4_0, CardRows::q4_0),
-    (20, 2, quantised::q4_1, CardRows::q4_1),
+    (34, 1, quantised::q8_0, BlockForm::Q8_0),
+    (18, 1, quantised::q4_0, BlockForm::Q4_0),
+    (20, 2, quantised::q4_1, BlockForm::Q4_1),
 ];
 
 /// Random blocks with factors about 1/64, of either sign.
@@ -33,13 +30,13 @@ fn blocks(count: usize, size: usize, halves: usize) -> Vec<u8> {
 #[test]
 fn quantised_rows_have_the_cpus_values() {
     let (rows, width) = (5, 320);
-    for (size, halves, read, repack) in FORMATS {
+    for (size, halves, read, form) in FORMATS {
         let bytes = blocks(rows * width / 32, size, halves);
         let mut exact = vec![0.0; rows * width];
         read(&bytes, &mut exact);
         let Some(found) = both_orders(|device| {
-            let matrix = repack(device, &bytes, rows, width).unwrap();
-            assert!(repack(device, &bytes[1..], rows, width).is_err());
+            let matrix = CardRows::new(device, form, &bytes, rows, width).unwrap();
+            assert!(CardRows::new(device, form, &bytes[1..], rows, width).is_err());
             let all = half(device, &vec![0.0; rows * (width + 8)]);
             assert_eq!(dequantise(&matrix, None, all.rows(0, width + 8)).unwrap(), rows);
             let chosen = half(device, &vec![0.0; 2 * width]);
@@ -93,11 +90,11 @@ fn products_of_decoding_read_weights_as_they_are_stored() {
             return;
         };
         close("bf16", &found[0], &product(&weight, &x, &start, rows), 1e-5);
-        for (size, halves, read, repack) in FORMATS {
+        for (size, halves, read, form) in FORMATS {
             let bytes = blocks(outputs * inputs / 32, size, halves);
             let mut exact = vec![0.0; outputs * inputs];
             read(&bytes, &mut exact);
-            let matrix = |device: &Arc<dyn Device>| repack(device, &bytes, outputs, inputs).unwrap();
+            let matrix = |device: &Arc<dyn Device>| CardRows::new(device, form, &bytes, outputs, inputs).unwrap();
             let Some(found) = both_orders(|device| vec![run(device, Weight::Quantised(&matrix(device)))]) else {
                 return;
             };

@@ -1,8 +1,8 @@
 //! Row-wise operations.
 
 use super::super::{
-    Buffer, Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, rms_norm, rms_norm_again, rms_norm_backward,
-    rope, scatter_rows, swiglu, swiglu_backward,
+    Buffer, HeadRows, Rotary, add_bias, cast, dropout, embedding_noise, gather_rows, head_norm, head_norm_backward,
+    rms_norm, rms_norm_again, rms_norm_backward, rope, scatter_rows, swiglu, swiglu_backward,
 };
 use super::{HALF, both_orders, close, floats, half, rounded, values};
 use crate::ops;
@@ -193,4 +193,44 @@ fn rows_that_a_kernel_cannot_read_are_refused() {
     }) else {
         return;
     };
+}
+
+#[test]
+fn norms_of_heads_are_those_of_rows_and_values_pass() {
+    for (heads, kv_heads, head_dim) in [(3, 1, 64), (2, 2, 128), (1, 1, 256)] {
+        let sizes = HeadRows { n: 5, heads, kv_heads, head_dim };
+        let (all, normed) = (heads + 2 * kv_heads, heads + kv_heads);
+        let (width, stride, eps) = (all * head_dim, all * head_dim + 8, 1e-5);
+        let (q, k) = (values(head_dim, 1, 1.5), values(head_dim, 2, 1.5));
+        let (x, d) = (rounded(&values(5 * width, 3, 2.0)), rounded(&values(5 * width, 4, 1.0)));
+        let (mut y, mut dx) = (x.clone(), d.clone());
+        for (i, head) in x.chunks(head_dim).enumerate() {
+            if i % all < normed {
+                let (weight, at) = (if i % all < heads { &q } else { &k }, i * head_dim..(i + 1) * head_dim);
+                let mut inverse = [0.0];
+                ops::rms_norm(head, weight, eps, &mut y[at.clone()], &mut inverse);
+                ops::rms_norm_backward(head, weight, &inverse, &d[at.clone()], &mut dx[at], false);
+            }
+        }
+        let wide = |x: &[f32]| x.chunks(width).flat_map(|row| [row, &[0.0; 8]].concat()).collect::<Vec<f32>>();
+        let inside = |x: Vec<f32>| x.chunks(stride).flat_map(|r| r[..width].to_vec()).collect::<Vec<f32>>();
+        let Some(found) = both_orders(|device| {
+            let weights = [Buffer::of(device, &q).unwrap(), Buffer::of(device, &k).unwrap()];
+            let weights = [&weights[0], &weights[1]];
+            let (xs, ys) = (Buffer::of(device, &x).unwrap(), Buffer::<f32>::zeros(device, 5 * stride).unwrap());
+            head_norm(xs.rows(0, width), weights, eps, ys.rows(0, stride), sizes).unwrap();
+            let ds = Buffer::of(device, &wide(&d)).unwrap();
+            head_norm_backward(xs.rows(0, width), weights, eps, ds.rows(0, stride), sizes).unwrap();
+            let (xh, yh, dh) = (half(device, &x), half(device, &wide(&x)), half(device, &wide(&d)));
+            head_norm(xh.rows(0, width), weights, eps, yh.rows(0, stride), sizes).unwrap();
+            head_norm_backward(xh.rows(0, width), weights, eps, dh.rows(0, stride), sizes).unwrap();
+            vec![inside(ys.read().unwrap()), inside(ds.read().unwrap()), inside(floats(&yh)), inside(floats(&dh))]
+        }) else {
+            return;
+        };
+        close("y", &found[0], &y, 1e-5);
+        close("dx", &found[1], &dx, 1e-5);
+        close("y in bf16", &found[2], &y, HALF);
+        close("dx in bf16", &found[3], &dx, HALF);
+    }
 }

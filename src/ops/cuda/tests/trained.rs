@@ -1,10 +1,12 @@
 //! The loss, the optimiser and the products between them.
 
 use super::super::{
-    Buffer, Out, Product, StepSettings, adamw, add_to_total, argmax, cross_entropy, gradient_norm, stretches,
+    AnyRows, Buffer, Number, Product, StepSettings, adamw, add_to_total, argmax, cross_entropy, gradient_norm,
+    stretches,
 };
 use super::{HALF, both_orders, close, floats, half, rounded, values};
 use crate::ops::log_sum_exp;
+use half::bf16;
 
 #[test]
 fn losses_and_their_gradients_follow_the_definition() {
@@ -37,7 +39,7 @@ fn losses_and_their_gradients_follow_the_definition() {
             let place = Some(narrow.rows(0, stride));
             cross_entropy(narrow.rows(0, stride), &which, &each, place, n, vocabulary, scale).unwrap();
             let second = each.read().unwrap();
-            cross_entropy(wide.rows(0, stride), &which, &each, None, n, vocabulary, scale).unwrap();
+            cross_entropy::<_, bf16>(wide.rows(0, stride), &which, &each, None, n, vocabulary, scale).unwrap();
             let inside = |d: Vec<f32>| d.chunks(stride).flat_map(|r| r[..vocabulary].to_vec()).collect::<Vec<f32>>();
             let total = vec![(sum.read().unwrap()[0] - 1.0) as f32];
             vec![first, inside(floats(&d)), second, inside(floats(&narrow)), each.read().unwrap(), total]
@@ -105,7 +107,7 @@ fn a_step_of_adamw_follows_its_formula_with_clipping_and_groups() {
         let (parts, norm) = (Buffer::zeros(device, 4).unwrap(), Buffer::zeros(device, 2).unwrap());
         let small = half(device, &vec![0.0; count]);
         gradient_norm(&gs, &list, &parts, settings.clip, &norm).unwrap();
-        adamw(&ws, &gs, &ms, &vs, &small, &list, &norm, settings).unwrap();
+        adamw(&ws, &gs, &ms, &vs, Some(&small), &list, &norm, settings).unwrap();
         let lengths = norm.read().unwrap().iter().map(|x: &f64| *x as f32).collect();
         vec![ws.read().unwrap(), ms.read().unwrap(), vs.read().unwrap(), floats(&small), lengths]
     }) else {
@@ -144,11 +146,11 @@ fn low_rank_columns_ride_in_the_frozen_product() {
             m: n,
             n: outputs,
             k: stride,
-            a: left.rows(0, stride),
+            a: Number::any(left.rows(0, stride)),
             a_transposed: false,
-            b: right.rows(0, stride),
+            b: Number::any(right.rows(0, stride)),
             b_transposed: true,
-            out: Out::F32(y.rows(0, outputs)),
+            out: AnyRows::F32(y.rows(0, outputs)),
             alpha: 1.0,
             start: None,
             beta: 1.0,
