@@ -106,9 +106,9 @@ impl Example {
             put(&format!("{:?}", self.tool_turns));
         }
         if !self.tools.is_empty() {
-            // A word in front, so that no turn is taken for it.
-            put("tools");
-            put(&self.tools);
+            // A length in front that no text has, so that no turn is taken for it.
+            sha.update(u64::MAX.to_le_bytes());
+            sha.update(&self.tools);
         }
         sha.finalize().into()
     }

@@ -54,9 +54,10 @@ impl MemoryEstimate {
         let tokens =
             demand.batch.max(demand.longest).min(plan.tokens_at_once.saturating_sub(1).saturating_add(demand.longest));
         // Blocks differ in their ranks alone: the largest sizes serve all where buffers are shared.
-        let groups: Vec<[(usize, usize, usize); 4]> =
-            sizes.ranks.iter().map(|ranks| GROUPS.map(|g| group(c, ranks, g))).collect();
-        let most = |of: &dyn Fn(&[(usize, usize, usize); 4]) -> usize| groups.iter().map(of).max().unwrap_or(0);
+        // Outputs, inputs and rank of each of a block's four groups of products.
+        type Shapes = [(usize, usize, usize); 4];
+        let groups: Vec<Shapes> = sizes.ranks.iter().map(|ranks| GROUPS.map(|g| group(c, ranks, g))).collect();
+        let most = |of: &dyn Fn(&Shapes) -> usize| groups.iter().map(of).max().unwrap_or(0);
         let whole = |(o, i, r): (usize, usize, usize)| (o + r) * (i + r);
         let block_bytes = match (demand.storage, demand.exact) {
             (BaseStorage::Int8, false) => Some(34),

@@ -47,7 +47,7 @@ fn clipboard(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    format!("\x1b]52;c;{}\x07", base64(text[..end].as_bytes()))
+    format!("\x1b]52;c;{}\x07", base64(&text.as_bytes()[..end]))
 }
 
 fn base64(bytes: &[u8]) -> String {

@@ -318,7 +318,7 @@ mod tests {
             ..VerbField::default()
         };
         Verb {
-            path: vec!["data".into(), "import".into()],
+            path: vec!["data".into(), "fetch".into()],
             about: String::new(),
             fields: vec![
                 field("paths", false, true, true),
@@ -346,9 +346,9 @@ mod tests {
         type_into(&mut form, "strict", "yes");
         type_into(&mut form, "format", "auto");
         let argv = form.submit(&Commands::default());
-        let expected = ["data", "import", "a.json", "my file.csv", "--name", "聚宝盆", "--strict"];
+        let expected = ["data", "fetch", "a.json", "my file.csv", "--name", "聚宝盆", "--strict"];
         assert_eq!(argv, Some(expected.map(String::from).to_vec()), "a default is not repeated");
-        assert_eq!(form.line(), "linly-bench data import a.json 'my file.csv' --name 聚宝盆 --strict");
+        assert_eq!(form.line(), "linly-bench data fetch a.json 'my file.csv' --name 聚宝盆 --strict");
     }
 
     #[test]

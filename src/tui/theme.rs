@@ -130,7 +130,7 @@ impl Theme {
         match self.name {
             _ if !self.color => None,
             ThemeName::Terminal => None,
-            ThemeName::Dark => ground(0x26, 0x30, 0x3d),
+            ThemeName::Dark => ground(0x20, 0x29, 0x34),
             ThemeName::Light => ground(0xe4, 0xec, 0xf5),
             ThemeName::HighContrast => ground(0x00, 0x00, 0x9f),
         }

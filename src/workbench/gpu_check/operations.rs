@@ -286,7 +286,8 @@ fn adamw(device: &Arc<dyn Device>, size: Size) -> Result<Pairs> {
 
 fn dequantise(device: &Arc<dyn Device>, form: BlockForm, size: Size) -> Result<Pairs> {
     let (rows, width) = (size.pick(128, 3), size.pick(4096, 64));
-    let (bytes, halves, read): (usize, usize, fn(&[u8], &mut [f32])) = match form {
+    type Read = fn(&[u8], &mut [f32]);
+    let (bytes, halves, read): (usize, usize, Read) = match form {
         BlockForm::Q8_0 => (34, 1, quantised::q8_0),
         BlockForm::Q4_0 => (18, 1, quantised::q4_0),
         BlockForm::Q4_1 => (20, 2, quantised::q4_1),
