@@ -138,8 +138,9 @@ fn start(context: &Context, argv: Vec<String>, globals: Vec<String>) -> Result<(
     // What cannot be understood is said here, not in a log.
     let words = std::iter::once("linly-bench".to_owned()).chain(argv.iter().cloned()).map(Into::into);
     let parsed = Cli::try_parse_from(super::data::rename_row_language(words))
-        .map_err(|e| Error::new(Kind::Usage, e.to_string()))?;
-    if matches!(parsed.command, None | Some(super::Command::Tui | super::Command::Jobs(_))) {
+        .map_err(|e| Error::new(Kind::Usage, e.to_string().trim_start_matches("error: ").trim_end().to_owned()))?;
+    // They talk with a terminal, or would wait for themselves.
+    if matches!(parsed.command, None | Some(super::Command::Tui | super::Command::Chat(_) | super::Command::Jobs(_))) {
         return Err(Error::new(Kind::Usage, tr!("this command cannot be a job", "该命令不能作为后台任务"))
             .hint("linly-bench jobs start -- train --model MODEL --data NAME --adapter NAME"));
     }
@@ -198,7 +199,7 @@ fn list(context: &Context) -> Result<()> {
         .iter()
         .map(|v| vec![v.record.id.clone(), state_word(v.record.state), how_far(v), one_line(&v.record.title)])
         .collect();
-    columns_cutting(&header, &rows, 100, 3).iter().for_each(|line| ui.line(line));
+    columns_cutting(&header, &rows, 80, 3).iter().for_each(|line| ui.line(line));
     Ok(())
 }
 

@@ -131,7 +131,7 @@ fn own(view: View) -> &'static [Action] {
     use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
     match view {
         View::Home => &[Open],
-        View::Datasets => &[Open, Filter, Delete, Back],
+        View::Datasets => &[Open, New, Filter, Delete, Back],
         View::Rows => &[Open, Filter, Back],
         View::Row => &[Next, Previous, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back],
         View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Back],

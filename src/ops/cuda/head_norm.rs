@@ -35,7 +35,7 @@ impl HeadRows {
 /// RMSNorm of every query head and key head of `x`, whose rows hold queries, keys and values; values are copied.
 ///
 /// # Errors
-/// As [`rms_norm`].
+/// As `rms_norm`.
 pub fn head_norm<T: Number>(
     x: Rows<'_, T>,
     weights: [&Buffer<f32>; 2],
@@ -69,7 +69,7 @@ pub fn head_norm<T: Number>(
 /// Turns the gradient `d` of [`head_norm`]'s queries and keys into that of its input `x`, in place; values' stay.
 ///
 /// # Errors
-/// As [`rms_norm`].
+/// As `rms_norm`.
 pub fn head_norm_backward<T: Number>(
     x: Rows<'_, T>,
     weights: [&Buffer<f32>; 2],

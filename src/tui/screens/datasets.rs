@@ -8,6 +8,7 @@ use crate::store::Mark;
 use crate::tr;
 use crate::tui::action::Action;
 use crate::tui::figures::{ago, count};
+use crate::tui::form::FormRequest;
 use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{DataAnswer, DataQuery, DatasetView, Place, RowFilter, RowPage, RowView};
@@ -340,6 +341,7 @@ impl Screen for Datasets {
 
     fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
+            Action::New => return vec![Effect::Fill(FormRequest::new("data import", &[]))],
             Action::Open => self.open(),
             Action::Back => self.back(),
             Action::Delete => {
