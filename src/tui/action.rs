@@ -56,12 +56,12 @@ impl ScreenId {
             ScreenId::Home => tr!("Home", "首页"),
             ScreenId::Datasets => tr!("Data", "数据"),
             ScreenId::Models => tr!("Models", "模型"),
-            ScreenId::Training => tr!("Training", "训练"),
+            ScreenId::Training => tr!("Train", "训练"),
             ScreenId::Evaluations => tr!("Scores", "评测"),
             ScreenId::Arena => tr!("Arena", "竞技"),
             ScreenId::Leaderboard => tr!("Board", "排行"),
             ScreenId::Jobs => tr!("Jobs", "任务"),
-            ScreenId::Settings => tr!("Settings", "设置"),
+            ScreenId::Settings => tr!("Setup", "设置"),
         }
     }
 }

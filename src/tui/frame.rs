@@ -34,9 +34,14 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
         p.paragraph(area, &words, Role::Warn);
         return;
     }
-    tabs(&mut p, Rect { height: 1, ..area }, app.screen, &app.activity());
+    tabs(&mut p, Rect { height: 1, ..area }, app.screen);
     let place = app.current().place().iter().map(|s| text::one_line(s)).collect::<Vec<_>>().join("  /  ");
-    p.rule(Rect { y: area.y + 1, height: 1, ..area }, &place);
+    let second = Rect { y: area.y + 1, height: 1, ..area };
+    p.rule(second, &place);
+    let running = app.activity();
+    if !running.is_empty() {
+        activity(&mut p, second, &running);
+    }
     let margin = u16::from(area.width >= 60);
     let body = Rect { x: area.x + margin, y: area.y + 2, width: area.width - 2 * margin, height: area.height - 4 };
     app.current().draw(&mut p, body, app.now);
@@ -89,7 +94,7 @@ fn below(area: Rect, rows: u16) -> Rect {
 
 /// The tabs with their places: number, name, first column, last column.
 fn tab_places(active: ScreenId, columns: u16) -> Vec<(ScreenId, String, u16, u16)> {
-    let long: usize = ScreenId::ALL.iter().map(|s| text::width(&s.title()) + 5).sum();
+    let long: usize = ScreenId::ALL.iter().map(|s| text::width(&s.title()) + 4).sum();
     let mut places = Vec::new();
     let mut x = 0u16;
     for screen in ScreenId::ALL {
@@ -101,10 +106,10 @@ fn tab_places(active: ScreenId, columns: u16) -> Vec<(ScreenId, String, u16, u16
             number.to_string()
         };
         let mark = if screen == active { "▸" } else { " " };
-        let name = format!(" {mark}{name}");
+        let name = format!("{mark}{name} ");
         let end = x.saturating_add(u16::try_from(text::width(&name)).unwrap_or(u16::MAX));
         places.push((screen, name, x, end));
-        x = end.saturating_add(1);
+        x = end;
     }
     places
 }
@@ -114,17 +119,19 @@ pub fn tab_at(active: ScreenId, columns: u16, column: u16) -> Option<ScreenId> {
     tab_places(active, columns).into_iter().find(|(_, _, from, to)| (*from..*to).contains(&column)).map(|t| t.0)
 }
 
-fn tabs(p: &mut Paint<'_>, area: Rect, active: ScreenId, activity: &str) {
-    let mut end = area.x;
+fn tabs(p: &mut Paint<'_>, area: Rect, active: ScreenId) {
     for (screen, name, x, _) in tab_places(active, area.width) {
         let role = if screen == active { Role::Accent } else { Role::Dim };
-        end = p.text(area.x + x, area.y, area.width.saturating_sub(x), &name, role);
+        p.text(area.x + x, area.y, area.width.saturating_sub(x), &name, role);
     }
-    let right = if activity.is_empty() { "linly-bench" } else { activity };
-    let columns = u16::try_from(text::width(right)).unwrap_or(u16::MAX);
-    if area.right().saturating_sub(end) > columns + 2 {
-        let role = if activity.is_empty() { Role::Dim } else { Role::Warn };
-        p.text(area.right() - columns - 1, area.y, columns, right, role);
+}
+
+/// What runs in the background, at the right of the line that tells where one is.
+fn activity(p: &mut Paint<'_>, area: Rect, words: &str) {
+    let words = format!(" {words} ");
+    let columns = u16::try_from(text::width(&words)).unwrap_or(u16::MAX);
+    if columns + 2 < area.width {
+        p.text(area.right() - columns - 2, area.y, columns, &words, Role::Warn);
     }
 }
 

@@ -132,7 +132,7 @@ impl Theme {
             ThemeName::Terminal => None,
             ThemeName::Dark => ground(0x20, 0x29, 0x34),
             ThemeName::Light => ground(0xe4, 0xec, 0xf5),
-            ThemeName::HighContrast => ground(0x00, 0x00, 0x9f),
+            ThemeName::HighContrast => ground(0x00, 0x00, 0x6f),
         }
     }
 

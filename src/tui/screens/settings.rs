@@ -31,15 +31,16 @@ fn turn<T: PartialEq + Copy>(all: &[T], now: T, forward: bool) -> T {
 }
 
 impl Settings {
-    fn change(&mut self, forward: bool) -> Vec<Effect> {
-        let chosen = &mut self.chosen;
+    fn change(&self, forward: bool) -> Vec<Effect> {
+        // What holds is changed by the application, which sees the difference.
+        let mut chosen = self.chosen.clone();
         match self.cursor.selected {
             0 => chosen.theme = turn(&ThemeName::ALL, chosen.theme, forward),
             1 => chosen.lang = turn(&[None, Some(Lang::En), Some(Lang::Zh)], chosen.lang, forward),
             2 => chosen.mouse = !chosen.mouse,
             _ => return vec![Effect::Tour],
         }
-        vec![Effect::Prefer(chosen.clone())]
+        vec![Effect::Prefer(chosen)]
     }
 
     fn row(&self, i: usize) -> Vec<Text> {
