@@ -108,10 +108,9 @@ fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
     let _turn = speak(Lang::En);
     let mut d = driver();
     d.press("<enter> <enter> +");
-    // The hint bar has the words once.
-    assert_eq!(d.screen(80, 24).matches("+ good").count(), 2, "{}", d.screen(80, 24));
+    assert_eq!(d.source.rows[0].mark, Some(linly_bench::store::Mark::Good));
     d.press("+");
-    assert_eq!(d.screen(80, 24).matches("+ good").count(), 1, "the same key takes it away");
+    assert_eq!(d.source.rows[0].mark, None, "the same key takes it away");
     let edit = |d: &mut Driver, to: &str| {
         d.press("e");
         let chores = d.app.take_chores();
@@ -315,7 +314,7 @@ fn the_palette_finds_commands_of_the_view_and_verbs() {
     assert_eq!(d.app.view(), View::Form);
     d.press("<esc> : d e l e t e <enter>");
     assert_eq!(d.app.view(), View::Confirm, "a command of the view below");
-    d.press("<esc> : s e t t i n g s <enter>");
+    d.press("<esc> : s e t u p <enter>");
     assert_eq!(d.app.view(), View::Settings);
 }
 
