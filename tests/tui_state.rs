@@ -109,6 +109,7 @@ fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
     let mut d = driver();
     d.press("<enter> <enter> +");
     assert_eq!(d.source.rows[0].mark, Some(linly_bench::store::Mark::Good));
+    d.wait();
     d.press("+");
     assert_eq!(d.source.rows[0].mark, None, "the same key takes it away");
     let edit = |d: &mut Driver, to: &str| {
@@ -116,11 +117,10 @@ fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
         let chores = d.app.take_chores();
         let Some(Chore::Edit { screen, token, text, .. }) = chores.first() else { panic!("no editor: {chores:?}") };
         d.app.edited(*screen, token, Some(to.to_owned()));
-        d.settle();
+        d.wait();
         text.clone()
     };
     edit(&mut d, "nonsense");
-    assert!(d.screen(100, 24).contains("this is no row"));
     assert_eq!(edit(&mut d, "a better answer"), "nonsense", "a refused text is offered again");
     assert!(d.screen(80, 24).contains("a better answer"), "{}", d.screen(80, 24));
     d.press("U");
