@@ -140,7 +140,7 @@ fn edit(d: &mut Driver, key: &str, to: &str) -> String {
 #[test]
 fn a_row_is_written_in_the_editor_and_can_be_taken_back() {
     let _turn = speak(Lang::En);
-    let mut d = driver();
+    let mut d = Driver::launching(filled(), true);
     let rows = d.source.rows.len();
     d.press("<enter>");
     let blank = edit(&mut d, "n", "nonsense");
@@ -181,7 +181,7 @@ fn a_mask_keeps_its_template_from_row_to_row() {
     assert!(d.screen(80, 24).contains("template chat"), "{}", d.screen(80, 24));
     d.press("t n");
     let screen = d.screen(80, 24);
-    assert!(screen.contains("template alpaca") && screen.contains("W|h|a|t|"), "{screen}");
+    assert!(screen.contains("template alpaca") && screen.contains("W╎h╎a╎t╎ ╎i"), "{screen}");
     d.press("y");
     let copied = d.app.take_chores();
     let Some(Chore::Copy(table)) = copied.first() else { panic!("{copied:?}") };
@@ -527,6 +527,11 @@ fn hostile_text_reaches_no_cell() {
         "2",
         "<enter>",
         "j j j <enter>",
+        "m",
+        "<esc> <esc> v",
+        "<enter>",
+        "<esc> <esc> <esc> v",
+        "<enter>",
         "<esc> <esc> d",
         "<esc> 4 <enter>",
         "5 <enter>",

@@ -101,7 +101,13 @@ fn versions() -> Vec<VersionView> {
             &["paper"],
             "2026-11-24T11:58:00.000Z",
         ),
-        version(1, 13_200, "import finance-zh.jsonl\u{1b}]0;owned\u{7}\u{202e}", &["v1", "baseline"], "2026-11-20T08:00:00.000Z"),
+        version(
+            1,
+            13_200,
+            "import finance-zh.jsonl\u{1b}]0;owned\u{7}\u{202e}",
+            &["v1", "baseline"],
+            "2026-11-20T08:00:00.000Z",
+        ),
     ]
 }
 

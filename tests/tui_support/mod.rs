@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
 mod data;
-mod runs;
+pub mod runs;
 
 use linly_bench::data::Split;
 use linly_bench::error::{Error, Kind, Result};

@@ -1,5 +1,5 @@
 //! A row token by token, as a training with some template and some model's tokenizer reads it: what is learnt is
-//! underlined and has a bar at its left, so that it shows without colour too.
+//! underlined and has a plus at its left, so that it shows without colour too.
 
 use super::super::{Empty, Fetched, down, draw_error, draw_loading};
 use crate::error::Result;
@@ -15,8 +15,8 @@ use crate::tui::widgets::{Paint, SPLIT, Scroll};
 use ratatui::layout::Rect;
 use std::cell::RefCell;
 
-/// Between two tokens.
-const BORDER: &str = "|";
+/// Left of what is learnt.
+const LEARNT: &str = "+";
 /// A line end within a token.
 const LINE_END: &str = "↵";
 
@@ -181,12 +181,12 @@ impl Mask {
         for (y, line) in (shown.y..).zip(lines.iter().skip(place.start).take(place.len())) {
             let role = if line.learnt { Role::Learnt } else { Role::Plain };
             if line.learnt {
-                p.text(shown.x, y, 1, SPLIT, Role::Good);
+                p.text(shown.x, y, 1, LEARNT, Role::Good);
             }
             let mut x = shown.x + 2;
             for token in &line.tokens {
                 x = p.text(x, y, shown.right().saturating_sub(x), token, role);
-                x = p.text(x, y, shown.right().saturating_sub(x), BORDER, Role::Dim);
+                x = p.text(x, y, shown.right().saturating_sub(x), SPLIT, Role::Dim);
             }
         }
         self.scroll.note(p, rest, lines.len());
@@ -201,7 +201,9 @@ fn lay_out(tokens: &[MaskToken], columns: usize) -> Vec<Line> {
     for token in tokens {
         let shown = visible(token);
         // A token is cut nowhere but at the border of the frame; a longer one goes on below.
-        for piece in text::wrap(&shown, columns.saturating_sub(1).max(1)) {
+        let most = columns.saturating_sub(1).max(1);
+        let pieces = if text::width(&shown) <= most { vec![shown.clone()] } else { text::wrap(&shown, most) };
+        for piece in pieces {
             let takes = text::width(&piece) + 1;
             if ended || used + takes > columns || lines.last().is_none_or(|l| l.learnt != token.supervised) {
                 lines.push(Line { learnt: token.supervised, tokens: Vec::new() });

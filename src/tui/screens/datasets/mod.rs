@@ -289,8 +289,10 @@ impl Screen for Datasets {
                 }
             }
             _ => match &mut self.rows {
-                Some(rows) if rows.narrow(action) => return rows.want().into_iter().map(Effect::Ask).collect(),
                 Some(rows) => {
+                    if rows.narrow(action) {
+                        return rows.want().into_iter().map(Effect::Ask).collect();
+                    }
                     let len = rows.total();
                     rows.cursor.update(action, len);
                 }

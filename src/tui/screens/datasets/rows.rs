@@ -109,7 +109,11 @@ impl Rows {
     pub fn extent(&self) -> String {
         let rows = count(self.total() as u64);
         let exact = !matches!(&self.page, Fetched::Ready(page) if !page.exact);
-        let mut words = if exact { tr!("{rows} rows", "{rows} 行") } else { tr!("{rows}+ rows", "{rows}+ 行") };
+        let mut words = match (self.total(), exact) {
+            (1, true) => tr!("1 row", "1 行"),
+            (_, true) => tr!("{rows} rows", "{rows} 行"),
+            (_, false) => tr!("{rows}+ rows", "{rows}+ 行"),
+        };
         let narrowed = self.split.map(part).into_iter();
         for word in narrowed.chain(self.lang.map(str::to_owned)).chain(self.marked.map(marked)) {
             words.push_str(&format!("  {word}"));
