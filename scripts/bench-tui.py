@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import pty
+import re
 import select
 import signal
 import sqlite3
@@ -27,6 +28,8 @@ import time
 from pathlib import Path
 
 COLUMNS, ROWS = 120, 40
+# Sequences that move, colour or hide: what is left is text. Wide characters are placed one by one.
+SEQUENCE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[^\[]")
 
 
 class Interface:
@@ -53,18 +56,26 @@ class Interface:
         self.seen += data
         return data
 
-    def quiet(self, pause=0.6, limit=30.0):
-        """Reads until nothing came for `pause` seconds."""
+    def text(self, limit):
+        """The text of what comes first within `limit` seconds; a frame in which nothing changed has none."""
         end = time.monotonic() + limit
-        while time.monotonic() < end and self.read(pause):
+        while (left := end - time.monotonic()) > 0:
+            if words := SEQUENCE.sub(b"", self.read(left)):
+                return words
+        return b""
+
+    def quiet(self, pause=0.6, limit=30.0):
+        """Reads until no text came for `pause` seconds."""
+        end = time.monotonic() + limit
+        while time.monotonic() < end and self.text(pause):
             pass
 
     def until(self, text, limit=60.0):
         """Milliseconds until `text` was drawn."""
         began, end = time.monotonic(), time.monotonic() + limit
-        while text.encode() not in self.seen:
+        while text.encode() not in (words := SEQUENCE.sub(b"", self.seen)):
             if time.monotonic() > end:
-                sys.exit(f"`{text}` never came; the screen had: {self.seen[-2000:]!r}")
+                sys.exit(f"`{text}` never came; the screen had: {words[-500:].decode(errors='replace')}")
             self.read(0.05)
         return (time.monotonic() - began) * 1e3
 
@@ -81,7 +92,7 @@ class Interface:
                 pass
             began = time.monotonic()
             self.press(keys[i % len(keys)])
-            if self.read(1.0):
+            if self.text(1.0):
                 out.append((time.monotonic() - began) * 1e3)
             time.sleep(0.02)
         return out
@@ -158,7 +169,7 @@ def main():
     firsts = []
     for _ in range(5):
         ui = Interface(binary, home)
-        ui.until("Home")
+        ui.until("Setup")
         firsts.append((time.monotonic() - ui.began) * 1e3)
         ui.quiet()
         ui.close()
@@ -212,12 +223,9 @@ def main():
     print(f"{'a key beside its curve':44} {spread(ui.latencies('LL', 100))}")
     ui.press("\x1b")
     ui.quiet(0.3)
-    ui.press("2")
-    ui.quiet(0.3)
-    ui.press("/long\r")
-    ui.quiet(0.3)
-    ui.press("\r")
-    ui.quiet(0.5)
+    for keys in ("2", "\x1b", "\x1b", "/long\r", "\r"):
+        ui.press(keys)
+        ui.quiet(0.3)
     ui.press("\r")
     opening = ui.until("line ")
     ui.quiet()
