@@ -72,6 +72,8 @@ pub struct App {
     waiting: Vec<(ScreenId, Query)>,
     /// What takes changes back, the newest last.
     undo: Vec<(ScreenId, String, Query)>,
+    /// Changes that are being taken back.
+    undoing: Vec<(ScreenId, String, Query)>,
     chores: Vec<Chore>,
     quit: Quit,
 }
@@ -108,6 +110,7 @@ impl App {
             queries: Vec::new(),
             waiting: Vec::new(),
             undo: Vec::new(),
+            undoing: Vec::new(),
             chores: Vec::new(),
             quit: Quit::No,
         };
@@ -277,9 +280,9 @@ impl App {
             Action::Mouse => self.switch_mouse(),
             Action::Suspend => self.chores.push(Chore::Suspend),
             Action::Undo => {
-                if let Some((screen, told, query)) = self.undo.pop() {
-                    self.notice = Some((tr!("taken back: {told}", "已撤销：{told}"), Role::Good));
-                    self.queries.push((screen, query));
+                if let Some(change) = self.undo.pop() {
+                    self.queries.push((change.0, change.2.clone()));
+                    self.undoing.push(change);
                 }
             }
             Action::Go(screen) => self.go(screen),
@@ -489,6 +492,19 @@ impl App {
         for (screen, query) in asked {
             let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
             self.apply(screen, effects);
+        }
+        if let Some(place) = self.undoing.iter().position(|(.., query)| *query == reply.query) {
+            let change = self.undoing.remove(place);
+            match &reply.answer {
+                Ok(_) => {
+                    self.notice = Some((tr!("taken back: {}", "已撤销：{}", change.1), Role::Good));
+                }
+                // It can be tried again.
+                Err(error) => {
+                    self.tell(error);
+                    self.undo.push(change);
+                }
+            }
         }
         if self.quit == Quit::Soon && self.waiting.is_empty() && self.queries.is_empty() {
             self.quit = Quit::Now;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+mod data;
 pub mod runs;
 
 use linly_bench::data::Split;
@@ -72,41 +73,7 @@ impl Source for Fake {
 
     fn data(&mut self, query: &DataQuery) -> Result<DataAnswer> {
         self.check("data")?;
-        Ok(match query {
-            DataQuery::Rows { filter, offset, limit, .. } => {
-                let hits = self.rows.iter().filter(|r| r.instruction.contains(&filter.search));
-                let hits: Vec<RowView> = hits.cloned().collect();
-                let total = hits.len() as u64;
-                let rows = hits.into_iter().skip(*offset as usize).take(*limit as usize).collect();
-                DataAnswer::Rows(RowPage { total, exact: true, rows })
-            }
-            DataQuery::Delete { name } => {
-                self.deleted.push(name.clone());
-                let (gone, kept) = self.datasets.drain(..).partition(|d| d.name == *name);
-                (self.bin, self.datasets) = (gone, kept);
-                DataAnswer::Done
-            }
-            DataQuery::Mark { row, mark, .. } => {
-                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.mark = *mark);
-                DataAnswer::Done
-            }
-            DataQuery::Save { row, text, .. } => {
-                if text == "nonsense" {
-                    return Err(Error::new(Kind::InvalidInput, "this is no row"));
-                }
-                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.output = text.clone());
-                DataAnswer::Changed { before: 1, after: 2 }
-            }
-            DataQuery::Restore { version, .. } => {
-                self.restored.push(*version);
-                DataAnswer::Changed { before: 2, after: 3 }
-            }
-            DataQuery::Undelete { .. } => {
-                self.datasets.append(&mut self.bin);
-                DataAnswer::Done
-            }
-            other => return Err(Error::new(Kind::Unsupported, format!("not made up: {other:?}"))),
-        })
+        data::answer(self, query)
     }
 
     fn models(&mut self, query: &ModelsQuery) -> Result<ModelsAnswer> {

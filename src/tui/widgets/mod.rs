@@ -9,6 +9,7 @@ mod input;
 mod pager;
 mod paint;
 mod popup;
+mod scroll;
 mod table;
 
 pub use chart::{Chart, Line, Marker};
@@ -18,4 +19,5 @@ pub use input::Input;
 pub use pager::{Block, Pager};
 pub use paint::{Paint, SPLIT};
 pub use popup::popup;
+pub use scroll::Scroll;
 pub use table::{Column, Table, Text};
