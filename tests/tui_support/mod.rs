@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+pub mod arena;
 pub mod runs;
 
 use linly_bench::data::Split;
@@ -52,6 +53,7 @@ pub struct Fake {
     pub started: Vec<Vec<String>>,
     pub stopped: Vec<String>,
     pub kept: Vec<Preferences>,
+    pub sitting: arena::Sitting,
 }
 
 impl Fake {
@@ -182,6 +184,11 @@ impl Source for Fake {
         self.check("take_vote_back")?;
         self.votes.retain(|(id, _)| *id != battle);
         Ok(())
+    }
+
+    fn arena(&mut self, query: &ArenaQuery) -> Result<ArenaAnswer> {
+        self.check("arena")?;
+        arena::answer(self, query)
     }
 
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
@@ -586,6 +593,9 @@ impl Driver {
                 "<backspace>" => (KeyCode::Backspace, false),
                 "<ctrl-c>" => (KeyCode::Char('c'), true),
                 "<ctrl-n>" => (KeyCode::Char('n'), true),
+                "<ctrl-b>" => (KeyCode::Char('b'), true),
+                "<up>" => (KeyCode::Up, false),
+                "<left>" => (KeyCode::Left, false),
                 "<ctrl-o>" => (KeyCode::Char('o'), true),
                 letter => (KeyCode::Char(letter.chars().next().unwrap()), false),
             };

@@ -5,17 +5,21 @@
 mod chart;
 mod cursor;
 mod fuzzy;
+mod growing;
 mod input;
 mod pager;
 mod paint;
 mod popup;
+mod scroll;
 mod table;
 
 pub use chart::{Chart, Line, Marker};
 pub use cursor::Cursor;
 pub use fuzzy::{closeness, fuzzy};
+pub use growing::Growing;
 pub use input::Input;
 pub use pager::{Block, Pager};
 pub use paint::{Paint, SPLIT};
 pub use popup::popup;
+pub use scroll::Scroll;
 pub use table::{Column, Table, Text};
