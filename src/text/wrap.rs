@@ -28,6 +28,10 @@ fn break_line(text: &str, columns: usize, offset: usize, lines: &mut Vec<Range<u
     // The line under way: its beginning, the end of its last word, its columns with the blanks after that.
     let (mut start, mut end, mut used) = (0, 0, 0);
     let mut at = 0;
+    // textwrap takes back the last place to break at, thinking that it is the text's end. After a hyphen it is another
+    // one: a blank more makes it right, and is no part of any line.
+    let padded = text.ends_with(['-', '\u{ad}']).then(|| format!("{text} "));
+    let text = padded.as_deref().unwrap_or(text);
     for word in WordSeparator::UnicodeBreakProperties.find_words(text) {
         let mut rest = word.word;
         let mut columns_of_rest = width(rest);
@@ -105,6 +109,7 @@ mod tests {
         assert_eq!(wrap("a long word", 6), ["a long", "word"]);
         assert_eq!(wrap("one\n\ntwo", 10), ["one", "", "two"]);
         assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("one two-", 7), ["one", "two-"], "a hyphen at the end");
         assert_eq!(wrap("  in  by two   \n", 7), ["  in", "by two", ""], "blanks stay within a line");
     }
 

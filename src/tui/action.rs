@@ -195,6 +195,10 @@ pub enum Action {
     Export,
     /// Let two contestants answer a question now.
     LiveBattle,
+    /// Stop the answers.
+    Halt,
+    /// Choose other contestants.
+    Rechoose,
     /// The other answer, which is then scrolled.
     OtherColumn,
     /// Ask the same question again, perhaps changed.
@@ -281,6 +285,8 @@ impl Action {
             Action::Sort => tr!("sort", "排序"),
             Action::Export => tr!("export", "导出"),
             Action::LiveBattle => tr!("live battle", "现场对战"),
+            Action::Halt => tr!("stop", "停止"),
+            Action::Rechoose => tr!("choose others", "另选"),
             Action::OtherColumn => tr!("column", "换栏"),
             Action::AskAgain => tr!("ask again", "再问"),
             Action::DrawQuestion => tr!("draw one", "抽一题"),

@@ -77,7 +77,11 @@ pub enum View {
     Contestants,
     /// The question of a live battle being typed.
     Question,
-    /// A live battle.
+    /// The contestants of a live battle on their way.
+    Arriving,
+    /// The answers of a live battle being written.
+    Writing,
+    /// A live battle to vote on.
     Duel,
     /// The dataset that an answer goes to.
     KeepIn,
@@ -89,7 +93,7 @@ pub enum View {
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 38] = [
+    pub const ALL: [View; 40] = [
         View::Home,
         View::Datasets,
         View::Rows,
@@ -124,6 +128,8 @@ impl View {
         View::Export,
         View::Contestants,
         View::Question,
+        View::Arriving,
+        View::Writing,
         View::Duel,
         View::KeepIn,
         View::Ratings,
@@ -211,6 +217,8 @@ fn own(view: View) -> &'static [Action] {
             Action::Copy,
             Action::KeepElsewhere,
         ],
+        View::Arriving => &[Back, Action::Rechoose],
+        View::Writing => &[Action::Halt, Action::OtherColumn, Action::Copy, Action::Ratings, Action::Tally],
         View::Contestants => {
             &[Action::Submit, NextField, Action::PreviousField, Action::NextChoice, Action::PreviousChoice, Cancel]
         }
@@ -272,7 +280,7 @@ pub fn groups(view: View) -> [&'static [Action]; 3] {
         View::Contestants | View::Question | View::KeepIn => [own(view), &[], &[]],
         View::Help => [own(view), MOTION, &[]],
         // Tab is for the columns there.
-        View::Battle | View::Duel => [own(view), MOTION, GLOBAL.split_at(2).1],
+        View::Battle | View::Duel | View::Writing => [own(view), MOTION, GLOBAL.split_at(2).1],
         _ => [own(view), MOTION, GLOBAL],
     }
 }
@@ -384,6 +392,8 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Flips => const { &[letter('f')] },
         Action::Sort => const { &[letter('o')] },
         Action::Export => const { &[letter('e')] },
+        Action::Halt => const { &[key(KeyCode::Esc)] },
+        Action::Rechoose => const { &[letter('n'), key(KeyCode::Enter)] },
         Action::LiveBattle => const { &[letter('b')] },
         Action::OtherColumn => const { &[key(KeyCode::Tab)] },
         Action::AskAgain => const { &[letter('e')] },

@@ -75,22 +75,17 @@ impl Live {
 
     /// Which commands apply.
     pub fn view(&self) -> View {
-        if self.typing { View::Question } else { View::Duel }
+        match self.stage {
+            _ if self.typing => View::Question,
+            DuelStage::Loading { .. } | DuelStage::Failed(_) => View::Arriving,
+            DuelStage::Writing => View::Writing,
+            DuelStage::Ready | DuelStage::Over(_) => View::Duel,
+        }
     }
 
     /// Whether answers are written or models loaded.
     pub fn is_busy(&self) -> bool {
         matches!(self.stage, DuelStage::Loading { .. } | DuelStage::Writing)
-    }
-
-    /// Whether Esc stops answers, and does not leave.
-    pub fn stops_first(&self) -> bool {
-        self.stage == DuelStage::Writing
-    }
-
-    /// Whether the contestants could not be loaded.
-    pub fn has_failed(&self) -> bool {
-        matches!(self.stage, DuelStage::Failed(_))
     }
 
     /// Where the user is.
@@ -112,22 +107,14 @@ impl Live {
 
     /// Why `action` cannot be done now.
     pub fn obstacle(&self, action: Action) -> Option<String> {
-        let over = matches!(self.stage, DuelStage::Over(_));
         match action {
-            Action::Next | Action::Vote(_) | Action::AskAgain if self.stage == DuelStage::Writing => {
-                Some(tr!("the answers are being written; Esc stops them", "正在作答；按 Esc 停止"))
-            }
-            Action::Next | Action::Vote(_) | Action::AskAgain | Action::OtherColumn | Action::Copy
-                if matches!(self.stage, DuelStage::Loading { .. }) =>
-            {
-                Some(tr!("the contestants are being loaded; Esc gives up", "正在载入参赛者；按 Esc 放弃"))
-            }
             Action::Vote(_) | Action::AskAgain | Action::OtherColumn | Action::Copy if self.turn == 0 => {
                 Some(tr!("nothing was asked yet", "还没有提问"))
             }
-            Action::Vote(_) if over && self.judged.battle.is_none() => {
+            Action::Vote(_) if self.judged.battle.is_none() => {
                 Some(tr!("there are not two answers to vote on", "没有可供投票的两个回答"))
             }
+            Action::Halt if self.stopping => Some(tr!("they are being stopped", "正在停止")),
             _ => self.judged.obstacle(action),
         }
     }
@@ -135,7 +122,7 @@ impl Live {
     /// Does a command; leaving is done by the screen.
     pub fn update(&mut self, action: Action) -> Vec<Effect> {
         match action {
-            Action::Back if self.stage == DuelStage::Writing => {
+            Action::Halt => {
                 self.stopping = true;
                 return vec![Effect::Ask(Query::Arena(ArenaQuery::Stop))];
             }
@@ -239,7 +226,7 @@ impl Live {
         self.stage = news.stage;
     }
 
-    /// Draws what the sitting is at; `sitting` tells how many were asked and voted on.
+    /// Draws what the sitting is at.
     pub fn draw(&self, p: &mut Paint<'_>, area: Rect) {
         if self.typing {
             return self.draw_question(p, area);
@@ -249,7 +236,7 @@ impl Live {
             DuelStage::Failed(error) => {
                 draw_error(p, Rect { height: area.height.saturating_sub(2), ..area }, error);
                 let last = Rect { y: area.bottom().saturating_sub(1), height: 1, ..area };
-                let words = tr!("Enter: choose others   Esc: leave", "回车：另选参赛者   Esc：离开");
+                let words = tr!("Enter opens the form again, as you filled it in.", "按回车回到表单，所填内容仍在。");
                 p.text(last.x, last.y, last.width, &words, Role::Accent);
             }
             _ if self.turn == 0 => {
@@ -262,7 +249,7 @@ impl Live {
 
     fn draw_question(&self, p: &mut Paint<'_>, area: Rect) {
         p.rule(area, &tr!("Your question", "你的问题"));
-        let rows = QUESTION.min(area.height.saturating_sub(3)).max(1);
+        let rows = QUESTION.min(area.height.saturating_sub(5)).max(1);
         self.input.draw_rows(p, Rect { height: rows, ..down(area, 1) }, true);
         let mut rest = down(area, rows + 1);
         p.rule(rest, "");
@@ -295,7 +282,7 @@ impl Live {
                 None => tr!("writing", "正在作答"),
                 Some(SideEnd::Whole) if writing => tr!("done", "已答完"),
                 Some(SideEnd::Whole) => String::new(),
-                Some(SideEnd::Longest) => tr!("cut at its longest", "已达上限"),
+                Some(SideEnd::Longest) => tr!("cut off", "已截断"),
                 Some(SideEnd::Stopped) => tr!("stopped", "已停止"),
                 Some(SideEnd::Failed(_)) => tr!("failed", "失败"),
             },

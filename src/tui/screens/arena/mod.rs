@@ -200,14 +200,12 @@ impl Arena {
 
     fn update_live(&mut self, action: Action) -> Vec<Effect> {
         let Open::Live(live) = &mut self.open else { return vec![] };
+        let leave = || Effect::Ask(Query::Arena(ArenaQuery::Leave));
         match action {
-            Action::Next if live.has_failed() => self.show_form(None),
-            // Esc stops answers first, and leaves then.
-            Action::Back if !live.stops_first() => {
-                let mut effects = vec![Effect::Ask(Query::Arena(ArenaQuery::Leave))];
-                effects.extend(self.show_list());
-                effects
-            }
+            Action::Rechoose => std::iter::once(leave()).chain(self.show_form(None)).collect(),
+            Action::Back => std::iter::once(leave()).chain(self.show_list()).collect(),
+            // Before the first question there is nothing to go back to.
+            Action::Cancel if live.is_new() => std::iter::once(leave()).chain(self.show_list()).collect(),
             _ => live.update(action),
         }
     }
