@@ -44,7 +44,11 @@ pub fn contestants(bench: &Workbench) -> Result<Vec<String>> {
 pub fn draw_question(bench: &Workbench, arena: &str, dataset: Option<&str>) -> Result<Option<Question>> {
     let mut rng = rand::rng();
     let Some(dataset) = dataset else {
-        return Ok(bench.store.questions(arena)?.choose(&mut rng).cloned());
+        if let Some(question) = bench.store.questions(arena)?.choose(&mut rng) {
+            return Ok(Some(question.clone()));
+        }
+        // An arena that was imported has battles and no list of questions.
+        return Ok(bench.store.battles(arena)?.choose(&mut rng).map(|battle| typed_question(&battle.question)));
     };
     let rows = bench.store.dataset(dataset)?.rows;
     for _ in 0..if rows == 0 { 0 } else { ATTEMPTS } {

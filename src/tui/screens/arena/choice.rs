@@ -1,7 +1,6 @@
 //! A text field with a list of what there is to choose from.
 
 use crate::text;
-use crate::tr;
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Input, Paint, fuzzy};
 use ratatui::layout::Rect;
@@ -26,11 +25,11 @@ impl Choice {
         self.input.text().trim().to_owned()
     }
 
-    /// The values that fit what is typed: all when it is one of them.
+    /// The values that fit what is typed: all when it is one of them, or like none of them.
     fn fitting(&self) -> Vec<&String> {
         let typed = self.value();
-        let is_one = self.offered.contains(&typed);
-        self.offered.iter().filter(|value| is_one || fuzzy(&typed, value)).collect()
+        let like: Vec<&String> = self.offered.iter().filter(|value| fuzzy(&typed, value)).collect();
+        if like.is_empty() || self.offered.contains(&typed) { self.offered.iter().collect() } else { like }
     }
 
     /// Takes the next of the values that fit, or the one before.
@@ -51,12 +50,6 @@ impl Choice {
     /// Draws the values that fit, those around the chosen one.
     pub fn draw_list(&self, p: &mut Paint<'_>, area: Rect) {
         let fitting = self.fitting();
-        if fitting.is_empty() {
-            if !self.offered.is_empty() {
-                p.text(area.x, area.y, area.width, &tr!("none of those there are", "不在现有各项之中"), Role::Dim);
-            }
-            return;
-        }
         let typed = self.value();
         let chosen = fitting.iter().position(|value| **value == typed);
         let height = usize::from(area.height);

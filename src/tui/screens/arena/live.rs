@@ -88,6 +88,11 @@ impl Live {
         matches!(self.stage, DuelStage::Loading { .. } | DuelStage::Writing)
     }
 
+    /// Whether nothing was asked yet.
+    pub fn is_new(&self) -> bool {
+        self.turn == 0
+    }
+
     /// Where the user is.
     pub fn place(&self) -> Vec<String> {
         let mut place = vec![self.chosen.plan.arena.clone(), tr!("live", "现场")];
