@@ -59,7 +59,7 @@ impl Kind {
 }
 
 /// A failure with a way out.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// What sort of failure it is.
     pub kind: Kind,

@@ -2,6 +2,12 @@
 //! elsewhere is made harmless. A Chinese character takes two columns, so columns are never `len()`
 //! or `chars().count()`; cuts fall between grapheme clusters, so an emoji or an accent stays whole.
 
+mod clean;
+mod wrap;
+
+pub use clean::{PieceCleaner, clean};
+pub use wrap::{GrowingLines, wrap};
+
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
@@ -47,88 +53,6 @@ pub fn pad_left(text: &str, columns: usize) -> String {
     format!("{}{cut}", " ".repeat(missing))
 }
 
-/// Lines of at most `columns` columns, broken where Unicode allows it (UAX #14: between ideographs,
-/// not before a full stop) and within a word only when it is longer than a line. Line ends in `text`
-/// are kept. A grapheme wider than `columns` gets a line of its own.
-pub fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let columns = columns.max(1);
-    let options = textwrap::Options::new(columns)
-        .word_separator(textwrap::WordSeparator::UnicodeBreakProperties)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation)
-        .wrap_algorithm(textwrap::WrapAlgorithm::FirstFit)
-        // textwrap would break long words between `char`s, inside a grapheme.
-        .break_words(false);
-    let mut lines = Vec::new();
-    for line in textwrap::wrap(text, options) {
-        let mut rest: &str = &line;
-        loop {
-            let (mut end, _) = prefix(rest, columns);
-            if end == 0 {
-                end = rest.graphemes(true).next().map_or(0, str::len);
-            }
-            let (head, tail) = rest.split_at(end);
-            lines.push(head.to_owned());
-            if tail.is_empty() {
-                break;
-            }
-            rest = tail;
-        }
-    }
-    lines
-}
-
-/// `text` without anything that could move the cursor, colour the screen, ring a bell or reorder a
-/// line: escape sequences, control characters and bidirectional overrides are removed, a tab becomes
-/// four blanks, every line end becomes `\n`.
-pub fn clean(text: &str) -> String {
-    if !text.contains(|c: char| (c.is_control() && c != '\n') || is_invisible(c)) {
-        return text.to_owned();
-    }
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\n' => out.push('\n'),
-            '\t' => out.push_str("    "),
-            '\r' => {
-                if chars.peek() != Some(&'\n') {
-                    out.push('\n');
-                }
-            }
-            '\u{1b}' => skip_escape(&mut chars),
-            '\u{9b}' => skip_csi(&mut chars),
-            '\u{90}' | '\u{98}' | '\u{9d}' | '\u{9e}' | '\u{9f}' => skip_string(&mut chars),
-            c if c.is_control() || is_invisible(c) => {}
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// [`clean`] for a text that comes in pieces: a sequence that is cut by the border of two pieces is still one.
-#[derive(Clone, Debug, Default)]
-pub struct PieceCleaner {
-    /// The raw text since the last line end, which ends every sequence.
-    line: String,
-    /// Bytes of the cleaned line that have been given out.
-    shown: usize,
-}
-
-impl PieceCleaner {
-    /// Takes the next piece; gives what can be shown of it.
-    pub fn push(&mut self, piece: &str) -> String {
-        self.line.push_str(piece);
-        let clean = clean(&self.line);
-        let out = clean.get(self.shown..).unwrap_or_default().to_owned();
-        self.shown = clean.len();
-        if let Some(end) = self.line.rfind('\n') {
-            self.line.drain(..=end);
-            self.shown = self::clean(&self.line).len();
-        }
-        out
-    }
-}
-
 /// [`clean`]ed text on a single line: each run of white space becomes one blank.
 pub fn one_line(text: &str) -> String {
     let text = clean(text);
@@ -153,63 +77,6 @@ fn prefix(text: &str, columns: usize) -> (usize, usize) {
         used += w;
     }
     (text.len(), used)
-}
-
-/// Reorders a line or hides text, and shows nothing itself.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}
-
-type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
-
-/// What follows an ESC (ECMA-48): a control sequence, a control string, or one final character.
-fn skip_escape(chars: &mut Chars<'_>) {
-    match chars.peek() {
-        Some('[') => {
-            chars.next();
-            skip_csi(chars);
-        }
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            chars.next();
-            skip_string(chars);
-        }
-        Some(' '..='/') => {
-            while chars.next_if(|c| matches!(c, ' '..='/')).is_some() {}
-            chars.next_if(|c| matches!(c, '0'..='~'));
-        }
-        Some('0'..='~') => {
-            chars.next();
-        }
-        _ => {}
-    }
-}
-
-/// Parameters, intermediates and the final byte of a control sequence.
-fn skip_csi(chars: &mut Chars<'_>) {
-    while chars.next_if(|c| matches!(c, ' '..='?')).is_some() {}
-    chars.next_if(|c| matches!(c, '@'..='~'));
-}
-
-/// A control string up to its terminator. One that is never terminated ends at the line's end, so
-/// that a stray introducer cannot swallow the rest of a document.
-fn skip_string(chars: &mut Chars<'_>) {
-    while let Some(&c) = chars.peek() {
-        match c {
-            '\n' => return,
-            '\u{7}' | '\u{9c}' => {
-                chars.next();
-                return;
-            }
-            '\u{1b}' => {
-                chars.next();
-                chars.next_if_eq(&'\\');
-                return;
-            }
-            _ => {
-                chars.next();
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -240,67 +107,5 @@ mod tests {
         assert_eq!(truncate("", 0), "");
         assert_eq!(pad("聚", 4), "聚  ");
         assert_eq!(pad_left("12", 4), "  12");
-    }
-
-    #[test]
-    fn chinese_wraps_without_blanks_and_not_before_a_full_stop() {
-        let lines = wrap("今天股市上涨。明天不知道。", 12);
-        assert_eq!(lines, ["今天股市上", "涨。明天不知", "道。"]);
-        assert_eq!(wrap("a long word", 6), ["a long", "word"]);
-        assert_eq!(wrap("one\n\ntwo", 10), ["one", "", "two"]);
-        assert_eq!(wrap("", 10), [""]);
-    }
-
-    #[test]
-    fn nothing_is_lost_or_too_wide_when_wrapping() {
-        let text = "无空格的很长的一段中文文本https://example.org/a/very/long/path?x=1👨‍👩‍👧尾";
-        for columns in 2..40 {
-            let lines = wrap(text, columns);
-            assert!(lines.iter().all(|l| width(l) <= columns), "{columns}: {lines:?}");
-            assert_eq!(lines.concat(), text, "{columns}");
-        }
-        assert_eq!(wrap("宝", 1), ["宝"]);
-        assert_eq!(wrap("宝盆", 0), ["宝", "盆"]);
-    }
-
-    #[test]
-    fn escape_sequences_leave_no_trace() {
-        assert_eq!(clean("\u{1b}[31mred\u{1b}[0m"), "red");
-        assert_eq!(clean("\u{1b}]0;title\u{7}x\u{1b}]8;;http://a\u{1b}\\y"), "xy");
-        assert_eq!(clean("\u{9b}2Ja\u{90}q\u{9c}b"), "ab");
-        assert_eq!(clean("a\u{1b}(Bb\u{1b}c\u{7}\u{8}c"), "abc");
-        assert_eq!(clean("a\r\nb\rc\td"), "a\nb\nc    d");
-        assert_eq!(clean("\u{202e}abc\u{2066}"), "abc");
-        assert_eq!(clean("\u{1b}]never ended\nnext"), "\nnext");
-        assert_eq!(clean("\u{1b}"), "");
-        assert_eq!(one_line("  a\n\n b\u{1b}[1m\tc "), "a b c");
-    }
-
-    #[test]
-    fn in_pieces_a_text_is_cleaned_as_it_is_as_a_whole() {
-        let text = "a\u{1b}[31mred\u{1b}[0m\r\nb\u{1b}]0;title\u{7}宝\u{9b}2J\r盆\u{1b}]never\nend\tx\u{1b}";
-        let characters: Vec<char> = text.chars().collect();
-        for size in 1..=characters.len() {
-            let mut cleaner = PieceCleaner::default();
-            let out: String = characters.chunks(size).map(|c| cleaner.push(&c.iter().collect::<String>())).collect();
-            assert_eq!(out, clean(text), "{size}");
-        }
-    }
-
-    #[test]
-    fn no_control_character_survives_any_garbage() {
-        let alphabet: Vec<char> = "\u{1b}[]P;m0\\\u{7}\u{9c}\n宝 \u{9b}\u{90}(~".chars().collect();
-        let mut state = 1u64;
-        for _ in 0..2000 {
-            let text: String = (0..12)
-                .map(|_| {
-                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    alphabet[(state >> 33) as usize % alphabet.len()]
-                })
-                .collect();
-            let out = clean(&text);
-            assert!(out.chars().all(|c| !c.is_control() || c == '\n'), "{text:?} gave {out:?}");
-            assert_eq!(clean(&out), out);
-        }
     }
 }

@@ -2,10 +2,12 @@
 //! gives the terminal back however it ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod tiny;
 mod tui_support;
 
+use linly_bench::arena::Winner;
 use linly_bench::job::{EventSink, JobEvent};
-use linly_bench::store::{NewRun, Store, StoreSink};
+use linly_bench::store::{NewRun, RunStatus, Store, StoreSink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,6 +70,11 @@ impl Window {
 
     fn press(&self, key: &str) {
         self.tmux(&["send-keys", "-t", "w", key]);
+    }
+
+    /// Types a text.
+    fn write(&self, text: &str) {
+        self.tmux(&["send-keys", "-t", "w", "-l", text]);
     }
 
     /// Looks again until `done` says so.
@@ -182,6 +189,66 @@ fn it_follows_a_training_of_another_process() {
     window.until_shown("--resume");
     window.press("q");
     assert_eq!(window.is_given_back(), 0);
+}
+
+#[test]
+fn a_live_battle_is_fought_and_voted_on_by_keys_alone() {
+    let Some(window) = Window::open(&format!("{PROGRAM} --lang en")) else { return };
+    window.past_the_tour();
+    let home = window.home.path().join("home");
+    for model in ["llama", "qwen2"] {
+        tiny::with_tokenizer(&home.join("models"), model);
+    }
+    window.press("6");
+    window.until_shown("No arena yet.");
+    window.press("b");
+    let form = window.until_shown("qwen2");
+    assert!(form.contains("llama"), "the form begins with the two there are: {form}");
+    window.press("Enter");
+    window.until_shown("Your question");
+    let over = loop {
+        window.write("what is a bond? the bond is");
+        window.press("Enter");
+        let screen = window.until_shown("Which answer is better?");
+        // A model of random weights may end before it begins.
+        if !screen.contains("(no answer)") {
+            break screen;
+        }
+        window.press("n");
+        window.until_shown("Your question");
+    };
+    assert!(!over.contains("llama") && !over.contains("qwen2"), "names before the vote: {over}");
+    window.press("b");
+    let told = window.until_shown("You voted: B is better.");
+    assert!(told.contains("llama") && told.contains("qwen2"), "{told}");
+    window.press("d");
+    window.until_shown("which dataset?");
+    window.write("kept");
+    window.press("Enter");
+    window.until_shown("row 0 of kept");
+    window.press("U");
+    window.until_shown("taken back");
+    window.press("d");
+    window.until_shown("row 0 of kept");
+    window.press("v");
+    window.until_shown("right better");
+    window.until_shown("tokens/s");
+    window.press("Escape");
+    window.until_shown("You voted");
+    window.press("r");
+    window.until_shown("what may be said");
+    window.press("Escape");
+    window.until_shown("You voted");
+    window.press("Escape");
+    window.until_shown("waiting for a vote");
+    window.press("q");
+    assert_eq!(window.is_given_back(), 0);
+    let store = Store::open(&home).unwrap();
+    let battles = store.battles("live").unwrap();
+    let last = battles.last().unwrap();
+    assert_eq!(last.winner, Some(Winner::B));
+    assert_eq!(store.rows("kept", &Default::default()).unwrap()[0].example.output, last.answer_b);
+    assert_eq!(store.runs(Some("arena")).unwrap()[0].status, RunStatus::Done, "the sitting's run is closed");
 }
 
 #[test]

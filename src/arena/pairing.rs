@@ -78,18 +78,23 @@ pub fn plan<'a>(
     }
 }
 
-/// Who stands left. Drawn from the seed, the question and the two names alone, so that a session taken up again and
-/// one that was never cut off draw the same sides.
+/// Who stands left.
 fn sides(question: &str, contestants: &[String], (i, j): (usize, usize), seed: u64) -> (usize, usize) {
-    let (low, high) = if contestants[i] < contestants[j] { (i, j) } else { (j, i) };
+    if is_turned(question, [&contestants[i], &contestants[j]], seed) { (j, i) } else { (i, j) }
+}
+
+/// Whether the second of two contestants stands left. Drawn from the seed, the question and the two names alone,
+/// whatever their order, so that a session taken up again and one that was never cut off draw the same sides.
+pub fn is_turned(question: &str, [first, second]: [&str; 2], seed: u64) -> bool {
+    let (low, high) = if first < second { (first, second) } else { (second, first) };
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
-    for part in [question, &contestants[low], &contestants[high]] {
+    for part in [question, low, high] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part.as_bytes());
     }
-    let mut rng = ChaCha8Rng::from_seed(hash.finalize().into());
-    if rng.random::<bool>() { (low, high) } else { (high, low) }
+    let low_is_left = ChaCha8Rng::from_seed(hash.finalize().into()).random::<bool>();
+    low_is_left != (first < second)
 }
 
 #[cfg(test)]

@@ -193,6 +193,26 @@ pub enum Action {
     Sort,
     /// Write the table to a file.
     Export,
+    /// Let two contestants answer a question now.
+    LiveBattle,
+    /// Stop the answers.
+    Halt,
+    /// Choose other contestants.
+    Rechoose,
+    /// The other answer, which is then scrolled.
+    OtherColumn,
+    /// Ask the same question again, perhaps changed.
+    AskAgain,
+    /// A question that is there already.
+    DrawQuestion,
+    /// Ratings of an arena.
+    Ratings,
+    /// Counts over the votes of an arena.
+    Tally,
+    /// Put the better answer into a dataset.
+    Keep,
+    /// The same, into another dataset.
+    KeepElsewhere,
 }
 
 impl Action {
@@ -264,6 +284,16 @@ impl Action {
             Action::Flips => tr!("flips", "翻转"),
             Action::Sort => tr!("sort", "排序"),
             Action::Export => tr!("export", "导出"),
+            Action::LiveBattle => tr!("live battle", "现场对战"),
+            Action::Halt => tr!("stop", "停止"),
+            Action::Rechoose => tr!("choose others", "另选"),
+            Action::OtherColumn => tr!("column", "换栏"),
+            Action::AskAgain => tr!("ask again", "再问"),
+            Action::DrawQuestion => tr!("draw one", "抽一题"),
+            Action::Ratings => tr!("ratings", "评级"),
+            Action::Tally => tr!("votes", "统计"),
+            Action::Keep => tr!("to dataset", "存入数据"),
+            Action::KeepElsewhere => tr!("to another dataset", "存入其他数据集"),
         }
     }
 }

@@ -474,6 +474,16 @@ impl App {
         }
     }
 
+    /// Whether the screen shows something that changes many times a second.
+    pub fn is_live(&self) -> bool {
+        self.current().is_live()
+    }
+
+    /// Asks for what the screen shows while [`App::is_live`].
+    pub fn listen(&mut self) {
+        self.poll(false);
+    }
+
     /// Shows a failure on the line above the hints.
     pub fn tell(&mut self, error: &Error) {
         let hint = error.hint.as_ref().map_or_else(String::new, |hint| format!("  ({hint})"));

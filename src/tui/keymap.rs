@@ -73,11 +73,27 @@ pub enum View {
     Flips,
     /// Formats to write the leaderboard in.
     Export,
+    /// The form of a live battle.
+    Contestants,
+    /// The question of a live battle being typed.
+    Question,
+    /// The contestants of a live battle on their way.
+    Arriving,
+    /// The answers of a live battle being written.
+    Writing,
+    /// A live battle to vote on.
+    Duel,
+    /// The dataset that an answer goes to.
+    KeepIn,
+    /// Ratings of an arena.
+    Ratings,
+    /// Counts over the votes of an arena.
+    Tally,
 }
 
 impl View {
     /// All of them.
-    pub const ALL: [View; 32] = [
+    pub const ALL: [View; 40] = [
         View::Home,
         View::Datasets,
         View::Rows,
@@ -110,11 +126,24 @@ impl View {
         View::Matrix,
         View::Flips,
         View::Export,
+        View::Contestants,
+        View::Question,
+        View::Arriving,
+        View::Writing,
+        View::Duel,
+        View::KeepIn,
+        View::Ratings,
+        View::Tally,
     ];
 
     /// Whether letters are text here, not commands.
     pub fn takes_text(self) -> bool {
-        matches!(self, View::Form | View::FilterLine | View::Palette)
+        matches!(self, View::Form | View::FilterLine | View::Palette) || self.is_typed_in()
+    }
+
+    /// Whether a screen has a text field of its own here.
+    fn is_typed_in(self) -> bool {
+        matches!(self, View::Contestants | View::Question | View::KeepIn)
     }
 
     /// Whether it lies over a screen and hides the commands below.
@@ -122,7 +151,7 @@ impl View {
         matches!(
             self,
             View::Help | View::Palette | View::Tour | View::Leave | View::Confirm | View::Form | View::FilterLine
-        )
+        ) || self.is_typed_in()
     }
 }
 
@@ -160,15 +189,45 @@ fn own(view: View) -> &'static [Action] {
         View::Matrix => &[Open, Left, Action::Right, Action::Matrix, Action::Copy, Filter, Back],
         View::Flips => &[Open, Action::Copy, Filter, Back],
         View::Items => &[Open, OnlyWrong, Filter, Back],
-        View::Arenas => &[Open, Filter, Back],
+        View::Arenas => &[Open, Action::LiveBattle, Action::Ratings, Action::Tally, Filter, Back],
         View::Battle => &[
             Action::Vote(Vote::A),
             Action::Vote(Vote::B),
             Action::Vote(Vote::Tie),
             Action::Vote(Vote::BothBad),
             Next,
+            Action::OtherColumn,
+            Action::Keep,
+            Action::Ratings,
+            Action::Tally,
+            Action::Copy,
+            Action::KeepElsewhere,
             Back,
         ],
+        View::Duel => &[
+            Action::Vote(Vote::A),
+            Action::Vote(Vote::B),
+            Action::Vote(Vote::Tie),
+            Action::Vote(Vote::BothBad),
+            Next,
+            Back,
+            Action::OtherColumn,
+            Action::Keep,
+            Action::AskAgain,
+            Action::Ratings,
+            Action::Tally,
+            Action::Copy,
+            Action::KeepElsewhere,
+        ],
+        View::Arriving => &[Back, Action::Rechoose],
+        View::Writing => &[Action::Halt, Action::OtherColumn, Action::Copy, Action::Ratings, Action::Tally],
+        View::Contestants => {
+            &[Action::Submit, NextField, Action::PreviousField, Action::NextChoice, Action::PreviousChoice, Cancel]
+        }
+        View::Question => &[Action::Submit, Action::DrawQuestion, Cancel],
+        View::KeepIn => &[Action::Submit, Action::NextChoice, Action::PreviousChoice, Cancel],
+        View::Ratings => &[Action::Copy, Back],
+        View::Tally => &[Back],
         View::Leaderboard => &[Open, Left, Action::Right, Action::Sort, Action::Export, Action::Copy, Filter, Back],
         View::Export => &[Open, Back],
         View::Jobs => &[Open, Action::Stop, Action::Resume, Delete, Filter, Back],
@@ -220,7 +279,10 @@ pub fn groups(view: View) -> [&'static [Action]; 3] {
         View::Confirm | View::Leave | View::Tour | View::Form | View::Palette | View::FilterLine => {
             [own(view), &[], &[]]
         }
+        View::Contestants | View::Question | View::KeepIn => [own(view), &[], &[]],
         View::Help => [own(view), MOTION, &[]],
+        // Tab is for the columns there.
+        View::Battle | View::Duel | View::Writing => [own(view), MOTION, GLOBAL.split_at(2).1],
         _ => [own(view), MOTION, GLOBAL],
     }
 }
@@ -332,6 +394,16 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Flips => const { &[letter('f')] },
         Action::Sort => const { &[letter('o')] },
         Action::Export => const { &[letter('e')] },
+        Action::Halt => const { &[key(KeyCode::Esc)] },
+        Action::Rechoose => const { &[letter('n'), key(KeyCode::Enter)] },
+        Action::LiveBattle => const { &[letter('b')] },
+        Action::OtherColumn => const { &[key(KeyCode::Tab)] },
+        Action::AskAgain => const { &[letter('e')] },
+        Action::DrawQuestion => const { &[ctrl('n')] },
+        Action::Ratings => const { &[letter('r')] },
+        Action::Tally => const { &[letter('v')] },
+        Action::Keep => const { &[letter('d')] },
+        Action::KeepElsewhere => const { &[letter('D')] },
     }
 }
 

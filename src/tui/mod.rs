@@ -32,6 +32,10 @@ pub use keymap::{Key, View, commands, find, groups, key_name, keys};
 pub use preferences::Preferences;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
+    ArenaAnswer, ArenaQuery, Comparison, ContestantTally, DuelPlan, DuelStage, Heard, Offers, Outcome, RatingLine,
+    RatingsView, SideEnd, Tally,
+};
+pub use source::{
     ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, JobLine, JobsAnswer,
     JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine, ModelsAnswer,
     ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
@@ -55,6 +59,8 @@ use terminal::terminal_error;
 const TICK: Duration = Duration::from_millis(250);
 /// How long the keyboard is waited for while an answer is on its way.
 const SHORT: Duration = Duration::from_millis(15);
+/// How often the source is asked for what changes many times a second.
+const LIVE: Duration = Duration::from_millis(40);
 
 /// Opens the interface and stays until the user leaves it.
 ///
@@ -72,6 +78,7 @@ pub fn run(source: Box<dyn Source>, commands: Commands, preferences: Preferences
 fn drive(session: &mut Session, app: &mut App, worker: &Worker) -> Result<()> {
     let mut mouse = app.mouse();
     let mut last_tick = Instant::now();
+    let mut last_heard = last_tick;
     let mut stale = true;
     while !app.is_over() {
         if session.is_ended() {
@@ -101,11 +108,18 @@ fn drive(session: &mut Session, app: &mut App, worker: &Worker) -> Result<()> {
             mouse = app.mouse();
             session.capture_mouse(mouse);
         }
-        let patience = TICK.saturating_sub(last_tick.elapsed());
+        let mut patience = TICK.saturating_sub(last_tick.elapsed());
+        if app.is_live() {
+            patience = patience.min(LIVE.saturating_sub(last_heard.elapsed()));
+        }
         stale |= read_keys(session, app, if app.is_waiting() { patience.min(SHORT) } else { patience })?;
         while let Some(reply) = worker.poll() {
             app.receive(reply);
             stale = true;
+        }
+        if app.is_live() && last_heard.elapsed() >= LIVE {
+            last_heard = Instant::now();
+            app.listen();
         }
         if last_tick.elapsed() >= TICK {
             last_tick = Instant::now();

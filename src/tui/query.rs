@@ -2,15 +2,16 @@
 //! for the database.
 
 use super::preferences::Preferences;
+use super::source::{ArenaAnswer, ArenaQuery, ScoresAnswer, ScoresQuery};
 use super::source::{
     ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, JobsAnswer, JobsQuery, LeaderboardView,
     ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, SubjectView, Vote,
 };
-use super::source::{ScoresAnswer, ScoresQuery};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 /// A question to the source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ pub enum Query {
     NextBattle { arena: String, after: i64 },
     Vote { arena: String, battle: i64, vote: Vote },
     TakeVoteBack { arena: String, battle: i64 },
+    Arena(ArenaQuery),
     Leaderboard,
     Scores(ScoresQuery),
     Jobs(JobsQuery),
@@ -49,6 +51,7 @@ pub enum Answer {
     NextBattle(Option<BlindBattle>),
     Vote(Names),
     TakeVoteBack,
+    Arena(ArenaAnswer),
     Leaderboard(LeaderboardView),
     Scores(ScoresAnswer),
     Jobs(JobsAnswer),
@@ -79,6 +82,7 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::NextBattle { arena, after } => source.next_battle(arena, *after).map(Answer::NextBattle),
         Query::Vote { arena, battle, vote } => source.vote(arena, *battle, *vote).map(Answer::Vote),
         Query::TakeVoteBack { arena, battle } => source.take_vote_back(arena, *battle).map(|()| Answer::TakeVoteBack),
+        Query::Arena(query) => source.arena(query).map(Answer::Arena),
         Query::Leaderboard => source.leaderboard().map(Answer::Leaderboard),
         Query::Scores(query) => source.scores(query).map(Answer::Scores),
         Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
@@ -88,10 +92,22 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
     Reply { query, answer }
 }
 
+/// How long the source is given to end what it has under way when the program ends.
+const FAREWELL: Duration = Duration::from_secs(3);
+
 /// A thread that owns the source. It ends when this is dropped.
 pub struct Worker {
-    queries: Sender<Query>,
+    queries: Option<Sender<Query>>,
     replies: Receiver<Reply>,
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.queries = None;
+        let until = Instant::now() + FAREWELL;
+        // Ends with the thread, which drops the source and then its end of the channel.
+        while self.replies.recv_timeout(until.saturating_duration_since(Instant::now())).is_ok() {}
+    }
 }
 
 impl Worker {
@@ -110,15 +126,17 @@ impl Worker {
                         return;
                     }
                 }
+                drop(source);
+                drop(outgoing);
             })
             .map_err(|e| crate::error::Error::new(crate::error::Kind::Io, e.to_string()))?;
-        Ok(Worker { queries, replies })
+        Ok(Worker { queries: Some(queries), replies })
     }
 
     /// Asks without waiting. False when the thread is gone.
     #[must_use]
     pub fn ask(&self, query: Query) -> bool {
-        self.queries.send(query).is_ok()
+        self.queries.as_ref().is_some_and(|queries| queries.send(query).is_ok())
     }
 
     /// An answer that has come, if any.

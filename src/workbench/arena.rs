@@ -1,9 +1,15 @@
 //! The arena's verbs: new, battle, vote, judge, rate, import, export.
 
+mod duel;
 mod live;
+mod offers;
+mod tally;
 mod transfer;
 
+pub use duel::{Duel, DuelPlan, DuelStage, Heard, LONGEST_ANSWER, Outcome, Pace, Paces, SideEnd};
 pub use live::{LiveSession, typed_question};
+pub use offers::{contestants, draw_question};
+pub use tally::{ContestantTally, Tally, tally};
 pub use transfer::{Exported, Imported, export, import};
 
 use super::Workbench;

@@ -1,7 +1,8 @@
 //! Models and adapters by the names that users give them.
 
 use super::together::Seat;
-use super::{RemoteContestant, Workbench, models};
+use super::watched_weights::WatchedWeights;
+use super::{LocalSpeaker, RemoteContestant, RemoteSpeaker, Speaker, Workbench, models};
 use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
@@ -64,9 +65,23 @@ impl Workbench {
     /// # Errors
     /// As [`Workbench::load_model`].
     pub fn load_model_as(&self, spec: &str, form: WeightForm) -> Result<LoadedModel> {
+        self.load_model_watched(spec, form, &|_, _| true)
+    }
+
+    /// Loads a model and tells `watch` how many of how many weights were read; it may end that with false.
+    ///
+    /// # Errors
+    /// As [`Workbench::load_model`]; `Interrupted` when `watch` ended it.
+    pub(super) fn load_model_watched(
+        &self,
+        spec: &str,
+        form: WeightForm,
+        watch: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<LoadedModel> {
         let path = models::resolve(self, spec)?;
         let files = open(&path)?;
-        let decoder = Decoder::load(&files.config, &*files.weights, form)?;
+        let weights = WatchedWeights::new(&*files.weights, watch);
+        let decoder = Decoder::load(&files.config, &weights, form)?;
         Ok(LoadedModel {
             name: spec.to_owned(),
             hash: models::weights_hash(self, &path)?,
@@ -145,11 +160,7 @@ impl Workbench {
                 contestants.push(Box::new(RemoteContestant::new(&model, sampling.clone(), cancel.clone())));
                 continue;
             }
-            // A path may hold a plus sign: what exists as a whole is a model.
-            let (base, adapter) = match spec.rsplit_once('+') {
-                Some((base, adapter)) if !Path::new(spec).exists() => (base, Some(adapter)),
-                _ => (*spec, None),
-            };
+            let (base, adapter) = parts(spec);
             let model = match models.iter().find(|m| m.name == base) {
                 Some(model) => model.clone(),
                 None => {
@@ -163,6 +174,36 @@ impl Workbench {
             contestants.push(Box::new(LocalContestant::new(spec, &model, adapter.as_ref(), sampling, cancel)?));
         }
         Ok(contestants)
+    }
+
+    /// The contestant of the spec `MODEL`, `MODEL+ADAPTER` or a server's address, to be heard while it answers. `models`
+    /// keeps what was loaded, so that contestants with the same model share its weights. Weights are held in `form`; `watch`
+    /// hears how many of how many were read, and may end that.
+    ///
+    /// # Errors
+    /// Those of loading and of [`RemoteModel::connect`]; `Interrupted` when `watch` ended it.
+    pub fn speaker(
+        &self,
+        spec: &str,
+        models: &mut Vec<LoadedModel>,
+        form: WeightForm,
+        server: &remote::Options,
+        watch: &(dyn Fn(usize, usize) -> bool + Sync),
+    ) -> Result<Box<dyn Speaker>> {
+        if remote::is_address(spec) {
+            return Ok(Box::new(RemoteSpeaker::new(&RemoteModel::connect(spec, server.clone())?)));
+        }
+        let (base, adapter) = parts(spec);
+        let model = match models.iter().find(|m| m.name == base && m.form == form) {
+            Some(model) => model.clone(),
+            None => {
+                let model = self.load_model_watched(base, form, watch)?;
+                models.push(model.clone());
+                model
+            }
+        };
+        let adapter = adapter.map(|name| self.load_adapter(name, &model)).transpose()?;
+        Ok(Box::new(LocalSpeaker::new(&model, adapter.as_ref(), None)?))
     }
 
     /// The folder of the adapter that `spec` names.
@@ -186,6 +227,14 @@ impl Workbench {
             let names = names.join(", ");
             tr!("known: {names}; or name a PEFT folder", "已有：{names}；也可给出 PEFT 目录")
         }))
+    }
+}
+
+/// Model and adapter of a contestant's spec. A path may hold a plus sign: what exists as a whole is a model.
+fn parts(spec: &str) -> (&str, Option<&str>) {
+    match spec.rsplit_once('+') {
+        Some((base, adapter)) if !Path::new(spec).exists() => (base, Some(adapter)),
+        _ => (spec, None),
     }
 }
 

@@ -39,6 +39,7 @@ mod text_rows;
 pub mod together;
 pub mod train;
 mod train_rows;
+mod watched_weights;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use permute::permute;

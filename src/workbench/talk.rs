@@ -54,6 +54,12 @@ impl Talk {
         self.asked = 0;
     }
 
+    /// Forgets every turn and draws answers by another seed.
+    pub fn begin_anew(&mut self, seed: u64) {
+        self.reset();
+        self.sampling.seed = seed;
+    }
+
     /// Questions that were answered.
     pub fn answers(&self) -> usize {
         self.turns.len() / 2

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // Each test file uses a part of it.
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
+pub mod arena;
 mod data;
 pub mod runs;
 
@@ -53,6 +54,7 @@ pub struct Fake {
     pub started: Vec<Vec<String>>,
     pub stopped: Vec<String>,
     pub kept: Vec<Preferences>,
+    pub sitting: arena::Sitting,
 }
 
 impl Fake {
@@ -149,6 +151,11 @@ impl Source for Fake {
         self.check("take_vote_back")?;
         self.votes.retain(|(id, _)| *id != battle);
         Ok(())
+    }
+
+    fn arena(&mut self, query: &ArenaQuery) -> Result<ArenaAnswer> {
+        self.check("arena")?;
+        arena::answer(self, query)
     }
 
     fn leaderboard(&mut self) -> Result<LeaderboardView> {
@@ -553,6 +560,9 @@ impl Driver {
                 "<backspace>" => (KeyCode::Backspace, false),
                 "<ctrl-c>" => (KeyCode::Char('c'), true),
                 "<ctrl-n>" => (KeyCode::Char('n'), true),
+                "<ctrl-b>" => (KeyCode::Char('b'), true),
+                "<up>" => (KeyCode::Up, false),
+                "<left>" => (KeyCode::Left, false),
                 "<ctrl-o>" => (KeyCode::Char('o'), true),
                 letter => (KeyCode::Char(letter.chars().next().unwrap()), false),
             };

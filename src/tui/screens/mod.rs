@@ -120,6 +120,10 @@ pub trait Screen {
     fn edited(&mut self, _token: &str, _text: String) -> Vec<Effect> {
         vec![]
     }
+    /// Whether what it shows changes many times a second, so that it wants to be polled as often.
+    fn is_live(&self) -> bool {
+        false
+    }
     /// Draws itself; `now` is in Unix seconds.
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64);
 }

@@ -1,12 +1,17 @@
 //! What the screens show and where it comes from. Screens see only these plain views, so that they
 //! can be tested with a made-up [`Source`]; [`super::WorkbenchSource`] is the real one.
 
+mod arena;
 mod choices;
 mod data;
 mod jobs;
 mod models;
 mod scores;
 
+pub use arena::{
+    ArenaAnswer, ArenaQuery, Comparison, ContestantTally, DuelPlan, DuelStage, Heard, Offers, Outcome, RatingLine,
+    RatingsView, SideEnd, Tally,
+};
 pub use choices::Choices;
 pub use data::{
     DataAnswer, DataQuery, DiffView, MaskToken, MaskView, Place, RowChangeView, RowFilter, RowPage, RowView,
@@ -199,6 +204,8 @@ pub trait Source: Send {
     fn vote(&mut self, arena: &str, battle: i64, vote: Vote) -> Result<Names>;
     /// Takes a vote back.
     fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()>;
+    /// Live battles, ratings, counts.
+    fn arena(&mut self, query: &ArenaQuery) -> Result<ArenaAnswer>;
     /// The table of models, benchmarks and ratings.
     fn leaderboard(&mut self) -> Result<LeaderboardView>;
     /// Scores beside each other.

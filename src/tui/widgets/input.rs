@@ -107,6 +107,40 @@ impl Input {
             p.caret = Some((area.x + u16::try_from(text::width(before)).unwrap_or(0), area.y));
         }
     }
+
+    /// Draws the text over the rows of `area`, those around the caret if there are more; with `focus` the terminal's
+    /// cursor goes to the caret, where an input method composes.
+    pub fn draw_rows(&self, p: &mut Paint<'_>, area: Rect, focus: bool) {
+        // One column is kept free for the caret at the end of a row.
+        let columns = usize::from(area.width).saturating_sub(1);
+        if columns < 2 || area.height == 0 {
+            return;
+        }
+        let mut rows = vec![String::new()];
+        let (mut used, mut caret) = (0, (0, 0));
+        for part in [&self.before, &self.after] {
+            for grapheme in part.graphemes(true) {
+                let width = text::width(grapheme);
+                if used + width > columns {
+                    rows.push(String::new());
+                    used = 0;
+                }
+                used += width;
+                if let Some(row) = rows.last_mut() {
+                    row.push_str(grapheme);
+                }
+            }
+            if std::ptr::eq(part, &self.before) {
+                caret = (used, rows.len() - 1);
+            }
+        }
+        let first = (caret.1 + 1).saturating_sub(area.height.into());
+        p.lines(area, rows.get(first..).unwrap_or_default(), Role::Plain);
+        if focus {
+            let place = |n: usize| u16::try_from(n).unwrap_or(0);
+            p.caret = Some((area.x + place(caret.0), area.y + place(caret.1 - first)));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod chart;
 mod cursor;
 mod fuzzy;
+mod growing;
 mod input;
 mod pager;
 mod paint;
@@ -15,6 +16,7 @@ mod table;
 pub use chart::{Chart, Line, Marker};
 pub use cursor::Cursor;
 pub use fuzzy::{closeness, fuzzy};
+pub use growing::Growing;
 pub use input::Input;
 pub use pager::{Block, Pager};
 pub use paint::{Paint, SPLIT};

@@ -1,11 +1,11 @@
 //! Long text in titled blocks, scrolled by lines.
 
-use super::Paint;
+use super::{Paint, Scroll};
 use crate::text;
 use crate::tui::action::Action;
 use crate::tui::theme::Role;
 use ratatui::layout::Rect;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -27,12 +27,10 @@ impl Block {
     }
 }
 
-/// How far the text is scrolled.
+/// Blocks of text that do not grow, scrolled. One that does is a [`super::Growing`].
 #[derive(Debug, Default)]
 pub struct Pager {
-    top: usize,
-    /// Lines and height of the last drawing: what scrolling is limited by.
-    extent: Cell<(usize, usize)>,
+    scroll: Scroll,
     wrapped: RefCell<Wrapped>,
 }
 
@@ -74,37 +72,17 @@ impl Wrapped {
 impl Pager {
     /// Scrolls. False when `action` is no movement.
     pub fn update(&mut self, action: Action) -> bool {
-        let (lines, height) = self.extent.get();
-        let page = height.saturating_sub(1).max(1);
-        let end = lines.saturating_sub(height);
-        self.top = self.top.min(end);
-        self.top = match action {
-            Action::Up => self.top.saturating_sub(1),
-            Action::Down => self.top + 1,
-            Action::PageUp => self.top.saturating_sub(page),
-            Action::PageDown => self.top + page,
-            Action::First => 0,
-            // Beyond every end: what is added below comes into sight.
-            Action::Last => return self.follow(),
-            _ => return false,
-        }
-        .min(end);
-        true
+        self.scroll.update(action)
     }
 
-    /// At the end of a text that grows, until it is scrolled.
+    /// At the end, until it is scrolled.
     pub fn at_end() -> Pager {
-        Pager { top: usize::MAX, ..Pager::default() }
-    }
-
-    fn follow(&mut self) -> bool {
-        self.top = usize::MAX;
-        true
+        Pager { scroll: Scroll::at_end(), ..Pager::default() }
     }
 
     /// Back to the beginning, for another text.
     pub fn reset(&mut self) {
-        self.top = 0;
+        self.scroll.reset();
     }
 
     /// Draws the blocks; the last line tells how much is below.
@@ -113,22 +91,9 @@ impl Pager {
         let columns = usize::from(area.width.saturating_sub(indent));
         let mut wrapped = self.wrapped.borrow_mut();
         wrapped.fit(blocks, columns, indent);
-        let lines = &wrapped.lines;
-        let mut height = usize::from(area.height);
-        // In a few lines, text is worth more than the note.
-        let noted = lines.len() > height && height >= 4;
-        if noted {
-            height = height.saturating_sub(1);
-        }
-        self.extent.set((lines.len(), height));
-        let top = self.top.min(lines.len().saturating_sub(height));
-        for (y, (line, role, indent)) in (area.top()..).zip(lines.iter().skip(top).take(height)) {
+        let shown = self.scroll.window(p, area, wrapped.lines.len());
+        for (y, (line, role, indent)) in (area.top()..area.bottom()).zip(wrapped.lines.get(shown).unwrap_or_default()) {
             p.text(area.x + indent, y, area.width.saturating_sub(*indent), line, *role);
-        }
-        if noted {
-            let shown = (top + height).min(lines.len());
-            let note = crate::tr!("line {shown} of {}", "第 {shown} 行，共 {} 行", lines.len());
-            p.text(area.x, area.bottom().saturating_sub(1), area.width, &note, Role::Dim);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The screens' data from an open [`Workbench`].
 
+mod arena;
 mod data;
 mod jobs;
 mod models;
@@ -7,26 +8,30 @@ mod scores;
 
 use super::preferences::Preferences;
 use super::screens::contestant;
+use super::source::{ArenaAnswer, ArenaQuery, ScoresAnswer, ScoresQuery};
 use super::source::{
     ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, JobsAnswer, JobsQuery,
     LeaderboardView, Measure, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, Standing, SubjectView, Vote,
 };
-use super::source::{ScoresAnswer, ScoresQuery};
 use crate::arena::{Battle, Winner};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
-use crate::workbench::{Workbench, arena, leaderboard};
+use crate::workbench::arena::Duel;
+use crate::workbench::{Workbench, arena as verbs, leaderboard};
+use std::sync::Arc;
 
 /// A [`Source`] over the database.
 pub struct WorkbenchSource {
-    workbench: Workbench,
+    workbench: Arc<Workbench>,
+    /// The live battles that are sat at.
+    duel: Option<Duel>,
 }
 
 impl WorkbenchSource {
     /// Takes over `workbench`.
     pub fn new(workbench: Workbench) -> WorkbenchSource {
-        WorkbenchSource { workbench }
+        WorkbenchSource { workbench: Arc::new(workbench), duel: None }
     }
 }
 
@@ -86,7 +91,7 @@ impl Source for WorkbenchSource {
     }
 
     fn next_battle(&mut self, arena: &str, after: i64) -> Result<Option<BlindBattle>> {
-        let mut pending = arena::pending(&self.workbench, arena)?;
+        let mut pending = verbs::pending(&self.workbench, arena)?;
         pending.sort_by_key(|b| (b.id <= after, b.id));
         Ok(pending.into_iter().next().map(blind))
     }
@@ -98,12 +103,16 @@ impl Source for WorkbenchSource {
             Vote::Tie => Winner::Tie,
             Vote::BothBad => Winner::BothBad,
         };
-        let battle = arena::vote(&self.workbench, arena, battle, winner)?;
+        let battle = verbs::vote(&self.workbench, arena, battle, winner)?;
         Ok(Names { a: battle.model_a, b: battle.model_b })
     }
 
     fn take_vote_back(&mut self, arena: &str, battle: i64) -> Result<()> {
-        arena::take_back(&self.workbench, arena, battle)
+        verbs::take_back(&self.workbench, arena, battle)
+    }
+
+    fn arena(&mut self, query: &ArenaQuery) -> Result<ArenaAnswer> {
+        arena::answer(&self.workbench, &mut self.duel, query)
     }
 
     fn leaderboard(&mut self) -> Result<LeaderboardView> {

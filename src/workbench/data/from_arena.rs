@@ -84,6 +84,47 @@ pub fn from_arena(bench: &Workbench, name: &str, arena: &str, judges: &[String])
     Ok(FromArena { added, arena: arena.to_owned(), battles: battles.len() as u64, left_out })
 }
 
+/// Appends the better answer of one battle of `arena` to the dataset `name`, made if need be.
+///
+/// # Errors
+/// `NotFound` without the battle; `InvalidInput` while it has no vote, and when the vote says that neither is better or
+/// the better answer is empty.
+pub fn from_battle(bench: &Workbench, name: &str, arena: &str, battle: i64) -> Result<Added> {
+    let (_, battle) = bench.store.battle(battle)?;
+    let id = battle.id;
+    let no_row = |why: String| Error::new(Kind::InvalidInput, why);
+    let example = match battle.winner {
+        None => return Err(no_row(tr!("battle {id} has no vote yet", "第 {id} 场还没有投票"))),
+        Some(Winner::Tie | Winner::BothBad) => {
+            return Err(no_row(tr!("battle {id} has no better answer", "第 {id} 场没有较优的回答")));
+        }
+        Some(better) => row(&battle, better)
+            .ok_or_else(|| no_row(tr!("the better answer of battle {id} is empty", "第 {id} 场的较优回答是空的")))?,
+    };
+    let source = format!("arena {arena}");
+    let message = tr!("the better answer of battle {id} of {arena}", "竞技场 {arena} 第 {id} 场的较优回答");
+    let rows = vec![NewRow { example, file: source.clone(), line: id.unsigned_abs() }];
+    add_rows(bench, name, rows, &message, &source)
+}
+
+/// Takes [`from_battle`] back: removes the row that came from the battle, and hides the dataset when that was all of it.
+///
+/// # Errors
+/// `NotFound` when the row is not there any more or is another one.
+pub fn take_back(bench: &Workbench, name: &str, number: u64, battle: i64) -> Result<()> {
+    let row = bench.store.row(name, number)?;
+    if !row.file.starts_with("arena ") || row.line != battle.unsigned_abs() {
+        return Err(Error::new(
+            Kind::NotFound,
+            tr!("row {number} of {name} is not from battle {battle}", "{name} 的第 {number} 行不是来自第 {battle} 场"),
+        ));
+    }
+    if bench.store.dataset(name)?.rows == 1 {
+        return bench.store.delete_dataset(name);
+    }
+    super::remove_rows(bench, name, &[number]).map(|_| ())
+}
+
 /// The better side's conversation as a row: its last answer is the row's, what came before is history.
 fn row(battle: &Battle, better: Winner) -> Option<Example> {
     let (conversation, answer) = match better {

@@ -19,7 +19,7 @@ pub use add::{Added, Duplicate, NewRow, add_rows, blank_row, by_hand, new_row, p
 pub use clean::{Cleaned, Filter, filter_rows, mask_rows, read_words};
 pub use drafts::{Decided, DraftChoice, DraftRequest, Drafted, decide_drafts, write_drafts};
 pub use edit::{Edit, FIELDS, edit_rows, editable, parse_edits, parse_rows, parse_set, remove_rows};
-pub use from_arena::{FromArena, LeftOut, from_arena};
+pub use from_arena::{FromArena, LeftOut, from_arena, from_battle, take_back};
 pub use import::{ImportReport, ImportRequest, Input, REPORTED, import};
 pub use mix::{MixReport, MixRequest, MixedSource, mix};
 pub use preview::{PreviewRequest, RowPreview, preview};

@@ -177,19 +177,18 @@ impl Mask {
             *lines = Some((columns, lay_out(&view.tokens, columns.into())));
         }
         let lines = lines.as_ref().map_or(&[][..], |(_, lines)| lines);
-        let (shown, place) = self.scroll.window(rest, lines.len());
-        for (y, line) in (shown.y..).zip(lines.iter().skip(place.start).take(place.len())) {
+        let shown = self.scroll.window(p, rest, lines.len());
+        for (y, line) in (rest.top()..rest.bottom()).zip(lines.get(shown).unwrap_or_default()) {
             let role = if line.learnt { Role::Learnt } else { Role::Plain };
             if line.learnt {
-                p.text(shown.x, y, 1, LEARNT, Role::Good);
+                p.text(rest.x, y, 1, LEARNT, Role::Good);
             }
-            let mut x = shown.x + 2;
+            let mut x = rest.x + 2;
             for token in &line.tokens {
-                x = p.text(x, y, shown.right().saturating_sub(x), token, role);
-                x = p.text(x, y, shown.right().saturating_sub(x), SPLIT, Role::Dim);
+                x = p.text(x, y, rest.right().saturating_sub(x), token, role);
+                x = p.text(x, y, rest.right().saturating_sub(x), SPLIT, Role::Dim);
             }
         }
-        self.scroll.note(p, rest, lines.len());
     }
 }
 
