@@ -2,10 +2,8 @@
 
 use super::Cli;
 use crate::tui::{Commands, Naming, Verb, VerbField};
+use crate::workbench::jobs::NO_JOBS;
 use clap::{ArgAction, CommandFactory, Parser};
-
-/// Verbs that talk with their terminal, or that manage jobs and would wait for themselves.
-const NOT_OFFERED: [&str; 4] = ["chat", "tui", "jobs", "help"];
 
 /// All verbs that can work in the background.
 pub fn commands() -> Commands {
@@ -14,7 +12,7 @@ pub fn commands() -> Commands {
     root.build();
     let global: Vec<String> =
         root.get_arguments().filter(|a| a.is_global_set()).map(|a| a.get_id().to_string()).collect();
-    for command in root.get_subcommands().filter(|c| !NOT_OFFERED.contains(&c.get_name())) {
+    for command in root.get_subcommands().filter(|c| !NO_JOBS.contains(&c.get_name())) {
         collect(command, &mut Vec::new(), &global, &mut verbs);
     }
     Commands { verbs, check }

@@ -252,6 +252,8 @@ pub fn job(id: &str, state: JobState) -> JobLine {
         },
         message: if state == JobState::Failed { "there is no dataset `x`".into() } else { String::new() },
         runs: Vec::new(),
+        stops: 0,
+        resumed_as: None,
         progress: (state == JobState::Running).then(|| ("steps".into(), 180, Some(300))),
     }
 }
