@@ -32,7 +32,7 @@ pub use keymap::{Key, View, commands, find, groups, key_name, keys};
 pub use preferences::Preferences;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, JobLine, JobsAnswer,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, ForecastView, JobLine, JobsAnswer,
     JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine, ModelsAnswer,
     ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
     VersionView, Vote,
@@ -42,7 +42,7 @@ pub use terminal::Session;
 pub use theme::{Role, Theme, ThemeName};
 pub use verbs::{Commands, Naming, Verb, VerbField};
 pub use widgets::Block;
-pub use workbench_source::WorkbenchSource;
+pub use workbench_source::{ReadTraining, WorkbenchSource};
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;

@@ -1,6 +1,7 @@
 //! The screens' data from an open [`Workbench`].
 
 mod data;
+mod forecast;
 mod jobs;
 mod models;
 mod scores;
@@ -8,7 +9,7 @@ mod scores;
 use super::preferences::Preferences;
 use super::screens::contestant;
 use super::source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, JobsAnswer, JobsQuery,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, ForecastView, JobsAnswer, JobsQuery,
     LeaderboardView, Measure, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, Standing, SubjectView, Vote,
 };
 use super::source::{ScoresAnswer, ScoresQuery};
@@ -16,17 +17,30 @@ use crate::arena::{Battle, Winner};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
+use crate::workbench::forecast::Lengths;
 use crate::workbench::{Workbench, arena, leaderboard};
+
+pub use forecast::ReadTraining;
 
 /// A [`Source`] over the database.
 pub struct WorkbenchSource {
     workbench: Workbench,
+    /// How a line becomes a training; without it nothing can be forecast.
+    read_training: Option<ReadTraining>,
+    /// Lengths of rows that were measured for forecasts.
+    lengths: Lengths,
 }
 
 impl WorkbenchSource {
     /// Takes over `workbench`.
     pub fn new(workbench: Workbench) -> WorkbenchSource {
-        WorkbenchSource { workbench }
+        WorkbenchSource { workbench, read_training: None, lengths: Lengths::new() }
+    }
+
+    /// The same, with the command line's way to read a training's line.
+    #[must_use]
+    pub fn reading_trainings(self, read: ReadTraining) -> WorkbenchSource {
+        WorkbenchSource { read_training: Some(read), ..self }
     }
 }
 
@@ -155,6 +169,10 @@ impl Source for WorkbenchSource {
             arenas: self.workbench.store.arenas()?.into_iter().map(|a| a.name).collect(),
             runs: self.workbench.store.runs(None)?.into_iter().map(|r| r.id).collect(),
         })
+    }
+
+    fn forecast(&mut self, argv: &[String]) -> Result<ForecastView> {
+        forecast::answer(&self.workbench, self.read_training, argv, &mut self.lengths)
     }
 
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
