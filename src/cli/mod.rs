@@ -47,7 +47,6 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
-use crate::tr;
 use crate::workbench::Workbench;
 use crate::workbench::device::Wish;
 use clap::{Parser, Subcommand, ValueEnum};

@@ -60,10 +60,7 @@ pub(super) fn hear_in_job(record: impl Fn() + Send + 'static) -> Result<()> {
 
 /// Work stops at its next boundary, which may be a long step away: says that the key was heard.
 fn say_heard(ui: &Ui) {
-    ui.note(&tr!(
-        "stopping at the next safe point; once more stops at once",
-        "将在下一个安全点停止；再按一次立即停止"
-    ));
+    ui.note(&tr!("stopping at the next safe point; once more stops at once", "将在下一个安全点停止；再按一次立即停止"));
 }
 
 fn listen() -> Result<(CancelToken, Signals)> {

@@ -139,7 +139,9 @@ impl Store {
 
     /// Takes the note back: `next` did not come to be.
     pub fn release_job(&self, next: &str) -> Result<()> {
-        self.wait(sqlx::query("UPDATE jobs SET resumed_as = NULL WHERE resumed_as = ?").bind(next).execute(&self.pool))?;
+        self.wait(
+            sqlx::query("UPDATE jobs SET resumed_as = NULL WHERE resumed_as = ?").bind(next).execute(&self.pool),
+        )?;
         Ok(())
     }
 

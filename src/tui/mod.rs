@@ -32,10 +32,10 @@ pub use keymap::{Key, View, commands, find, groups, key_name, keys};
 pub use preferences::Preferences;
 pub use query::{Answer, Query, Reply, answer};
 pub use source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, ForecastView, JobLine, JobsAnswer,
-    JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine, ModelsAnswer,
-    ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
-    VersionView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, ForecastView, JobLine,
+    JobsAnswer, JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine,
+    ModelsAnswer, ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing,
+    SubjectView, VersionView, Vote,
 };
 pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;

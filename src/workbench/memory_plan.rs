@@ -132,7 +132,12 @@ pub(super) fn plan_for(model: &ModelConfig, request: &PlanRequest, storages: &[B
         let found = plan_for_machine(&sizes(*arithmetic, storage), config.checkpointing, longest, free);
         way(storage, arithmetic.name(), found)
     };
-    let mut places = vec![Place { name: "cpu".to_owned(), free, unsupported: None, ways: storages.iter().copied().map(here).collect() }];
+    let mut places = vec![Place {
+        name: "cpu".to_owned(),
+        free,
+        unsupported: None,
+        ways: storages.iter().copied().map(here).collect(),
+    }];
     let unsupported = check_card(model, &config.lora).err().map(|e| e.message);
     let on_card = |name: String, free: u64| {
         let of = |storage| {

@@ -118,7 +118,8 @@ impl Form {
             (Some(argv), Some((of, forecast))) if *of == argv => figures(forecast),
             _ => [(tr!("being worked out", "正在估计"), Role::Dim), (String::new(), Role::Dim)],
         };
-        let named = |(name, (words, role)): (&String, (String, Role))| (format!("{}  {words}", text::pad(name, columns)), role);
+        let named =
+            |(name, (words, role)): (&String, (String, Role))| (format!("{}  {words}", text::pad(name, columns)), role);
         [&memory, &time].into_iter().zip(lines).map(named).collect()
     }
 }
@@ -162,10 +163,7 @@ fn figures(forecast: &Result<ForecastView>) -> [(String, Role); 2] {
             Role::Plain,
         ),
         (_, _, Some(steps)) => (
-            tr!(
-                "unknown for {steps}: this model was not trained here yet",
-                "{steps}，时间未知：本机尚未训练过此模型"
-            ),
+            tr!("unknown for {steps}: this model was not trained here yet", "{steps}，时间未知：本机尚未训练过此模型"),
             Role::Dim,
         ),
     };

@@ -8,7 +8,6 @@ use super::source::{Choices, ForecastView};
 use super::verbs::{Commands, Verb, VerbField};
 use super::widgets::{Input, fuzzy};
 use crate::error::Result;
-use crate::tr;
 
 /// A form that a screen wants filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -444,6 +443,9 @@ mod tests {
         assert_eq!(form.wants_forecast(), None, "the adapter's name changes nothing");
         type_into(&mut form, "rank", "64");
         form.check(&Commands::default());
-        assert_eq!(form.wants_forecast(), Some(["train", "--model", "tiny", "--rank", "64"].map(String::from).to_vec()));
+        assert_eq!(
+            form.wants_forecast(),
+            Some(["train", "--model", "tiny", "--rank", "64"].map(String::from).to_vec())
+        );
     }
 }

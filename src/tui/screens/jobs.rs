@@ -313,7 +313,10 @@ impl Screen for Jobs {
                 let told = if again {
                     tr!("it was stopped at once", "已立即停止")
                 } else {
-                    tr!("it stops at its next safe point; s once more stops it at once", "它会在下一个安全点停止；再按 s 立即停止")
+                    tr!(
+                        "it stops at its next safe point; s once more stops it at once",
+                        "它会在下一个安全点停止；再按 s 立即停止"
+                    )
                 };
                 vec![Effect::Notice(told, Role::Warn), Effect::Ask(Query::Jobs(JobsQuery::List))]
             }

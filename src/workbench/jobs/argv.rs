@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn what_is_several_runs_is_repeated() {
-        for line in ["run ceval cmmlu --model m", "run finance --model m", "run ceval --model m --presets all", "demo"] {
+        for line in ["run ceval cmmlu --model m", "run finance --model m", "run ceval --model m --presets all", "demo"]
+        {
             assert_eq!(resumed(&words(line), "eval-1", "eval"), None, "{line}");
         }
     }

@@ -104,7 +104,8 @@ fn not_resumable(record: &JobRecord) -> Option<Error> {
     if matches!(record.state, JobState::Interrupted | JobState::Failed) {
         return None;
     }
-    let why = tr!("job {id} is {state}: there is nothing to go on with", "任务 {id} 的状态是 {state}：没有可继续的内容");
+    let why =
+        tr!("job {id} is {state}: there is nothing to go on with", "任务 {id} 的状态是 {state}：没有可继续的内容");
     let hint = tr!("interrupted and failed jobs can be resumed", "只有中断或失败的任务可以继续");
     Some(Error::new(Kind::InvalidInput, why).hint(hint))
 }
@@ -187,13 +188,7 @@ fn settled(bench: &Workbench, record: JobRecord) -> JobRecord {
     if bench.store.end_job(&record.id, &end).is_ok() {
         progress::remove(&path);
     }
-    JobRecord {
-        state: end.state,
-        exit_code: end.exit_code,
-        message: end.message,
-        progress: end.progress,
-        ..record
-    }
+    JobRecord { state: end.state, exit_code: end.exit_code, message: end.message, progress: end.progress, ..record }
 }
 
 fn file(bench: &Workbench, id: &str, extension: &str) -> PathBuf {
