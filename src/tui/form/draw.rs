@@ -157,7 +157,7 @@ fn figures(forecast: &Result<ForecastView>) -> [(String, Role); 2] {
             tr!(
                 "about {}: {steps} at {} tokens/s as in {run}",
                 "约 {}：{steps}，{} 词元/秒（同 {run}）",
-                duration(seconds),
+                duration(seconds.max(1.0)),
                 count(speed.round() as u64)
             ),
             Role::Plain,

@@ -16,23 +16,23 @@ pub fn closeness(typed: &str, text: &str) -> Option<usize> {
     sum.map(|gaps| gaps * 100 + text.len().min(99))
 }
 
-/// The name that may have been meant by a name that does not exist: the one that the fewest letters have to be changed,
-/// added or removed for, if those are few.
+/// The name that may have been meant by a name that does not exist: the one whose beginning the fewest letters have to be
+/// changed, added or removed for, if those are few; of several the shortest.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
     let letters = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
-    let typed_letters = letters(typed);
-    let most = 2.max(typed_letters.len() / 3);
+    let typed = letters(typed);
+    let most = if typed.len() < 4 { typed.len() / 2 } else { 2.max(typed.len() / 3) };
     let near = names.into_iter().map(|name| {
-        let letters = letters(name);
-        let begins = !typed_letters.is_empty() && letters.starts_with(&typed_letters);
-        // What is not typed to its end is nearer than what is spelt otherwise.
-        (if begins { 0 } else { edits(&typed_letters, &letters) }, name.as_str())
+        let name_letters = letters(name);
+        // It may not be typed to its end.
+        let edits = edits(&typed, &name_letters).into_iter().min().unwrap_or(usize::MAX);
+        (edits, name_letters.len(), name.as_str())
     });
-    near.filter(|(edits, _)| *edits <= most).min().map(|(_, name)| name)
+    near.filter(|(edits, ..)| *edits <= most).min().map(|(.., name)| name)
 }
 
-/// Letters to change, add or remove to make `b` of `a` (Levenshtein).
-fn edits(a: &[char], b: &[char]) -> usize {
+/// For every beginning of `b`, the empty one first: letters to change, add or remove to make it of `a` (Levenshtein).
+fn edits(a: &[char], b: &[char]) -> Vec<usize> {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
@@ -42,7 +42,7 @@ fn edits(a: &[char], b: &[char]) -> usize {
             row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
         }
     }
-    row[b.len()]
+    row
 }
 
 fn part_closeness(part: &str, text: &[char]) -> Option<usize> {
@@ -97,16 +97,20 @@ mod tests {
         let names = ["finance-zh", "finance", "alpaca-en", "聚宝盆问答"].map(String::from);
         for (typed, meant) in [
             ("finanec-zh", Some("finance-zh")),
+            ("finanec", Some("finance")),
             ("Finance", Some("finance")),
             ("alp", Some("alpaca-en")),
+            ("alpcaa", Some("alpaca-en")),
             ("聚宝瓶问答", Some("聚宝盆问答")),
             ("something else", None),
+            ("x", None),
+            ("", None),
         ] {
             assert_eq!(nearest(typed, &names), meant, "{typed}");
         }
         let letters = |text: &str| text.chars().collect::<Vec<_>>();
         // The textbook's pair: two changes and an addition.
-        assert_eq!(edits(&letters("kitten"), &letters("sitting")), 3);
-        assert_eq!(edits(&[], &letters("abc")), 3);
+        assert_eq!(edits(&letters("kitten"), &letters("sitting")).last(), Some(&3));
+        assert_eq!(edits(&[], &letters("abc")), [0, 1, 2, 3]);
     }
 }
