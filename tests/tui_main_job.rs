@@ -53,7 +53,7 @@ fn the_whole_job_is_done_by_keys() {
     window.until_shown("46 rows imported");
     // Look at the rows.
     window.press("2");
-    window.until("the dataset", |screen| screen.contains("sums") && screen.contains("46"));
+    window.until("the dataset", |screen| screen.contains("Datasets  /  1") && screen.contains("▸ sums"));
     window.press("Enter");
     window.until_shown("what is 3 and 3?");
     window.press("j");
@@ -84,7 +84,7 @@ fn the_whole_job_is_done_by_keys() {
     done(&window);
     // Watch.
     window.press("4");
-    window.until("the training", |screen| screen.contains("little") && screen.contains("done"));
+    window.until("the training", |screen| screen.contains("Training  /  1") && screen.contains("done"));
     window.press("Enter");
     window.until_shown("step 60 of 60");
     // The next one knows how long it takes.
@@ -104,11 +104,11 @@ fn the_whole_job_is_done_by_keys() {
     done(&window);
     // The leaderboard, and from a figure to its run.
     window.press("7");
-    window.until("the leaderboard", |screen| screen.contains("llama + little") && screen.contains("quiz"));
+    window.until("the leaderboard", |screen| screen.contains("Leaderboard  /  2") && screen.contains("▸quiz"));
     window.press("Enter");
     window.until("the run itself", |screen| screen.contains("▸ quiz") && screen.contains("it comes from eval-"));
     window.press("7");
-    window.until_shown("llama + little");
+    window.until_shown("Leaderboard  /  2");
     window.press(".");
     window.until_shown("loss sums (2 of 2)");
     window.press("Enter");

@@ -28,7 +28,7 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a String>) -> 
         let edits = edits(&typed, &name_letters).into_iter().min().unwrap_or(usize::MAX);
         (edits, name_letters.len(), name.as_str())
     });
-    near.filter(|(edits, ..)| *edits <= most).min().map(|(.., name)| name)
+    near.filter(|(edits, ..)| *edits <= most && !typed.is_empty()).min().map(|(.., name)| name)
 }
 
 /// For every beginning of `b`, the empty one first: letters to change, add or remove to make it of `a` (Levenshtein).
