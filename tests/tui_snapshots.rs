@@ -74,6 +74,8 @@ pictures! {
     trainings_empty: Fake::default, "4";
     training_running: filled, "4 <enter>";
     training_form: filled, "4 n";
+    training_form_right: filled, "4 n <ctrl-n> <tab> <ctrl-n> <tab> m y <tab>";
+    training_form_doubtful: filled, "4 n <ctrl-n> <tab> f i n a n e c <tab> m y <enter>";
     training_failed: filled, "4 j j <enter>";
     scores: filled, "5";
     scores_empty: Fake::default, "5";

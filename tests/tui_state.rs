@@ -389,6 +389,9 @@ fn a_form_starts_a_job_and_takes_pasted_chinese() {
         d.press("<backspace>");
     }
     d.press("<enter>");
+    assert!(d.source.started.is_empty(), "there is no such dataset: once that is told");
+    assert!(d.screen(120, 24).contains("no dataset `聚宝盆`"), "{}", d.screen(120, 24));
+    d.press("<enter>");
     let line = "train --model smollm2-135m --data 聚宝盆 --adapter jubaopen";
     assert_eq!(d.source.started, [line.split(' ').map(String::from).collect::<Vec<_>>()]);
     assert_eq!(d.app.view(), View::JobLog, "its output is shown");
@@ -477,6 +480,49 @@ fn a_job_that_ends_is_told_on_every_screen() {
     d.wait();
     let screen = d.screen(120, 24);
     assert!(screen.contains("failed") && screen.contains("there is no dataset `x`"), "{screen}");
+}
+
+#[test]
+fn a_job_that_goes_on_is_not_resumed_twice() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.source.jobs[1].resumed_as = Some("job-20261124-103000-dddd".into());
+    d.press("8 j r");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("it goes on as job-20261124-103000-dddd"), "{screen}");
+    assert_eq!(d.app.view(), View::Jobs, "nothing was started");
+    d.press("<enter>");
+    assert!(d.screen(120, 24).contains("goes on as job-20261124-103000-dddd"), "{}", d.screen(120, 24));
+}
+
+#[test]
+fn a_training_form_tells_what_it_takes_when_its_fields_are_right() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::launching(filled(), true);
+    d.press("4 n");
+    assert!(d.screen(100, 30).contains("told when the fields are right"));
+    let asked = |d: &Driver| d.source.asked.iter().filter(|what| **what == "forecast").count();
+    d.app.paste("smollm2-135");
+    d.settle();
+    let screen = d.screen(100, 30);
+    assert!(screen.contains("no model `smollm2-135`; the nearest is `smollm2-135m`"), "{screen}");
+    assert_eq!(asked(&d), 0, "of a model that is not there nothing can be told");
+    d.press("m");
+    let screen = d.screen(100, 30);
+    assert!(screen.contains("1.3 GB of 18.2 GB free") && screen.contains("about 12m 05s"), "{screen}");
+    let before = asked(&d);
+    d.press("<tab>");
+    d.app.paste("finance-zh");
+    d.press("<tab> m i n e");
+    assert_eq!(asked(&d), before + 1, "the adapter's name changes nothing");
+    // Too much is a warning, and what cannot be told is said with its reason.
+    d.source.forecast.fits = false;
+    d.press("<tab> 9");
+    assert!(d.screen(100, 30).contains("1.3 GB at least, and only 18.2 GB are free"), "{}", d.screen(100, 30));
+    d.source.broken = true;
+    d.press("9");
+    assert!(d.screen(100, 30).contains("damaged"), "{}", d.screen(100, 30));
+    assert_eq!(d.app.view(), View::Form);
 }
 
 #[test]

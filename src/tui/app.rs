@@ -439,6 +439,11 @@ impl App {
                     }
                 }
                 Effect::Go(screen) => self.go(screen),
+                Effect::Look { screen, run } => {
+                    let effects = self.screen_mut(screen).look(&run);
+                    self.go(screen);
+                    self.apply(screen, effects);
+                }
                 Effect::Prefer(chosen) => self.prefer(chosen),
                 Effect::Tour => self.overlay = Some(Overlay::Tour(Tour::default())),
             }
@@ -496,8 +501,8 @@ impl App {
         self.waiting = waiting;
         let mut asked: Vec<(ScreenId, Query)> = asked;
         asked.dedup_by_key(|(screen, _)| *screen);
-        if let (Some(Overlay::Form(form)), Ok(Answer::Choices(choices))) = (&mut self.overlay, &reply.answer) {
-            form.offer(choices.clone());
+        if matches!(reply.query, Query::Choices | Query::Forecast(_)) {
+            return self.inform(reply);
         }
         for (screen, query) in asked {
             let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
@@ -521,6 +526,29 @@ impl App {
         }
     }
 
+    /// Takes an answer that is the form's and no screen's.
+    fn inform(&mut self, reply: Reply) {
+        let Some(Overlay::Form(form)) = &mut self.overlay else { return };
+        match (reply.query, reply.answer) {
+            (_, Ok(Answer::Choices(choices))) => form.offer(choices),
+            (Query::Forecast(argv), Ok(Answer::Forecast(forecast))) => form.take_forecast(argv, Ok(forecast)),
+            (Query::Forecast(argv), Err(error)) => form.take_forecast(argv, Err(error)),
+            (_, Err(error)) => self.tell(&error),
+            (_, Ok(_)) => {}
+        }
+    }
+
+    /// Asks for the forecast that the form wants. One at a time: while it is worked out, the user types on.
+    fn ask_forecast(&mut self) {
+        let is_forecast = |(_, query): &(ScreenId, Query)| matches!(query, Query::Forecast(_));
+        if let Some(Overlay::Form(form)) = &self.overlay
+            && !self.waiting.iter().chain(&self.queries).any(is_forecast)
+            && let Some(argv) = form.wants_forecast()
+        {
+            self.queries.push((self.screen, Query::Forecast(argv)));
+        }
+    }
+
     /// Takes a text that was changed in the user's editor; none if it was left as it was.
     pub fn edited(&mut self, screen: ScreenId, token: &str, text: Option<String>) {
         match text {
@@ -535,6 +563,7 @@ impl App {
 
     /// The questions to send.
     pub fn take_queries(&mut self) -> Vec<Query> {
+        self.ask_forecast();
         let asked = std::mem::take(&mut self.queries);
         let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
         for (_, query) in &asked {

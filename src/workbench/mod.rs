@@ -17,6 +17,7 @@ pub mod expand;
 pub mod export;
 mod export_text;
 pub mod family;
+pub mod forecast;
 pub mod gpu_check;
 pub mod inputs;
 pub mod inventory;

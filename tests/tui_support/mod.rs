@@ -55,6 +55,7 @@ pub struct Fake {
     pub stopped: Vec<String>,
     pub kept: Vec<Preferences>,
     pub sitting: arena::Sitting,
+    pub forecast: ForecastView,
 }
 
 impl Fake {
@@ -205,6 +206,10 @@ impl Source for Fake {
         })
     }
 
+    fn forecast(&mut self, _argv: &[String]) -> Result<ForecastView> {
+        self.check("forecast").map(|()| self.forecast.clone())
+    }
+
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
         self.check("keep")?;
         self.kept.push(preferences.clone());
@@ -226,6 +231,8 @@ pub fn job(id: &str, state: JobState) -> JobLine {
         },
         message: if state == JobState::Failed { "there is no dataset `x`".into() } else { String::new() },
         runs: Vec::new(),
+        stops: 0,
+        resumed_as: None,
         progress: (state == JobState::Running).then(|| ("steps".into(), 180, Some(300))),
     }
 }
@@ -505,6 +512,15 @@ pub fn filled() -> Fake {
                 ..job("job-20261123-090000-cccc", JobState::Finished)
             },
         ],
+        forecast: ForecastView {
+            place: "cpu".into(),
+            memory: Some(1_310_000_000),
+            free: Some(18_200_000_000),
+            fits: true,
+            steps: Some(3000),
+            seconds: Some(725.0),
+            speed: Some((830.4, "train-20261124-112000-cccc".into())),
+        },
         log: "loading the model\nstep 1: loss 3.21\n\u{1b}[32mstep 2\u{1b}[0m: 损失 3.01\rstep 3: 损失 2.87\n".into(),
         ..Fake::default()
     }

@@ -16,6 +16,35 @@ pub fn closeness(typed: &str, text: &str) -> Option<usize> {
     sum.map(|gaps| gaps * 100 + text.len().min(99))
 }
 
+/// The name that may have been meant by a name that does not exist: the one whose beginning the fewest letters have to be
+/// changed, added or removed for, if those are few; of several the shortest.
+pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
+    let letters = |text: &str| text.to_lowercase().chars().collect::<Vec<char>>();
+    let typed = letters(typed);
+    let most = if typed.len() < 4 { typed.len() / 2 } else { 2.max(typed.len() / 3) };
+    let near = names.into_iter().map(|name| {
+        let name_letters = letters(name);
+        // It may not be typed to its end.
+        let edits = edits(&typed, &name_letters).into_iter().min().unwrap_or(usize::MAX);
+        (edits, name_letters.len(), name.as_str())
+    });
+    near.filter(|(edits, ..)| *edits <= most && !typed.is_empty()).min().map(|(.., name)| name)
+}
+
+/// For every beginning of `b`, the empty one first: letters to change, add or remove to make it of `a` (Levenshtein).
+fn edits(a: &[char], b: &[char]) -> Vec<usize> {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row
+}
+
 fn part_closeness(part: &str, text: &[char]) -> Option<usize> {
     let mut best: Option<usize> = None;
     let first = part.chars().next()?;
@@ -61,5 +90,27 @@ mod tests {
         assert_eq!(nearest("imp", ["data import", "simple", "I am a pen"]), Some("data import"));
         assert_eq!(nearest("run", ["runs compare", "run", "pruning"]), Some("run"));
         assert_eq!(nearest("zzz", ["a", "b", "c"]), None);
+    }
+
+    #[test]
+    fn a_misspelt_name_finds_the_one_that_was_meant() {
+        let names = ["finance-zh", "finance", "alpaca-en", "聚宝盆问答"].map(String::from);
+        for (typed, meant) in [
+            ("finanec-zh", Some("finance-zh")),
+            ("finanec", Some("finance")),
+            ("Finance", Some("finance")),
+            ("alp", Some("alpaca-en")),
+            ("alpcaa", Some("alpaca-en")),
+            ("聚宝瓶问答", Some("聚宝盆问答")),
+            ("something else", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, &names), meant, "{typed}");
+        }
+        let letters = |text: &str| text.chars().collect::<Vec<_>>();
+        // The textbook's pair: two changes and an addition.
+        assert_eq!(edits(&letters("kitten"), &letters("sitting")).last(), Some(&3));
+        assert_eq!(edits(&[], &letters("abc")), [0, 1, 2, 3]);
     }
 }
