@@ -8,6 +8,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::io::Write;
+use std::path::Path;
 
 const ALPACA: &str = "{\"instruction\":\"什么是基金？\",\"input\":\"\",\"output\":\"一种投资。\",\"history\":[[\"q\",\"a\"]]}\n\
     {\"instruction\":\"What is a bond?\",\"output\":\"A loan.\",\"system\":\"s\",\"split\":\"val\",\"score\":1.5e3}\n\
@@ -31,11 +32,11 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         gz.finish().unwrap()
     };
     let utf16 = |text: &str| [vec![0xff, 0xfe], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
-    let mut parquet = Vec::new();
     let row =
         data::Example { instruction: "问".into(), output: "答".into(), lang: "zh".into(), ..Default::default() };
-    let rows = [(0, &row), (1, &row)];
-    data::write_rows(&mut parquet, &rows, |e| linly_bench::error::Error::internal(e.to_string())).unwrap();
+    let mut table = data::RowTable::new(Vec::new(), Path::new("a.parquet")).unwrap();
+    (0..2).for_each(|number| table.row(number, &row).unwrap());
+    let parquet = table.finish().unwrap();
     vec![
         ("a.jsonl", ALPACA.into()),
         ("a.json", TALK.into()),

@@ -11,7 +11,7 @@ use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
 use super::data_stats::{self, RejectsArgs, StatsArgs};
 use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
-use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
+use crate::data::{FieldMap, Format, HoldOut, ImportOptions, Split};
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
 use crate::store::{DatasetRecord, Existing};
@@ -148,7 +148,7 @@ enum DataCommand {
 
 #[derive(Args)]
 struct ImportArgs {
-    /// Files (JSON, JSON lines, CSV, TSV, Parquet, text; also .gz and .zst), folders, patterns, or a dataset_info.json
+    /// Files (JSON, JSON lines, CSV, TSV, Parquet, text; also .gz and .zst), folders, patterns, a dataset_info.json, or - for standard input
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Name of the dataset
@@ -362,6 +362,13 @@ fn print_import(context: &Context, report: &ImportReport) {
             report.fields_left_aside.iter().map(|(f, n)| format!("{} ({n})", text::one_line(f))).collect();
         ui.note(&tr!("fields left aside: {}", "未使用的字段：{}", fields.join(", ")));
     }
+    if report.corrected > 0 {
+        let count = report.corrected;
+        ui.note(&tr!(
+            "{count} records that were refused earlier are out of the list: they had been written to this file",
+            "此前拒绝的 {count} 条记录已移出列表：它们曾写入该文件"
+        ));
+    }
     let version = short(&report.version);
     let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
     let speed = report.rows_per_second.round();
@@ -378,6 +385,23 @@ fn print_import(context: &Context, report: &ImportReport) {
             "{name}：导入 {imported} 行，拒绝 {rejected} 条，重复 {duplicates} 行（版本 {version}，{speed} 行/秒）"
         )
     });
+}
+
+/// A split for people.
+pub(super) fn split_word(split: Split) -> String {
+    match split {
+        Split::Train => tr!("train", "训练"),
+        Split::Val => tr!("val", "验证"),
+    }
+}
+
+/// A row's language for people.
+pub(super) fn lang_word(lang: &str) -> String {
+    match lang {
+        "zh" => tr!("zh", "中文"),
+        "en" => tr!("en", "英文"),
+        other => text::one_line(other),
+    }
 }
 
 pub(super) fn short(version: &str) -> &str {

@@ -1,8 +1,8 @@
 //! `linly-bench data edit`, `delete`, `restore`, `history`, `diff` and `tag`: rows change, versions stay.
 
 use super::Context;
-use super::columns::{Align, columns_cutting};
-use super::data::short;
+use super::columns::{Align, columns_wrapping};
+use super::data::{lang_word, short, split_word};
 use crate::error::{Error, Kind, Result};
 use crate::store::{DatasetRecord, RowDiff, StoredRow, VersionRecord};
 use crate::text::{clean, one_line, truncate};
@@ -61,13 +61,12 @@ pub struct RestoreArgs {
 /// Arguments of `data diff`
 #[derive(Args)]
 pub struct DiffArgs {
-    /// Dataset
+    /// Dataset, or the first version itself: NAME@1
     name: String,
-    /// One version: number, tag or beginning of its hash
-    a: String,
-    /// The other one
-    #[arg(default_value = "latest")]
-    b: String,
+    /// First version: number, tag, beginning of its hash, or NAME@1 [default: the one before the newest]
+    a: Option<String>,
+    /// The other one [default: latest]
+    b: Option<String>,
     /// Differing rows that are shown
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -104,6 +103,9 @@ fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[
         return;
     }
     let (name, number, version, rows) = (one_line(&new.name), new.number, short(&new.version), new.rows);
+    if !unchanged && rows == 0 {
+        warn_empty(context, &name, old.number);
+    }
     context.ui.line(&if unchanged {
         tr!("{name}: unchanged (version {number}, {version})", "{name}：无变化（版本 {number}，{version}）")
     } else {
@@ -112,6 +114,14 @@ fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[
             "{name}：现为版本 {number}（{version}），共 {rows} 行"
         )
     });
+}
+
+/// Says that no row is left, which nobody wants: a training of it has nothing to learn.
+pub(super) fn warn_empty(context: &Context, name: &str, before: u64) {
+    context.ui.warn(&tr!(
+        "no row of {name} is left; data restore {name} {before} brings them back",
+        "{name} 已无任何数据行；data restore {name} {before} 可恢复"
+    ));
 }
 
 /// Runs `data edit`.
@@ -309,7 +319,7 @@ pub(super) fn history(context: &Context, name: &str) -> Result<()> {
         vec![number, short(&v.version).to_owned(), rows, val, made, one_line(&v.message), tags]
     };
     let rows: Vec<Vec<String>> = versions.iter().rev().map(row).collect();
-    for line in columns_cutting(&header, &rows, 80, 5) {
+    for line in columns_wrapping(&header, &rows, context.ui.columns(), 5) {
         context.ui.line(&line);
     }
     Ok(())
@@ -321,7 +331,9 @@ pub(super) fn history(context: &Context, name: &str) -> Result<()> {
 /// `NotFound`.
 pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<()> {
     let limit = if context.ui.json { usize::MAX } else { args.limit };
-    let found = data::diff(&context.workbench()?, &args.name, &args.a, &args.b, limit)?;
+    let bench = context.workbench()?;
+    let (from, to) = sides(&bench, args)?;
+    let found = data::diff_versions(&bench, &from, &to, limit)?;
     if context.ui.json {
         let row = |diff: &RowDiff| match diff {
             RowDiff::Changed(a, b) => {
@@ -343,10 +355,13 @@ pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<()> {
     }
     let (a, b) = (found.from.number, found.to.number);
     let (added, removed, changed, moved) = (found.added, found.removed, found.changed, found.moved);
-    context.ui.line(&tr!(
-        "version {a} to {b}: {added} rows added, {removed} removed, {changed} changed, {moved} moved",
-        "版本 {a} 到 {b}：新增 {added} 行，删除 {removed} 行，修改 {changed} 行，移动 {moved} 行"
-    ));
+    context.ui.paragraph(
+        0,
+        &tr!(
+            "version {a} to {b}: {added} rows added, {removed} removed, {changed} changed, {moved} moved",
+            "版本 {a} 到 {b}：新增 {added} 行，删除 {removed} 行，修改 {changed} 行，移动 {moved} 行"
+        ),
+    );
     for diff in &found.rows {
         print_diff(context, diff);
     }
@@ -354,6 +369,28 @@ pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<()> {
         context.ui.note(&tr!("and {more} more (--limit)", "另有 {more} 行（--limit）"));
     }
     Ok(())
+}
+
+/// The words for the two versions: `NAME A B`, `NAME@A B`, `NAME@A NAME@B`; without a second word the newest is the other
+/// side, without any the one before it is compared with it.
+fn sides(bench: &crate::workbench::Workbench, args: &DiffArgs) -> Result<(String, String)> {
+    let (name, first) = args.name.rsplit_once('@').map_or((args.name.as_str(), None), |(n, v)| (n, Some(v)));
+    let whole = |word: &str| if word.contains('@') { word.to_owned() } else { format!("{name}@{word}") };
+    let (from, to) = match (first, args.a.as_deref(), args.b.as_deref()) {
+        (Some(_), _, Some(_)) => {
+            return Err(Error::new(Kind::Usage, tr!("three versions are named", "指定了三个版本")).hint(tr!(
+                "two can be compared: data diff NAME 1 2, or NAME@1 NAME@2",
+                "只能比较两个：data diff 名称 1 2，或 名称@1 名称@2"
+            )));
+        }
+        (Some(_), to, None) => (args.name.clone(), to),
+        (None, Some(from), to) => (whole(from), to),
+        (None, None, _) => {
+            let before = bench.store.dataset(name)?.number.saturating_sub(1).max(1);
+            (whole(&before.to_string()), None)
+        }
+    };
+    Ok((from, whole(to.unwrap_or("latest"))))
 }
 
 /// Columns of a text's beginning.
@@ -365,9 +402,9 @@ fn print_diff(context: &Context, diff: &RowDiff) {
         RowDiff::Added(row) | RowDiff::Removed(row) => {
             let sign = if matches!(diff, RowDiff::Added(_)) { '+' } else { '-' };
             let e = &row.example;
-            ui.line(&format!("{sign} #{}  {}  {}", row.row, e.split.as_str(), e.lang));
-            for text in [&e.instruction, &e.output] {
-                ui.line(&format!("    {}", truncate(&one_line(text), TEXT_COLUMNS)));
+            ui.line(&format!("{sign} #{}  {}  {}", row.row, split_word(e.split), lang_word(&e.lang)));
+            for text in [&e.instruction, &e.output].into_iter().filter(|text| !text.is_empty()) {
+                ui.paragraph(4, &truncate(&one_line(text), TEXT_COLUMNS));
             }
         }
         RowDiff::Changed(a, b) => {
@@ -381,7 +418,10 @@ fn print_diff(context: &Context, diff: &RowDiff) {
                         Change::Added(text) => format!("{{+{}+}}", clean(&text)),
                     })
                     .collect();
-                ui.line(&format!("    {field}: {}", marked.replace('\n', "\n      ")));
+                let lines = format!("{field}: {marked}");
+                for (at, line) in lines.lines().enumerate() {
+                    ui.paragraph(if at == 0 { 4 } else { 6 }, line);
+                }
             }
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Raw {
     guessed: Vec<(Role, String)>,
     /// Names of columns that a row does not have, or has twice.
     pub unknown: Vec<String>,
+    /// Which of the columns that the user named it has, see [`FieldMap::asks_for`].
+    pub asked: u64,
 }
 
 /// What records are.
@@ -401,6 +403,7 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
         let mut raw = Raw::default();
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            raw.asked |= self.0.asks_for(&key);
             match self.0.slot(&key) {
                 Slot::Field(role, rank) => {
                     let field = map.next_value()?;

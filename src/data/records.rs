@@ -219,6 +219,24 @@ pub(super) fn lines(mut reader: impl BufRead, mut line: u64, file: &str, on: OnP
     }
 }
 
+/// The objects that stand one after the other on a line: `{…}{…}`. What is behind the last of them, or is no object, stays
+/// with it, to be refused there.
+pub(super) fn split_objects(line: &[u8]) -> Vec<&[u8]> {
+    let (mut objects, mut rest) = (Vec::new(), line);
+    while rest.first() == Some(&b'{') {
+        let (taken, done) = Nesting::default().scan(rest);
+        let (object, behind) = rest.split_at(if done { taken } else { rest.len() });
+        let behind = behind.trim_ascii_start();
+        if behind.first() != Some(&b'{') {
+            break;
+        }
+        objects.push(object);
+        rest = behind;
+    }
+    objects.push(rest);
+    objects
+}
+
 /// Adds `bytes` to a record, as far as it is not too long already. One byte above [`LONGEST`] says that it is.
 fn hold(record: &mut Vec<u8>, bytes: &[u8]) {
     let room = (LONGEST + 1).saturating_sub(record.len());
@@ -227,8 +245,8 @@ fn hold(record: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Where the scan of an array stands.
 enum At {
-    /// Between elements; `comma` tells whether one was seen since the last element.
-    Between { comma: bool },
+    /// Between elements.
+    Between,
     /// Inside the element that begins on line `from`.
     Element { from: u64 },
     /// After the closing bracket.
@@ -266,7 +284,7 @@ impl<'a> Elements<'a> {
 
     /// The reader stands after the opening bracket.
     fn read(&mut self, reader: &mut impl BufRead, line: &mut u64) -> Result<()> {
-        let mut at = At::Between { comma: true };
+        let mut at = At::Between;
         let mut nesting = Nesting::default();
         let mut element = Vec::new();
         loop {
@@ -294,12 +312,12 @@ impl<'a> Elements<'a> {
                                 (self.on)(Piece::Record { line: from, bytes: element.trim_ascii_end() })?;
                             }
                             element.clear();
-                            at = At::Between { comma: self.apart };
+                            at = At::Between;
                         }
                         continue;
                     }
-                    At::Between { .. } if byte == b',' => at = At::Between { comma: true },
-                    At::Between { .. } if byte == b']' && !self.apart => {
+                    At::Between if byte == b',' => {}
+                    At::Between if byte == b']' && !self.apart => {
                         at = At::End;
                         self.closed = true;
                         if self.inner {
@@ -308,14 +326,11 @@ impl<'a> Elements<'a> {
                         }
                     }
                     // Nothing would be taken of it, again and again.
-                    At::Between { .. } if byte == b']' => {
+                    At::Between if byte == b']' => {
                         self.broken(*line, tr!("a ] closes nothing here", "此处的 ] 没有对应的 ["))?;
                     }
-                    At::Between { comma } if !byte.is_ascii_whitespace() => {
-                        if !comma {
-                            let reason = tr!("a comma is missing before this element", "这个元素前缺少逗号");
-                            self.broken(*line, reason)?;
-                        }
+                    // A comma that is missing before it is no loss.
+                    At::Between if !byte.is_ascii_whitespace() => {
                         nesting = Nesting::default();
                         at = At::Element { from: *line };
                         continue;
@@ -327,7 +342,7 @@ impl<'a> Elements<'a> {
                         );
                         return self.broken(*line, reason);
                     }
-                    At::Between { .. } | At::End => {}
+                    At::Between | At::End => {}
                 }
                 *line += u64::from(byte == b'\n');
                 i += 1;
@@ -336,8 +351,8 @@ impl<'a> Elements<'a> {
         }
         match at {
             At::End => Ok(()),
-            At::Between { .. } if self.apart => Ok(()),
-            At::Between { .. } => self.broken(*line, cut_off()),
+            At::Between if self.apart => Ok(()),
+            At::Between => self.broken(*line, cut_off()),
             At::Element { from } => {
                 let reason = tr!(
                     "the element that begins here never ends (a quote or a bracket is not closed); nothing after it could be read",
@@ -432,7 +447,7 @@ mod tests {
     fn a_broken_array_keeps_what_came_before() {
         assert_eq!(pieces(b"[{},\n{\"a\":1},\n{\"b\":\"x"), ["1:{}", "2:{\"a\":1}", "3!"]);
         assert_eq!(pieces(b"[{},\n{}\n"), ["1:{}", "2:{}", "3!"]);
-        assert_eq!(pieces(b"[{}\n{}]"), ["1:{}", "2!", "2:{}"]);
+        assert_eq!(pieces(b"[{}\n{}]"), ["1:{}", "2:{}"]);
         assert_eq!(pieces(b"[{}]\n[{}]"), ["1:{}", "2!"]);
         assert_eq!(pieces(b"[]\n{}\nx\n"), ["1:[]", "2:{}", "3:x"]);
         assert!(pieces(b"[]").is_empty() && pieces(b"[]\n \n").is_empty());
@@ -450,6 +465,19 @@ mod tests {
         assert_eq!(pieces(b"{\"data\": [{}]"), ["data:", "1:{}", "1!"]);
         assert_eq!(pieces(b"{\"messages\": [{}]}"), ["1:{\"messages\": [{}]}"]);
         assert_eq!(pieces(b"{\"data\": [1]}"), ["1:{\"data\": [1]}"]);
+    }
+
+    #[test]
+    fn objects_on_one_line_are_told_apart() {
+        let split = |line: &str| {
+            let objects = split_objects(line.as_bytes());
+            objects.into_iter().map(|o| String::from_utf8_lossy(o).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(split(r#"{"a":"}{"} {"b":{}}{}"#), [r#"{"a":"}{"}"#, r#"{"b":{}}"#, "{}"]);
+        assert_eq!(split("{}{x"), ["{}", "{x"]);
+        for whole in ["{}", "{} x", "{},{}", "{\"a", "[]{}", ""] {
+            assert_eq!(split(whole), [whole]);
+        }
     }
 
     #[test]

@@ -220,7 +220,8 @@ impl Store {
             return Err(Error::new(
                 Kind::InvalidInput,
                 tr!("`{from}` and `{to}` are different datasets", "`{from}` 与 `{to}` 不是同一数据集"),
-            ));
+            )
+            .hint(tr!("compare two versions of one: data diff NAME 1 2", "请比较同一数据集的两个版本：data diff 名称 1 2")));
         }
         let [first, end] = a.keys();
         let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");

@@ -3,13 +3,13 @@
 use super::super::Workbench;
 use super::super::inputs::{self, Part, Skipped};
 use super::duplicates::Seen;
-use crate::data::{ImportOptions, Record, Reject, Row, Version};
+use crate::data::{ImportOptions, ReadReport, Record, Reject, Row, Version, no_such_column};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::{DatasetWriter, Existing, Written, check_dataset_name, name_taken};
 use crate::tr;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -35,6 +35,14 @@ impl Input {
         match self {
             Input::File(path) => std::fs::metadata(path).map_or(0, |m| m.len()),
             Input::Embedded { text, .. } => text.len() as u64,
+        }
+    }
+
+    /// The file's own name, without its folders.
+    fn name(&self) -> String {
+        match self {
+            Input::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            Input::Embedded { name, .. } => (*name).to_owned(),
         }
     }
 }
@@ -74,6 +82,8 @@ pub struct ImportReport {
     pub rejected: u64,
     /// Rows left out because the same texts were there already.
     pub duplicates: u64,
+    /// Records that were refused earlier and left the list of those: they had been written to the file that was appended now.
+    pub corrected: u64,
     /// The first [`REPORTED`] refused records, in order; the dataset keeps all.
     pub rejects: Vec<Reject>,
     /// Rows read per second, writing included.
@@ -125,14 +135,12 @@ pub fn import(
         let (name, source, licence) = (&request.name, &request.source, &request.licence);
         let message = message(request);
         let mut known = |hash: &_| _ = seen.insert(hash);
-        Target::Write(Box::new(bench.store.write_dataset(
-            name,
-            source,
-            licence,
-            &message,
-            request.existing,
-            &mut known,
-        )?))
+        let mut writer =
+            bench.store.write_dataset(name, source, licence, &message, request.existing, &mut known)?;
+        if request.existing == Existing::Append {
+            writer.corrects(&whole_paths(&parts))?;
+        }
+        Target::Write(Box::new(writer))
     };
     let counts = Counts::default();
     let mut intake = Intake { target, seen, counts, rejects: Vec::new(), strict: request.strict };
@@ -146,10 +154,15 @@ pub fn import(
             .hint(tr!("nothing was imported; name the files that are meant", "没有导入任何数据；请逐一指定文件")));
     }
     let Counts { imported, rejected, duplicates } = counts;
+    // A file without a record that could be read has no columns to be wrong about.
+    if let Some(column) = read.unmet.first().filter(|_| imported + duplicates > 0 || !read.columns.is_empty()) {
+        let columns: Vec<String> = read.columns.into_iter().collect();
+        return Err(no_such_column(&read.files.join(", "), column, &columns));
+    }
     if imported + duplicates == 0 {
         return Err(nothing_usable(&rejects, rejected, &skipped));
     }
-    let same = |version, number| Written { version, number, unchanged: true };
+    let same = |version, number, corrected| Written { version, number, unchanged: true, corrected };
     let mut same_as = None;
     let written = match (target, old) {
         (Target::Compare(version), _) => {
@@ -159,12 +172,12 @@ pub fn import(
             let newest = bench.store.dataset(name)?;
             let Some(number) = known else { return Err(name_taken(name)) };
             same_as = Some(number).filter(|number| *number != newest.number);
-            same(newest.version, newest.number)
+            same(newest.version, newest.number, 0)
         }
         // Nothing new to append: the rejects must not be kept a second time either.
         (Target::Write(writer), Some(old)) if imported == 0 => {
-            drop(writer);
-            same(old.version, old.number)
+            let corrected = if request.existing == Existing::Append { writer.only_corrected()? } else { 0 };
+            same(old.version, old.number, corrected)
         }
         (Target::Write(writer), _) => writer.finish()?,
     };
@@ -185,6 +198,7 @@ pub fn import(
         imported,
         rejected,
         duplicates,
+        corrected: written.corrected,
         rejects,
         rows_per_second: (imported + duplicates) as f64 / started.elapsed().as_secs_f64().max(1e-9),
         fields_left_aside: read.left_aside,
@@ -193,13 +207,18 @@ pub fn import(
     })
 }
 
+/// The whole paths of the files, as `data rejects -o` remembers them.
+fn whole_paths(parts: &[Part]) -> Vec<String> {
+    let path = |part: &Part| match &part.input {
+        Input::File(path) => Some(std::fs::canonicalize(path).ok()?.to_string_lossy().into_owned()),
+        Input::Embedded { .. } => None,
+    };
+    parts.iter().filter_map(path).collect()
+}
+
 /// What the history says of an import: the names of its files.
 fn message(request: &ImportRequest) -> String {
-    let name = |input: &Input| match input {
-        Input::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
-        Input::Embedded { name, .. } => (*name).to_owned(),
-    };
-    let mut names: Vec<String> = request.inputs.iter().take(4).map(name).collect();
+    let mut names: Vec<String> = request.inputs.iter().take(4).map(Input::name).collect();
     if request.inputs.len() > names.len() {
         names.push("…".to_owned());
     }
@@ -292,6 +311,34 @@ struct ReadAll {
     left_aside: BTreeMap<String, u64>,
     skipped: Vec<Skipped>,
     remarks: Vec<String>,
+    /// Files that were read, as messages name them: few of many.
+    files: Vec<String>,
+    read: u64,
+    /// Columns of `--map` that none of the files has.
+    unmet: Vec<String>,
+    columns: BTreeSet<String>,
+}
+
+impl ReadAll {
+    fn add(&mut self, input: &Input, report: ReadReport) {
+        for (field, count) in report.left_aside {
+            *self.left_aside.entry(field).or_insert(0) += count;
+        }
+        self.remarks.extend(report.remarks);
+        match self.files.len() {
+            0..3 => self.files.push(input.name()),
+            3 => self.files.push("…".to_owned()),
+            _ => {}
+        }
+        // Files may differ: a column of one of them is enough.
+        if self.read == 0 {
+            self.unmet = report.unmet;
+        } else {
+            self.unmet.retain(|column| report.unmet.contains(column));
+        }
+        self.read += 1;
+        self.columns.extend(report.columns);
+    }
 }
 
 /// Parses on a second thread while this one writes: the two take about equally long.
@@ -337,28 +384,24 @@ fn read_all(
     let mut all = ReadAll::default();
     let mut batch = Vec::with_capacity(BATCH);
     for part in parts {
-        let read = inputs::read(part, done, &mut |record| {
+        let stopped =
+            || Error::new(Kind::Interrupted, tr!("stopped; nothing was imported", "已停止；没有导入任何数据"));
+        let read = inputs::read(part, done, cancel, &mut |record| {
             batch.push(record);
             if batch.len() < BATCH {
                 return Ok(());
             }
             if cancel.is_cancelled() {
-                return Err(Error::new(
-                    Kind::Interrupted,
-                    tr!("stopped; nothing was imported", "已停止；没有导入任何数据"),
-                ));
+                return Err(stopped());
             }
             let full = std::mem::replace(&mut batch, Vec::with_capacity(BATCH));
             sender.send(full).map_err(|_| Error::internal("the writing thread is gone"))
-        })?;
-        match read {
+        });
+        // A reader that waits for a pipe ends with an error of its own.
+        let read = if cancel.is_cancelled() { Err(stopped()) } else { read };
+        match read? {
             Err(skipped) => all.skipped.push(skipped),
-            Ok(report) => {
-                for (field, count) in report.left_aside {
-                    *all.left_aside.entry(field).or_insert(0) += count;
-                }
-                all.remarks.extend(report.remarks);
-            }
+            Ok(report) => all.add(&part.input, report),
         }
     }
     // The last batch may go to nobody, when the other side has failed: that error is reported there.

@@ -28,7 +28,7 @@ pub use quality::{
 };
 pub use quality_report::{QualityForm, render_quality};
 pub use stats::{Histogram, Longest, PartStats, Stats, stats};
-pub use word_diff::{Change, FieldDiff, VersionDiff, diff, word_diff};
+pub use word_diff::{Change, FieldDiff, VersionDiff, diff, diff_versions, word_diff};
 
 use super::Workbench;
 use crate::data::{self, HoldOut, Split};
