@@ -137,7 +137,7 @@ fn start(context: &Context, argv: Vec<String>, globals: Vec<String>) -> Result<(
     let argv = [globals, argv].concat();
     // What cannot be understood is said here, not in a log.
     let words = std::iter::once("linly-bench".to_owned()).chain(argv.iter().cloned()).map(Into::into);
-    let parsed = Cli::try_parse_from(super::data::rename_row_language(words))
+    let parsed = Cli::try_parse_from(super::data_import::rename_row_language(words))
         .map_err(|e| Error::new(Kind::Usage, e.to_string().trim_start_matches("error: ").trim_end().to_owned()))?;
     // They talk with a terminal, or would wait for themselves.
     if matches!(parsed.command, None | Some(super::Command::Tui | super::Command::Chat(_) | super::Command::Jobs(_))) {

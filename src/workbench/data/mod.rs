@@ -7,6 +7,7 @@ mod duplicates;
 mod edit;
 mod from_arena;
 mod import;
+mod intake;
 mod mix;
 mod preview;
 mod quality;
