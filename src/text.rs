@@ -338,7 +338,10 @@ mod tests {
     #[test]
     fn a_slip_is_recognised_and_another_word_is_not() {
         let near = |wanted| nearest(wanted, ["question", "answer", "答案", "id"]);
-        assert_eq!([near("qestion"), near("Question "), near("asnwer")], [Some("question"), Some("question"), Some("answer")]);
+        assert_eq!(
+            [near("qestion"), near("Question "), near("asnwer")],
+            [Some("question"), Some("question"), Some("answer")]
+        );
         assert_eq!([near("答安"), near("ids")], [Some("答案"), Some("id")]);
         assert_eq!([near("text"), near("x"), near("")], [None; 3]);
         let distance = |a: &str, b: &str| slips(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());

@@ -1,7 +1,7 @@
 //! `linly-bench data …`: instruction data.
 
 use super::Context;
-use super::columns::{Align, columns};
+use super::columns::{Align, columns_cutting};
 use super::data_annotate::{self, AddArgs, FromArenaArgs, MarkArgs};
 use super::data_check::{self, CheckArgs};
 use super::data_drafts::{self, DraftArgs, DraftsArgs};
@@ -292,7 +292,8 @@ fn list(context: &Context, deleted: bool) -> Result<()> {
         row
     };
     let rows: Vec<Vec<String>> = datasets.iter().map(row).collect();
-    for line in columns(&header, &rows, usize::MAX) {
+    // A name must be read as a whole; what gives way is the licence.
+    for line in columns_cutting(&header, &rows, ui.columns(), 8) {
         ui.line(&line);
     }
     Ok(())

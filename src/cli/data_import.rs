@@ -154,6 +154,9 @@ fn print_import(context: &Context, report: &ImportReport) {
             "此前拒绝的 {count} 条记录已移出列表：它们曾写入该文件"
         ));
     }
+    if let Some(other) = &report.same_rows_in {
+        ui.note(&tr!("{other} has the same rows", "{other} 的数据行与此相同"));
+    }
     let version = short(&report.version);
     let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
     let speed = report.rows_per_second.round();

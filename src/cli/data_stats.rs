@@ -77,7 +77,11 @@ fn render(found: &Stats, width: usize) -> Vec<String> {
         found.longest.iter().map(|l| format!("#{} ({})", l.row, l.tokens.unwrap_or(l.characters))).collect();
     lines.extend(wrap(&tr!("longest rows: {}", "最长的行：{}", longest.join(", ")), width));
     for (file, rows) in found.files.iter().take(10) {
-        lines.push(format!("{}  {}", pad_left(&rows.to_string(), 9), truncate(&one_line(file), width.saturating_sub(11))));
+        lines.push(format!(
+            "{}  {}",
+            pad_left(&rows.to_string(), 9),
+            truncate(&one_line(file), width.saturating_sub(11))
+        ));
     }
     if let Some(more @ 1..) = found.files.len().checked_sub(10) {
         lines.push(tr!("and {more} more files", "另有 {more} 个文件"));

@@ -60,6 +60,9 @@ pub struct RestoreArgs {
 /// Says which version a command left behind.
 fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[(&str, serde_json::Value)]) {
     let unchanged = old.number == new.number;
+    if !unchanged && new.rows == 0 {
+        warn_empty(context, &one_line(&new.name), old.number);
+    }
     if context.ui.json {
         let mut object = Map::from_iter([
             ("dataset".to_owned(), json!(new.name)),
@@ -73,9 +76,6 @@ fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[
         return;
     }
     let (name, number, version, rows) = (one_line(&new.name), new.number, short(&new.version), new.rows);
-    if !unchanged && rows == 0 {
-        warn_empty(context, &name, old.number);
-    }
     context.ui.line(&if unchanged {
         tr!("{name}: unchanged (version {number}, {version})", "{name}：无变化（版本 {number}，{version}）")
     } else {

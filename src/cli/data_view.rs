@@ -186,7 +186,9 @@ const FIELD_COLUMNS: usize = 240;
 fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: bool) {
     let e = &row.example;
     let place = text::one_line(&row.file);
-    context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, split_word(e.split), lang_word(&e.lang), row.line));
+    context.ui.line("");
+    let (split, lang) = (split_word(e.split), lang_word(&e.lang));
+    context.ui.paragraph(0, &format!("#{}  {split}  {lang}  {place}:{}", row.row, row.line));
     if let Some(RowMark { mark, note, .. }) = mark {
         let (mark, note) = (mark.name(), text::one_line(note));
         context

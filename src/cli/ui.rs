@@ -105,7 +105,9 @@ impl Ui {
     pub fn rows_bar(&self, total: u64) -> ProgressBar {
         let bar = self.bar(total, false);
         let unit = crate::tr!("rows", "行");
-        if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:32}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}}")) {
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{bar:32}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}}"))
+        {
             bar.set_style(style.progress_chars("━━─"));
         }
         bar

@@ -52,8 +52,9 @@ impl<W: Write + Send> TokenTable<W> {
     /// # Errors
     /// Those of writing.
     pub fn new(to: W, file: &Path) -> Result<TokenTable<W>> {
-        let list =
-            |name: &&str| format!("REQUIRED group {name} (LIST) {{ REPEATED group list {{ REQUIRED INT32 element; }} }} ");
+        let list = |name: &&str| {
+            format!("REQUIRED group {name} (LIST) {{ REPEATED group list {{ REQUIRED INT32 element; }} }} ")
+        };
         let columns: String = TOKEN_COLUMNS.iter().map(list).collect();
         let writer = writer(to, &format!("message tokens {{ {columns} }}")).map_err(|e| failed(file, e))?;
         Ok(TokenTable { file: file.to_owned(), writer, rows: Vec::new(), held: 0 })

@@ -2,8 +2,8 @@
 
 use super::dataset_versions::Tally;
 use super::datasets::{self, DatasetRecord};
-use super::sqlite::{Connection, Value};
 use super::rejects::Corrected;
+use super::sqlite::{Connection, Value};
 use super::{Store, dataset_changes, dataset_rows, now, rejects, row_key, search};
 use crate::data::{Reject, Row, RowHash, Split};
 use crate::error::{Error, Kind, Result};
@@ -254,7 +254,20 @@ impl DatasetWriter<'_> {
     /// `NoSpace` when the disk is full: then nothing was written.
     pub fn finish(mut self) -> Result<Written> {
         self.flush()?;
-        let DatasetWriter { store, c, dataset, number, old, was_deleted, replaces, place, tally, next_row, corrected, .. } = self;
+        let DatasetWriter {
+            store,
+            c,
+            dataset,
+            number,
+            old,
+            was_deleted,
+            replaces,
+            place,
+            tally,
+            next_row,
+            corrected,
+            ..
+        } = self;
         let sealed = tally.finish();
         let version = sealed.hash.clone();
         let described = [Value::Text(&place.source), Value::Text(&place.licence), Value::Int(dataset)];

@@ -77,8 +77,10 @@ const LISTED: usize = 40;
 /// The error of a column that `--map` names and no record has: `columns` are those that are there.
 pub fn no_such_column(file: &str, column: &str, columns: &[String]) -> Error {
     let (file, asked) = (file.escape_debug(), column.escape_debug());
-    let error =
-        Error::new(Kind::InvalidInput, tr!("{file}: --map names `{asked}`, and there is no such column", "{file}：--map 指定的列 `{asked}` 不存在"));
+    let error = Error::new(
+        Kind::InvalidInput,
+        tr!("{file}: --map names `{asked}`, and there is no such column", "{file}：--map 指定的列 `{asked}` 不存在"),
+    );
     if columns.is_empty() {
         return error.hint(tr!("this file has no columns: leave out --map", "该文件没有列：请去掉 --map"));
     }

@@ -29,11 +29,7 @@ pub(super) struct Records<'r> {
 
 impl<'r> Records<'r> {
     /// Of a file of which nothing was read yet.
-    pub fn new(
-        file: &'r str,
-        options: &'r ImportOptions,
-        on: &'r mut dyn FnMut(Record) -> Result<()>,
-    ) -> Records<'r> {
+    pub fn new(file: &'r str, options: &'r ImportOptions, on: &'r mut dyn FnMut(Record) -> Result<()>) -> Records<'r> {
         Records {
             file,
             name: Arc::from(file),

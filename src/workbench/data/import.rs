@@ -92,6 +92,9 @@ pub struct ImportReport {
     /// The earlier version that has exactly these rows, where the newest has others. Nothing was written then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<u64>,
+    /// A version under another name that has exactly these rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_rows_in: Option<String>,
     /// Fields that rows do not have, and how often each occurred.
     pub fields_left_aside: BTreeMap<String, u64>,
     /// Files and entries of lists that were passed over.
@@ -131,8 +134,7 @@ pub fn import(
         let (name, source, licence) = (&request.name, &request.source, &request.licence);
         let message = message(request);
         let mut known = |hash: &_| _ = seen.insert(hash);
-        let mut writer =
-            bench.store.write_dataset(name, source, licence, &message, request.existing, &mut known)?;
+        let mut writer = bench.store.write_dataset(name, source, licence, &message, request.existing, &mut known)?;
         if request.existing == Existing::Append {
             writer.corrects(&whole_paths(&parts))?;
         }
@@ -178,6 +180,10 @@ pub fn import(
         (Target::Write(writer), _) => writer.finish()?,
     };
     let mut remarks = read.remarks;
+    let elsewhere = match written.unchanged {
+        true => None,
+        false => bench.store.same_rows_elsewhere(&request.name, &written.version)?,
+    };
     if was_deleted {
         let name = &request.name;
         remarks.push(tr!(
@@ -189,6 +195,7 @@ pub fn import(
         dataset: request.name.clone(),
         unchanged: written.unchanged,
         same_as,
+        same_rows_in: elsewhere.map(|(other, number)| format!("{other}@{number}")),
         version: written.version,
         number: written.number,
         imported,

@@ -18,8 +18,7 @@ impl NewFile {
     pub fn create(path: &Path) -> Result<NewFile> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, &e))?;
-        let file =
-            tempfile::Builder::new().prefix(".export").tempfile_in(folder).map_err(|e| Error::io(path, &e))?;
+        let file = tempfile::Builder::new().prefix(".export").tempfile_in(folder).map_err(|e| Error::io(path, &e))?;
         Ok(NewFile { path: path.to_owned(), to: BufWriter::with_capacity(1 << 18, file) })
     }
 

@@ -185,8 +185,7 @@ impl Manifest {
             "dataset": name, "model": settings.model, "template": settings.template.name(),
             "template_hash": renderer.hash(), "max_len": settings.max_len,
         });
-        let mut manifest =
-            Manifest { path: path.to_owned(), file: NewFile::create(path)?, first: true, open: false };
+        let mut manifest = Manifest { path: path.to_owned(), file: NewFile::create(path)?, first: true, open: false };
         // The lists stand behind these, within the same object.
         manifest.write(head.to_string().trim_end_matches('}'))?;
         Ok(manifest)
