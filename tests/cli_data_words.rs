@@ -111,6 +111,35 @@ fn several_objects_on_a_line_are_all_counted() {
 }
 
 #[test]
+fn what_is_the_same_of_many_is_said_once() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("d")).unwrap();
+    for i in 0..5 {
+        bench.file(&format!("d/{i}.csv"), &format!("question,answer\nq{i},a\n"));
+    }
+    let refused: String = (0..30).map(|i| format!("{{\"title\": {i}}}\n")).collect();
+    bench.file("d/z.jsonl", &format!("{}\n{refused}......\n", row("a", "b")));
+    let (_, told) = bench.ok(&["data", "import", &bench.path("d"), "--name", "x"]);
+    assert!(told.contains("0.csv and 4 more files: columns taken by their names"), "{told}");
+    assert!(told.contains("z.jsonl:2, 3, 4, 5, 6, 7, 8, 9 and 22 more: no `instruction`"), "{told}");
+    assert!(told.contains("z.jsonl:32: not JSON: expected value"), "{told}");
+    assert_eq!(told.matches("warning").count(), 2, "{told}");
+    let (_, told) = bench.ok(&["--lang", "zh", "data", "import", &bench.path("d"), "--name", "y"]);
+    assert!(told.contains("0.csv 等 5 个文件：按列名认定") && told.contains("等 30 行: 没有 `instruction`"), "{told}");
+    assert!(told.contains("不是 JSON：此处应为值"), "{told}");
+}
+
+#[test]
+fn rows_that_are_all_held_out_are_said_to_be() {
+    let bench = Bench::new();
+    let file = bench.file("a.json", &format!("{{\"dev\": [{}]}}", row("a", "b")));
+    let (_, told) = bench.ok(&["data", "import", &file, "--name", "x"]);
+    assert!(told.contains("nothing is left to train on before data split x --val 0.1"), "{told}");
+    let (_, told) = bench.ok(&["data", "import", &bench.file("b.jsonl", &row("a", "b")), "--name", "y"]);
+    assert!(!told.contains("train on"), "{told}");
+}
+
+#[test]
 fn a_set_that_ends_up_empty_is_said() {
     let bench = Bench::new();
     let file = bench.file("a.jsonl", &format!("{}\n{}\n", row("a", "1"), row("b", "2")));

@@ -2,12 +2,13 @@
 
 use super::Context;
 use super::data::{Bar, REJECTS_SHOWN, short};
-use crate::data::{FieldMap, Format, ImportOptions};
+use crate::data::{FieldMap, Format, ImportOptions, Reject};
 use crate::error::Result;
 use crate::store::Existing;
 use crate::workbench::data::{self, ImportReport, ImportRequest, Input};
 use crate::{text, tr};
 use clap::{Args, ValueEnum};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -85,6 +86,7 @@ pub fn rename_row_language(args: impl Iterator<Item = OsString>) -> Vec<OsString
 /// # Errors
 /// Those of [`data::import`].
 pub(super) fn run(context: &Context, args: ImportArgs) -> Result<()> {
+    let appended = args.append;
     let request = ImportRequest {
         options: ImportOptions {
             format: Format::parse(&args.format)?,
@@ -119,15 +121,44 @@ pub(super) fn run(context: &Context, args: ImportArgs) -> Result<()> {
     if context.ui.json {
         context.ui.json_line(&report);
     } else {
-        print_import(context, &report);
+        print_import(context, &report, appended);
     }
     Ok(())
 }
 
-fn print_import(context: &Context, report: &ImportReport) {
+/// Refused records for people, those of one file and reason on one line with their lines' numbers.
+fn told_rejects(rejects: &[Reject]) -> Vec<String> {
+    /// Numbers that are said one by one.
+    const NUMBERS: usize = 8;
+    let mut groups: Vec<(&Reject, Vec<u64>)> = Vec::new();
+    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
+    for reject in rejects {
+        let at = *places.entry((&reject.file, &reject.reason)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some((_, lines)) => lines.push(reject.line),
+            None => groups.push((reject, vec![reject.line])),
+        }
+    }
+    let say = |(reject, lines): &(&Reject, Vec<u64>)| {
+        let numbers: Vec<String> = lines.iter().take(NUMBERS).map(u64::to_string).collect();
+        let numbers = numbers.join(", ");
+        let numbers = match lines.len().checked_sub(NUMBERS) {
+            Some(more @ 1..) => {
+                let all = lines.len();
+                tr!("{numbers} and {more} more", "{numbers} 等 {all} 行")
+            }
+            _ => numbers,
+        };
+        text::one_line(&format!("{}:{numbers}: {}", reject.file, reject.reason))
+    };
+    groups.iter().map(say).collect()
+}
+
+fn print_import(context: &Context, report: &ImportReport, appended: bool) {
     let ui = &context.ui;
-    for reject in report.rejects.iter().take(REJECTS_SHOWN) {
-        ui.warn(&text::one_line(&format!("{}:{}: {}", reject.file, reject.line, reject.reason)));
+    let told = told_rejects(&report.rejects);
+    for line in told.iter().take(REJECTS_SHOWN) {
+        ui.warn(line);
     }
     for skipped in report.skipped.iter().take(REJECTS_SHOWN) {
         ui.note(&text::one_line(&tr!("skipped {}: {}", "跳过 {}：{}", skipped.file, skipped.reason)));
@@ -136,10 +167,17 @@ fn print_import(context: &Context, report: &ImportReport) {
         ui.note(&tr!("{more} more skipped: --json lists them all", "另跳过 {more} 项：--json 列出全部"));
     }
     let name = &report.dataset;
-    if let Some(more @ 1..) = report.rejected.checked_sub(REJECTS_SHOWN as u64) {
+    let rejected = report.rejected;
+    if told.len() > REJECTS_SHOWN || rejected > report.rejects.len() as u64 {
         ui.warn(&tr!(
-            "{more} more: linly-bench data rejects {name}",
-            "另有 {more} 条：linly-bench data rejects {name}"
+            "not all is said here; {rejected} records were refused: linly-bench data rejects {name}",
+            "以上并非全部；共拒绝 {rejected} 条记录：linly-bench data rejects {name}"
+        ));
+    }
+    if report.held_out > 0 && report.held_out == report.imported && !report.unchanged && !appended {
+        ui.note(&tr!(
+            "their file holds all of these rows out: nothing is left to train on before data split {name} --val 0.1",
+            "这些数据行在文件中全部属于验证集：请先运行 data split {name} --val 0.1，否则没有可训练的数据"
         ));
     }
     if !report.fields_left_aside.is_empty() {

@@ -3,8 +3,8 @@
 
 use super::conversation::{self, Tags};
 use super::example::{Example, Split};
-use super::language;
 use super::roles::{FieldMap, GUESS, ROLES, Role, Slot};
+use super::{json_fault, language};
 use crate::tr;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -89,11 +89,10 @@ pub(super) fn parse_json(text: &str, map: &FieldMap) -> Result<Raw, Refusal> {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Refusal {
-    let message = error.to_string();
-    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+    let what = json_fault::in_words(error);
     let column = error.column();
     let reason = if error.is_data() {
-        what.to_owned()
+        what
     } else if text == "{" {
         tr!(
             "not JSON: an object that spans lines must stand in an array `[…]`; otherwise one row per line",

@@ -8,6 +8,7 @@ mod example;
 mod export;
 mod fields;
 mod import;
+mod json_fault;
 mod language;
 mod llama_factory;
 pub mod mixture;

@@ -30,16 +30,15 @@ impl Heard {
         }
     }
 
-    /// All that there is to say of `file`.
-    pub fn report(self, file: &str, map: &FieldMap) -> ReadReport {
+    /// All that there is to say of the file.
+    pub fn report(self, map: &FieldMap) -> ReadReport {
         let Heard { left_aside, mut mappings, met, columns } = self;
         // Columns with the fields' own names need no word.
         mappings.retain(|mapping| !mapping.trim().is_empty());
-        let file = file.escape_debug();
         for mapping in &mut mappings {
             *mapping = tr!(
-                "{file}: columns taken by their names: {mapping} (--map FIELD=COLUMN corrects that)",
-                "{file}：按列名认定：{mapping}（可用 --map 字段=列 更正）"
+                "columns taken by their names: {mapping} (--map FIELD=COLUMN corrects that)",
+                "按列名认定：{mapping}（可用 --map 字段=列 更正）"
             );
         }
         let unmet = map.asked(!met).map(str::to_owned).collect();

@@ -3,7 +3,7 @@
 use super::super::example::Split;
 use super::super::fields::{self, Raw, RawSeed};
 use super::super::records::{Piece, split_objects};
-use super::super::{convfinqa, tatqa};
+use super::super::{convfinqa, json_fault, tatqa};
 use super::options::Format;
 use super::take::Records;
 use crate::error::Result;
@@ -51,12 +51,12 @@ impl Records<'_> {
         if contexts && !raw.unknown.is_empty() && tatqa::is_context(&raw.unknown) {
             return match serde_json::from_str::<Value>(text) {
                 Ok(context) => self.context(line, &context, bytes),
-                Err(e) => self.reject(line, e.to_string(), bytes),
+                Err(e) => self.reject(line, json_fault::in_words(&e), bytes),
             };
         }
         let talks = matches!(self.options.format, Format::Auto | Format::ConvFinQa);
         if talks && !raw.unknown.is_empty() && convfinqa::is_conversation(&raw.unknown) {
-            let row = serde_json::from_str::<Value>(text).map_err(|e| e.to_string());
+            let row = serde_json::from_str::<Value>(text).map_err(|e| json_fault::in_words(&e));
             return match row.and_then(|record| convfinqa::row(&record)) {
                 Ok(example) => self.unmarked(line, example),
                 Err(reason) => self.reject(line, reason, bytes),
@@ -106,7 +106,7 @@ impl Records<'_> {
             Ok(row) => row,
             Err(reason) => return self.reject(number, reason, b""),
         };
-        let parsed = RawSeed(&self.options.map).deserialize(&row).map_err(|e| e.to_string());
+        let parsed = RawSeed(&self.options.map).deserialize(&row).map_err(|e| json_fault::in_words(&e));
         let mut heard = std::mem::take(&mut self.heard);
         if let Ok(raw) = &parsed {
             heard.columns(&self.options.map, raw.asked, || {

@@ -61,7 +61,7 @@ pub enum Record {
 pub struct ReadReport {
     /// How often each column occurred that was left aside.
     pub left_aside: BTreeMap<String, u64>,
-    /// What was found out or decided, for people: guessed columns, a converted encoding.
+    /// What was found out or decided, for people, without the file's name: guessed columns, a converted encoding.
     pub remarks: Vec<String>,
     /// Columns that the user named (`--map`) and no record has.
     pub unmet: Vec<String>,

@@ -44,10 +44,9 @@ impl<'r> Records<'r> {
 
     /// What there is to say of the file.
     pub fn report(self) -> ReadReport {
-        let mut report = self.heard.report(self.file, &self.options.map);
+        let mut report = self.heard.report(&self.options.map);
         if let Some(encoding) = self.condition.converted_from() {
-            let file = self.file.escape_debug();
-            report.remarks.push(tr!("{file}: converted from {encoding}", "{file}：已由 {encoding} 转换"));
+            report.remarks.push(tr!("converted from {encoding}", "已由 {encoding} 转换"));
         }
         report
     }

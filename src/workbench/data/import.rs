@@ -37,6 +37,14 @@ impl Input {
         }
     }
 
+    /// The file as it was named.
+    pub(super) fn path(&self) -> String {
+        match self {
+            Input::File(path) => path.to_string_lossy().into_owned(),
+            Input::Embedded { name, .. } => (*name).to_owned(),
+        }
+    }
+
     /// The file's own name, without its folders.
     pub(super) fn name(&self) -> String {
         match self {
@@ -83,6 +91,8 @@ pub struct ImportReport {
     pub duplicates: u64,
     /// Records that were refused earlier and left the list of those: they had been written to the file that was appended now.
     pub corrected: u64,
+    /// Imported rows that their files hold out for validation.
+    pub held_out: u64,
     /// The first [`REPORTED`] refused records, in order; the dataset keeps all.
     pub rejects: Vec<Reject>,
     /// Rows read per second, writing included.
@@ -144,6 +154,7 @@ pub fn import(
     let mut intake = Intake { target, seen, counts, rejects: Vec::new(), strict: request.strict };
     let read = run(&request.name, &parts, &mut intake, events, cancel)?;
     let Intake { target, counts, rejects, .. } = intake;
+    let mut remarks = read.remarks();
     skipped.extend(read.skipped);
     if request.strict
         && let Some(Skipped { file, reason }) = skipped.first()
@@ -151,7 +162,7 @@ pub fn import(
         return Err(Error::new(Kind::InvalidInput, format!("{file}: {reason}"))
             .hint(tr!("nothing was imported; name the files that are meant", "没有导入任何数据；请逐一指定文件")));
     }
-    let Counts { imported, rejected, duplicates } = counts;
+    let Counts { imported, rejected, duplicates, held_out } = counts;
     // A file without a record that could be read has no columns to be wrong about.
     if let Some(column) = read.unmet.first().filter(|_| imported + duplicates > 0 || !read.columns.is_empty()) {
         let columns: Vec<String> = read.columns.into_iter().collect();
@@ -179,7 +190,6 @@ pub fn import(
         }
         (Target::Write(writer), _) => writer.finish()?,
     };
-    let mut remarks = read.remarks;
     let elsewhere = match written.unchanged {
         true => None,
         false => bench.store.same_rows_elsewhere(&request.name, &written.version)?,
@@ -202,6 +212,7 @@ pub fn import(
         rejected,
         duplicates,
         corrected: written.corrected,
+        held_out,
         rejects,
         rows_per_second: (imported + duplicates) as f64 / started.elapsed().as_secs_f64().max(1e-9),
         fields_left_aside: read.left_aside,

@@ -3,7 +3,7 @@
 use super::super::inputs::{self, Part, Skipped};
 use super::duplicates::Seen;
 use super::import::{Input, REPORTED};
-use crate::data::{ReadReport, Record, Reject, Row, Version};
+use crate::data::{ReadReport, Record, Reject, Row, Split, Version};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::store::DatasetWriter;
@@ -27,6 +27,8 @@ pub(super) struct Counts {
     pub imported: u64,
     pub rejected: u64,
     pub duplicates: u64,
+    /// Imported rows that their files hold out.
+    pub held_out: u64,
 }
 
 /// Takes records in order and drops duplicates.
@@ -69,6 +71,7 @@ impl Intake<'_> {
             return Ok(());
         }
         self.counts.imported += 1;
+        self.counts.held_out += u64::from(row.example.split == Split::Val);
         match &mut self.target {
             Target::Compare(version) => {
                 version.add(&row.hash, row.example.split, &row.example.lang);
@@ -84,7 +87,8 @@ impl Intake<'_> {
 pub(super) struct ReadAll {
     pub left_aside: BTreeMap<String, u64>,
     pub skipped: Vec<Skipped>,
-    pub remarks: Vec<String>,
+    /// What is said of files, each with the first of them and how many more.
+    remarks: Vec<(String, String, u64)>,
     /// Files that were read, as messages name them: few of many.
     pub files: Vec<String>,
     read: u64,
@@ -94,11 +98,31 @@ pub(super) struct ReadAll {
 }
 
 impl ReadAll {
+    /// What there is to say of the files: the same of several is said once.
+    pub fn remarks(&self) -> Vec<String> {
+        let say = |(remark, file, more): &(String, String, u64)| {
+            let file = file.escape_debug();
+            match more {
+                0 => tr!("{file}: {remark}", "{file}：{remark}"),
+                more => {
+                    let all = more + 1;
+                    tr!("{file} and {more} more files: {remark}", "{file} 等 {all} 个文件：{remark}")
+                }
+            }
+        };
+        self.remarks.iter().map(say).collect()
+    }
+
     fn add(&mut self, input: &Input, report: ReadReport) {
         for (field, count) in report.left_aside {
             *self.left_aside.entry(field).or_insert(0) += count;
         }
-        self.remarks.extend(report.remarks);
+        for remark in report.remarks {
+            match self.remarks.iter_mut().find(|(same, ..)| *same == remark) {
+                Some((.., more)) => *more += 1,
+                None => self.remarks.push((remark, input.path(), 0)),
+            }
+        }
         match self.files.len() {
             0..3 => self.files.push(input.name()),
             3 => self.files.push("…".to_owned()),
