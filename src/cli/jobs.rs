@@ -137,7 +137,7 @@ fn start(context: &Context, argv: Vec<String>, globals: Vec<String>) -> Result<(
     let argv = [globals, argv].concat();
     // What cannot be understood is said here, not in a log.
     let words = std::iter::once("linly-bench".to_owned()).chain(argv.iter().cloned()).map(Into::into);
-    Cli::try_parse_from(super::data::rename_row_language(words))
+    Cli::try_parse_from(super::data_import::rename_row_language(words))
         .map_err(|e| Error::new(Kind::Usage, e.to_string().trim_start_matches("error: ").trim_end().to_owned()))?;
     let here = std::env::current_dir().map_err(|e| Error::internal(e.to_string()))?;
     started(context, &jobs::start(&context.workbench()?, &argv, &here)?);

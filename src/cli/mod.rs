@@ -10,6 +10,8 @@ mod data_annotate;
 mod data_check;
 mod data_drafts;
 mod data_export;
+mod data_history;
+mod data_import;
 mod data_mix;
 mod data_quality;
 mod data_stats;
@@ -150,7 +152,7 @@ impl Context {
 
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(data::rename_row_language(std::env::args_os()));
+    let cli = Cli::parse_from(data_import::rename_row_language(std::env::args_os()));
     let worker = match &cli.command {
         Some(Command::Jobs(args)) => jobs::worker_of(args).map(str::to_owned),
         _ => None,
@@ -206,7 +208,7 @@ fn work(cli: Cli, id: &str) -> u8 {
         let bench = Workbench::open(settings)?;
         let argv = crate::workbench::jobs::begin(&bench, id)?;
         let words = std::iter::once("linly-bench".to_owned()).chain(argv).map(Into::into);
-        let (code, error) = match Cli::try_parse_from(data::rename_row_language(words)) {
+        let (code, error) = match Cli::try_parse_from(data_import::rename_row_language(words)) {
             Ok(mut command) => {
                 command.global.home = home;
                 ui::follow_bars();
