@@ -34,8 +34,8 @@ pub trait Inference: Send + Sync {
     fn logprobs(&self, hidden: &Hidden, wanted: &[(usize, u32)]) -> Result<Vec<f64>>;
 }
 
-/// A model on a card, on which any adapter is put.
-pub trait CardModel: Send + Sync {
+/// The weights of a model on a card, on which any adapter is put.
+pub trait CardWeights: Send + Sync {
     /// The model with `lora`, whose norms are settled, or without.
     ///
     /// # Errors

@@ -42,7 +42,7 @@ pub use device::{CardInference, CardTraining, DeviceDecoder, DeviceTraining, che
 pub use expanded::{ExpandedWeights, NewToken};
 pub use gguf::Gguf;
 pub use gguf_header::TensorInfo;
-pub use inference::{CardModel, Hidden, HostInference, Inference};
+pub use inference::{CardWeights, Hidden, HostInference, Inference};
 pub use lora::{BlockLora, Lora, LoraGradients, Projection, SavedModules};
 pub use lora_config::{LoraConfig, SavedModule, parse_pattern};
 pub use memory::{Checkpointing, MemoryEstimate, TrainingSizes, choose_plan, mib, plan_for_machine};

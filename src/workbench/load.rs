@@ -1,12 +1,14 @@
 //! Models and adapters by the names that users give them.
 
+use super::answering::Place;
 use super::together::Seat;
 use super::{RemoteContestant, Workbench, models};
 use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::model::{Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, open};
+use crate::model::{CardWeights, Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, open};
+use crate::ops::Arithmetic;
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::remote::{self, RemoteModel};
 use crate::tr;
@@ -31,6 +33,8 @@ pub struct LoadedModel {
     pub form: WeightForm,
     /// The card that trains it; `None` is the processor.
     pub card: Option<OnCard>,
+    /// Its weights on the card that it answers on; `None` is the processor.
+    pub answers: Option<Arc<dyn CardWeights>>,
     /// The place among processes that train it together.
     pub seat: Option<Arc<Seat>>,
 }
@@ -64,6 +68,8 @@ impl Workbench {
     /// # Errors
     /// As [`Workbench::load_model`].
     pub fn load_model_as(&self, spec: &str, form: WeightForm) -> Result<LoadedModel> {
+        // A form that a card was asked for may be none of this processor's.
+        WeightForm::parse_arithmetic(form.arithmetic.name())?;
         let path = models::resolve(self, spec)?;
         let files = open(&path)?;
         let decoder = Decoder::load(&files.config, &*files.weights, form)?;
@@ -75,6 +81,7 @@ impl Workbench {
             path,
             form,
             card: None,
+            answers: None,
             seat: None,
         })
     }
@@ -125,8 +132,8 @@ impl Workbench {
         })
     }
 
-    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights. Models of
-    /// servers are treated as `server` says.
+    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights and answer at
+    /// `place`. Models of servers are treated as `server` says.
     ///
     /// # Errors
     /// Those of loading and of [`RemoteModel::connect`].
@@ -134,6 +141,7 @@ impl Workbench {
         &self,
         specs: &[&str],
         sampling: &Sampling,
+        place: Place<'_>,
         server: &remote::Options,
         cancel: &CancelToken,
     ) -> Result<Vec<Box<dyn Contestant>>> {
@@ -153,7 +161,7 @@ impl Workbench {
             let model = match models.iter().find(|m| m.name == base) {
                 Some(model) => model.clone(),
                 None => {
-                    let model = self.load_model(base)?;
+                    let model = self.load_to_answer(base, WeightForm::F32, place)?;
                     models.push(model.clone());
                     model
                 }
@@ -201,7 +209,17 @@ impl LoadedModel {
         }
         end.sort_unstable();
         end.dedup();
-        Ok(Engine::new(Arc::clone(&self.decoder), adapter.map(|a| Arc::clone(&a.lora)), end))
+        let lora = adapter.map(|a| Arc::clone(&a.lora));
+        let Some(card) = &self.answers else { return Ok(Engine::new(Arc::clone(&self.decoder), lora, end)) };
+        let lora = lora.map(|lora| self.decoder.settle(lora));
+        Ok(Engine::over(Arc::clone(card).with(lora.as_deref())?, end))
+    }
+
+    /// The same, answering on a card: in f32 if `exact`, else in bf16.
+    #[must_use]
+    pub fn answering_on(self, weights: Arc<dyn CardWeights>, exact: bool) -> LoadedModel {
+        let arithmetic = if exact { Arithmetic::F32 } else { Arithmetic::Bf16 };
+        LoadedModel { answers: Some(weights), form: WeightForm { arithmetic, ..self.form }, ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One function per verb: what both front ends (command line and terminal interface) call.
 //! It brings the store together with the engines, which know nothing of each other.
 
+pub mod answering;
 pub mod arena;
 pub mod assist;
 pub mod bench;

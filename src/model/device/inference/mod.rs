@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::block::{Block, head_layout, load_frozen, load_vector};
 use crate::model::config::ModelConfig;
 use crate::model::decoder::{Decoder, KvBlock, Stretch, check_ids, rope_table};
-use crate::model::inference::{CardModel, Hidden, Inference, LOGIT_ROWS};
+use crate::model::inference::{CardWeights, Hidden, Inference, LOGIT_ROWS};
 use crate::model::lora::Lora;
 use crate::model::weight_form::{BaseStorage, WeightForm};
 use crate::model::weights::WeightSource;
@@ -258,7 +258,7 @@ impl<T: Number> CardInference<T> {
     }
 }
 
-impl<T: Number> CardModel for CardInference<T> {
+impl<T: Number> CardWeights for CardInference<T> {
     fn with(self: Arc<Self>, lora: Option<&Lora>) -> Result<Box<dyn Inference>> {
         let adapter = self.adapter(lora)?;
         Ok(Box::new(Adapted { model: self, adapter }))

@@ -4,7 +4,7 @@
 
 use super::CardInference;
 use crate::model::{
-    Architecture, BaseStorage, CardModel, Decoder, HostInference, Inference, KvBlock, Lora, LoraConfig, ModelConfig,
+    Architecture, BaseStorage, CardWeights, Decoder, HostInference, Inference, KvBlock, Lora, LoraConfig, ModelConfig,
     Projection, RandomWeights, Stretch, WeightForm,
 };
 use crate::ops::Arithmetic;
