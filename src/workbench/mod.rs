@@ -39,7 +39,9 @@ mod talk;
 mod text_rows;
 pub mod together;
 pub mod train;
+mod train_publish;
 mod train_rows;
+mod train_run;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
 pub use permute::permute;
