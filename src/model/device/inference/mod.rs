@@ -2,49 +2,40 @@
 //! weights.
 //!
 //! Few rows (a step of decoding, the last words of a question) go through products that read each weight once, as it is stored,
-//! with f32 in between; after the first time such a step is a recording that one call repeats. Many rows go through tensor cores.
+//! with f32 in between. Many rows go through tensor cores. A step of decoding is recorded when it is taken the second time, and one
+//! call repeats it from then on.
 
 mod block;
+mod forward;
 mod linear;
+mod output;
 mod pool;
 #[cfg(test)]
 mod tests;
 
 pub use pool::PoolRows;
 
-use self::block::{BlockUpdates, CardBlock, FewRows, ManyRows, NewRows};
-use self::linear::{Few, Linear, Many, whole};
+use self::block::{BlockUpdates, CardBlock, FewRows, ManyRows};
+use self::forward::Steps;
+use self::linear::{Linear, whole};
+use self::output::Logits;
 use self::pool::KvPool;
 use crate::error::{Error, Kind, Result};
 use crate::model::block::{Block, head_layout, load_frozen, load_vector};
 use crate::model::config::ModelConfig;
-use crate::model::decoder::{Decoder, KvBlock, Stretch, check_ids, rope_table};
-use crate::model::inference::{CardWeights, Hidden, Inference, LOGIT_ROWS};
+use crate::model::decoder::{Decoder, rope_table};
+use crate::model::inference::{CardWeights, Inference};
 use crate::model::lora::Lora;
 use crate::model::weight_form::{BaseStorage, WeightForm};
 use crate::model::weights::WeightSource;
-use crate::ops::cuda::{
-    Buffer, Device, Heads, MOST_ROWS, Number, Recording, Rotary, RowPlaces, Segments, embed_rows, gather_rows,
-    norm_rows, token_logprobs,
-};
+use crate::ops::cuda::{Buffer, Device, Heads, MOST_ROWS, Number, Rotary};
 use crate::ops::{Frozen, RopeTable};
 use crate::tr;
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most rows that go through a model at once: enough to keep tensor cores busy.
-const MOST_MANY: usize = 2048;
-
 /// Rows up to which weights in blocks are rather read several times as they are than made whole.
 const MOST_FEW_QUANTISED: usize = 32;
-
-/// Recordings that are kept: one for each number of rows and adapter.
-const MOST_RECORDINGS: usize = 64;
-
-/// Words in front of the lists of seen rows, for each new row: id, position, place, where its list begins, its length.
-const HEADER: usize = 5;
 
 /// A model on a card.
 pub struct CardInference<T: Number> {
@@ -72,26 +63,9 @@ struct State<T: Number> {
     few: FewRows,
     many: Option<ManyRows<T>>,
     logits: Option<Logits<T>>,
-    /// By adapter and number of rows.
-    recordings: HashMap<(u64, usize), Step>,
+    recordings: Steps,
     /// The pool's moves when the recordings were made.
     moves: u64,
-}
-
-struct Logits<T: Number> {
-    picked: Buffer<f32>,
-    normed: Buffer<T>,
-    logits: Buffer<f32>,
-    low: Buffer<T>,
-}
-
-/// A step of few rows that was taken before.
-enum Step {
-    /// Once: its kernels are loaded.
-    Taken,
-    Recorded(Box<dyn Recording>),
-    /// The card does not record it.
-    Started,
 }
 
 /// A model with an adapter, or without.
@@ -210,7 +184,7 @@ impl<T: Number> CardInference<T> {
             few: first.few_rows(device, most_few)?,
             many: None,
             logits: None,
-            recordings: HashMap::new(),
+            recordings: Steps::new(),
             moves: 0,
         };
         Ok(CardInference {
@@ -266,336 +240,5 @@ impl<T: Number> CardWeights for CardInference<T> {
 
     fn card(&self) -> String {
         self.device.name()
-    }
-}
-
-/// Neighbouring new tokens of one sequence.
-struct Part<'a> {
-    ids: &'a [u32],
-    /// Position of the first.
-    position: usize,
-    /// Their rows in the pool.
-    places: &'a [u32],
-    /// All rows that the last of them sees.
-    sees: Vec<u32>,
-}
-
-/// Cuts stretches into lots of at most `most` tokens, a long stretch into several.
-fn lots(lengths: &[usize], most: usize) -> Vec<Vec<(usize, Range<usize>)>> {
-    let mut lots = vec![Vec::new()];
-    let mut room = most;
-    for (stretch, len) in lengths.iter().enumerate() {
-        let mut from = 0;
-        while from < *len {
-            if room == 0 {
-                lots.push(Vec::new());
-                room = most;
-            }
-            let to = (from + room).min(*len);
-            room -= to - from;
-            if let Some(lot) = lots.last_mut() {
-                lot.push((stretch, from..to));
-            }
-            from = to;
-        }
-    }
-    lots
-}
-
-impl<T: Number> Adapted<T> {
-    /// Runs the parts; their residual streams go to `hidden` from row `first` on.
-    fn run(&self, state: &mut State<T>, parts: &[Part<'_>], hidden: &Buffer<f32>, first: usize) -> Result<()> {
-        let (model, width) = (&*self.model, self.model.config.hidden_size);
-        let n: usize = parts.iter().map(|p| p.ids.len()).sum();
-        upload(&model.device, state, parts, n)?;
-        let x = if n <= model.most_few {
-            self.few(state, n)?;
-            &state.few.x
-        } else {
-            self.many(state, parts, n)?;
-            match &state.many {
-                Some(many) => &many.x,
-                None => return Err(Error::internal("no room for many rows")),
-            }
-        };
-        let bytes = size_of::<f32>() * width;
-        model.device.copy(hidden.address() + (first * bytes) as u64, x.address(), n * bytes)
-    }
-
-    fn embedding(&self) -> &Buffer<T> {
-        self.adapter.embedding.as_ref().unwrap_or(&self.model.embedding)
-    }
-
-    fn new_rows<'a>(&'a self, lists: &'a Buffer<u32>, n: usize) -> NewRows<'a> {
-        let list = |index: usize| lists.rows(index * n, n);
-        NewRows {
-            rotary: &self.model.rotary,
-            positions: list(1),
-            places: list(2),
-            sees: RowPlaces { starts: list(3), lengths: list(4), key_rows: list(HEADER) },
-            n,
-        }
-    }
-
-    /// A step of few rows: the first time as it is, then recorded and repeated.
-    fn few(&self, state: &mut State<T>, n: usize) -> Result<()> {
-        let device = &self.model.device;
-        if state.few.low.len() < self.model.most_few * self.adapter.columns {
-            state.few.low = Buffer::room(device, self.model.most_few * self.adapter.columns)?;
-            state.recordings.clear();
-        }
-        if state.moves != state.pool.moves || state.recordings.len() >= MOST_RECORDINGS {
-            state.recordings.clear();
-            state.moves = state.pool.moves;
-        }
-        let State { pool, lists, few, recordings, .. } = state;
-        let step = || -> Result<()> {
-            let rows = self.new_rows(lists, n);
-            embed_rows(self.embedding(), lists.rows(0, n), &few.x, n, self.model.config.hidden_size)?;
-            for (i, block) in self.model.blocks.iter().enumerate() {
-                block.few(i, self.adapter.blocks.get(i), &rows, pool, few)?;
-            }
-            Ok(())
-        };
-        let key = (self.adapter.id, n);
-        match recordings.get(&key) {
-            Some(Step::Recorded(recording)) => recording.replay(),
-            Some(Step::Started) => step(),
-            None => {
-                step()?;
-                recordings.insert(key, Step::Taken);
-                Ok(())
-            }
-            Some(Step::Taken) => {
-                let taken = match device.record(&mut || step())? {
-                    Some(recording) => {
-                        recording.replay()?;
-                        Step::Recorded(recording)
-                    }
-                    None => {
-                        step()?;
-                        Step::Started
-                    }
-                };
-                recordings.insert(key, taken);
-                Ok(())
-            }
-        }
-    }
-
-    fn many(&self, state: &mut State<T>, parts: &[Part<'_>], n: usize) -> Result<()> {
-        let model = &*self.model;
-        let (device, Some(first)) = (&model.device, model.blocks.first()) else {
-            return Err(Error::internal("a decoder without blocks"));
-        };
-        if state.many.as_ref().is_none_or(|many| many.rows < n) {
-            state.many = None;
-            let rows = n.next_power_of_two().clamp(LOGIT_ROWS, MOST_MANY);
-            state.many = Some(first.many_rows(device, rows, model.matrix)?);
-        }
-        let State { pool, lists, many: Some(many), .. } = state else {
-            return Err(Error::internal("no room for many rows"));
-        };
-        if many.low.len() < many.rows * self.adapter.columns {
-            many.low = Buffer::room(device, many.rows * self.adapter.columns)?;
-        }
-        let rows = self.new_rows(lists, n);
-        // Single rows are no tiles: each is cut along what it sees instead.
-        let tiled = first.tiles() && parts.iter().any(|part| part.ids.len() > 1);
-        let segments = if tiled {
-            let mut end = 0;
-            let sequences: Vec<Range<usize>> = parts
-                .iter()
-                .map(|part| {
-                    end += part.ids.len();
-                    end - part.ids.len()..end
-                })
-                .collect();
-            let sees: Vec<Vec<u32>> = parts.iter().map(|part| part.sees.clone()).collect();
-            Some(Segments::cached(device, &sequences, &sees)?)
-        } else {
-            None
-        };
-        embed_rows(self.embedding(), lists.rows(0, n), &many.x, n, model.config.hidden_size)?;
-        for (i, block) in model.blocks.iter().enumerate() {
-            block.many(i, self.adapter.blocks.get(i), &rows, segments.as_ref(), pool, many)?;
-        }
-        Ok(())
-    }
-
-    /// Logits of up to [`LOGIT_ROWS`] rows of `hidden`, on the card; and how far apart they lie.
-    fn logits_on_card<'a>(
-        &self,
-        state: &'a mut State<T>,
-        hidden: &Buffer<f32>,
-        rows: &[usize],
-    ) -> Result<(&'a Buffer<f32>, usize)> {
-        let model = &*self.model;
-        let (device, width) = (&model.device, model.config.hidden_size);
-        let stride = super::logit_stride(model.config.vocab_size);
-        let head = self.adapter.head.as_ref().unwrap_or(&model.head);
-        let n = rows.len();
-        if state.logits.is_none() {
-            state.logits = Some(Logits {
-                picked: Buffer::room(device, LOGIT_ROWS * width)?,
-                normed: Buffer::room(device, LOGIT_ROWS * width)?,
-                logits: Buffer::room(device, LOGIT_ROWS * stride)?,
-                low: Buffer::room(device, 0)?,
-            });
-        }
-        let Some(l) = &state.logits else { return Err(Error::internal("no room for logits")) };
-        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok((&l.logits, stride)) };
-        hidden.holds((rows.iter().max().unwrap_or(last) + 1) * width)?;
-        // Neighbours are read where they lie.
-        let (x, first) = if rows.iter().zip(*first..).all(|(row, i)| *row == i) {
-            (hidden, *first)
-        } else {
-            let list = Buffer::of(device, &rows.iter().map(|row| *row as u32).collect::<Vec<_>>())?;
-            gather_rows(hidden, &list, l.picked.rows(0, width), n, width)?;
-            (&l.picked, 0)
-        };
-        let norm = (&model.norm, model.eps());
-        // A quantised output layer is read several times as it is: made whole it would be by far the largest matrix.
-        if n <= MOST_ROWS || head.is_quantised() {
-            let few = Few { x, first, norm: Some(norm), residual: None, y: &l.logits, stride, low: &l.picked, rows: n };
-            head.few(None, few, false)?;
-        } else {
-            norm_rows(x.rows(first * width, width), norm, &l.normed, n)?;
-            let many = Many {
-                x: &l.normed,
-                start: None,
-                y: &l.logits,
-                stride,
-                low: &l.low,
-                matrix: None,
-                unscaled: &l.logits,
-                rows: n,
-            };
-            head.many(None, many)?;
-        }
-        Ok((&l.logits, stride))
-    }
-}
-
-/// Brings to the card what the new rows are and what they see.
-fn upload<T: Number>(device: &Arc<dyn Device>, state: &mut State<T>, parts: &[Part<'_>], n: usize) -> Result<()> {
-    let seen: usize = parts.iter().map(|p| p.sees.len()).sum();
-    let mut words = Vec::with_capacity(HEADER * n + seen);
-    words.extend(parts.iter().flat_map(|p| p.ids));
-    words.extend(parts.iter().flat_map(|p| p.position as u32..(p.position + p.ids.len()) as u32));
-    words.extend(parts.iter().flat_map(|p| p.places));
-    let mut start = 0;
-    for part in parts {
-        words.extend(std::iter::repeat_n(start, part.ids.len()));
-        start += part.sees.len() as u32;
-    }
-    for part in parts {
-        let before = part.sees.len() - part.ids.len();
-        words.extend(part.ids.iter().enumerate().map(|(i, _)| (before + i + 1) as u32));
-    }
-    words.extend(parts.iter().flat_map(|p| &p.sees));
-    if state.lists.len() < words.len() {
-        state.lists = Buffer::room(device, words.len().next_power_of_two().max(4096))?;
-        state.recordings.clear();
-    }
-    state.lists.write(&words)
-}
-
-impl<T: Number> Inference for Adapted<T> {
-    fn config(&self) -> &ModelConfig {
-        &self.model.config
-    }
-
-    fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Hidden, Vec<KvBlock>)> {
-        let model = &*self.model;
-        let before: Vec<usize> = stretches.iter().map(|s| s.past.iter().map(|p| p.len()).sum()).collect();
-        let longest = stretches.iter().zip(&before).map(|(s, before)| s.ids.len() + before).max().unwrap_or(0);
-        check_ids(model.config.vocab_size, model.positions, stretches.iter().flat_map(|s| s.ids), longest)?;
-        let lengths: Vec<usize> = stretches.iter().map(|s| s.ids.len()).collect();
-        let total: usize = lengths.iter().sum();
-        let mut state = self.model.state();
-        let state = &mut *state;
-        let rows = lengths.iter().map(|len| state.pool.take(*len)).collect::<Result<Vec<PoolRows>>>()?;
-        let past = stretches
-            .iter()
-            .map(|s| s.past.iter().filter(|p| !p.is_empty()).map(|p| p.on_card()).collect::<Result<Vec<_>>>())
-            .collect::<Result<Vec<_>>>()?;
-        if let (Some(mine), Some(other)) = (rows.first(), past.iter().flatten().find(|p| !p.is_of(&rows[0])))
-            && !mine.is_of(other)
-        {
-            return Err(Error::internal("a cache of another model"));
-        }
-        let hidden = Buffer::room(&model.device, total * model.config.hidden_size)?;
-        let mut first = 0;
-        for lot in lots(&lengths, MOST_MANY) {
-            let part = |(stretch, range): &(usize, Range<usize>)| {
-                let own = rows[*stretch].rows();
-                let seen = past[*stretch].iter().flat_map(|p| p.rows()).chain(&own[..range.end]);
-                Part {
-                    ids: &stretches[*stretch].ids[range.clone()],
-                    position: before[*stretch] + range.start,
-                    places: &own[range.clone()],
-                    sees: seen.copied().collect(),
-                }
-            };
-            let parts: Vec<Part<'_>> = lot.iter().map(part).collect();
-            self.run(state, &parts, &hidden, first)?;
-            first += parts.iter().map(|p| p.ids.len()).sum::<usize>();
-        }
-        drop(past);
-        Ok((Hidden::Card(hidden), rows.into_iter().map(KvBlock::of_card).collect()))
-    }
-
-    fn logits(&self, hidden: &Hidden, rows: &[usize]) -> Result<Vec<f32>> {
-        let hidden = on_card(hidden)?;
-        let vocabulary = self.model.config.vocab_size;
-        let mut state = self.model.state();
-        let mut all = Vec::with_capacity(rows.len() * vocabulary);
-        for chunk in rows.chunks(LOGIT_ROWS) {
-            let (logits, stride) = self.logits_on_card(&mut state, hidden, chunk)?;
-            let found = logits.read_first(chunk.len() * stride)?;
-            all.extend(found.chunks_exact(stride).flat_map(|row| &row[..vocabulary]));
-        }
-        Ok(all)
-    }
-
-    fn logprobs(&self, hidden: &Hidden, wanted: &[(usize, u32)]) -> Result<Vec<f64>> {
-        let hidden = on_card(hidden)?;
-        let (device, vocabulary) = (&self.model.device, self.model.config.vocab_size);
-        check_ids(vocabulary, usize::MAX, wanted.iter().map(|(_, id)| id), 0)?;
-        let mut distinct: Vec<usize> = wanted.iter().map(|(row, _)| *row).collect();
-        distinct.dedup();
-        let mut state = self.model.state();
-        let mut all = Vec::with_capacity(wanted.len());
-        let mut rest = wanted;
-        for chunk in distinct.chunks(LOGIT_ROWS) {
-            let (logits, stride) = self.logits_on_card(&mut state, hidden, chunk)?;
-            let mut at = 0;
-            let (mut rows, mut ids) = (Vec::new(), Vec::new());
-            while let Some((row, id)) = rest.first() {
-                if chunk[at] != *row {
-                    at += 1;
-                    if at == chunk.len() {
-                        break;
-                    }
-                    continue;
-                }
-                rows.push(at as u32);
-                ids.push(*id);
-                rest = &rest[1..];
-            }
-            let out = Buffer::room(device, rows.len())?;
-            let (rows, ids) = (Buffer::of(device, &rows)?, Buffer::of(device, &ids)?);
-            token_logprobs(logits.rows(0, stride), &rows, &ids, &out, vocabulary)?;
-            all.extend(out.read()?.into_iter().map(f64::from));
-        }
-        Ok(all)
-    }
-}
-
-fn on_card(hidden: &Hidden) -> Result<&Buffer<f32>> {
-    match hidden {
-        Hidden::Card(hidden) => Ok(hidden),
-        Hidden::Host(_) => Err(Error::internal("hidden states of the processor")),
     }
 }

@@ -209,6 +209,6 @@ fn a_card_that_records_nothing_starts_each_step() {
 
 #[test]
 fn long_stretches_are_cut_into_lots() {
-    assert_eq!(super::lots(&[3, 5, 1], 4), [vec![(0, 0..3), (1, 0..1)], vec![(1, 1..5)], vec![(2, 0..1)]]);
-    assert_eq!(super::lots(&[9], 4), [vec![(0, 0..4)], vec![(0, 4..8)], vec![(0, 8..9)]]);
+    assert_eq!(super::forward::lots(&[3, 5, 1], 4), [vec![(0, 0..3), (1, 0..1)], vec![(1, 1..5)], vec![(2, 0..1)]]);
+    assert_eq!(super::forward::lots(&[9], 4), [vec![(0, 0..4)], vec![(0, 4..8)], vec![(0, 8..9)]]);
 }
