@@ -50,6 +50,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
 use crate::workbench::Workbench;
+use crate::workbench::answering::Place;
 use crate::workbench::device::Wish;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -142,6 +143,11 @@ impl Context {
     /// A token that Ctrl-C and SIGTERM set. A second signal ends the process at once.
     pub fn cancel_on_signals(&self) -> Result<CancelToken> {
         signals::cancel_on_signals(&self.ui)
+    }
+
+    /// Where models answer, in f32 if `exact` where that is a card.
+    fn place(&self, exact: bool) -> Place<'_> {
+        Place { wish: self.wish, exact, hear: &self.ui }
     }
 
     /// Where things are.
@@ -247,8 +253,10 @@ fn run(cli: Cli, ui: &Ui) -> Result<u8> {
         Some(Command::GpuCheck(_)) => Wish::named(&cli.global.device)?,
         _ => Wish::parse(&cli.global.device)?,
     };
-    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_) | Command::GpuCheck(_)))
-    {
+    if matches!(
+        cli.command,
+        Some(Command::Demo(_) | Command::Models(_) | Command::Runs(_) | Command::Evals(_) | Command::Leaderboard(_))
+    ) {
         wish.on_processor_only()?;
     }
     let context = Context { ui: ui.clone(), settings, wish };

@@ -2,7 +2,7 @@
 //! arguments are stripped of control characters.
 
 use crate::error::Error;
-use crate::job::progress;
+use crate::job::{EventSink, JobEvent, progress};
 use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::{IsTerminal, Write};
@@ -161,4 +161,13 @@ pub(super) fn follow_bars() {
             before = Some(now);
         }
     });
+}
+
+impl EventSink for Ui {
+    /// Notes what is said; the rest is for progress bars.
+    fn emit(&self, event: &JobEvent) {
+        if let JobEvent::Log { message } = event {
+            self.note(message);
+        }
+    }
 }

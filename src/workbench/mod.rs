@@ -1,6 +1,7 @@
 //! One function per verb: what both front ends (command line and terminal interface) call.
 //! It brings the store together with the engines, which know nothing of each other.
 
+pub mod answering;
 pub mod arena;
 pub mod assist;
 pub mod bench;
@@ -39,7 +40,9 @@ mod talk;
 mod text_rows;
 pub mod together;
 pub mod train;
+mod train_publish;
 mod train_rows;
+mod train_run;
 mod watched_weights;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};
