@@ -1,17 +1,25 @@
 //! Which of several names a misspelt one may have meant.
 
 /// The name that `wanted` is most likely a slip for: at most a third of its characters are other, missing, too many or
-/// swapped with their neighbour, whatever the case.
+/// swapped with their neighbour, whatever the case. Where no whole name is that near, the beginning of one will do: it may
+/// not have been typed to its end.
 pub fn nearest<'n>(wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let lower = |text: &str| text.trim().to_lowercase().chars().take(64).collect::<Vec<char>>();
     let wanted = lower(wanted);
-    let distances = names.into_iter().map(|name| (slips(&wanted, &lower(name)), name));
     let most = wanted.len().div_ceil(3).min(wanted.len().saturating_sub(1));
-    distances.min_by_key(|(distance, _)| *distance).filter(|(distance, _)| *distance <= most).map(|(_, name)| name)
+    let near = names.into_iter().filter(|_| !wanted.is_empty()).filter_map(|name| {
+        let slips = slips(&wanted, &lower(name));
+        let whole = slips.last().copied().filter(|slips| *slips <= most);
+        let begun = slips.iter().min().copied().filter(|slips| *slips <= most);
+        let rank = whole.map(|slips| (false, slips)).or(begun.map(|slips| (true, slips)))?;
+        Some((rank, slips.len(), name))
+    });
+    near.min_by_key(|(rank, length, _)| (*rank, *length)).map(|(.., name)| name)
 }
 
-/// How many slips of the hand lie between two words: Damerau and Levenshtein's distance, where no stretch is changed twice.
-fn slips(a: &[char], b: &[char]) -> usize {
+/// How many slips of the hand lie between `a` and each beginning of `b`, the empty one first: Damerau and Levenshtein's
+/// distance, where no stretch is changed twice.
+fn slips(a: &[char], b: &[char]) -> Vec<usize> {
     let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -28,7 +36,7 @@ fn slips(a: &[char], b: &[char]) -> usize {
         }
         before = std::mem::replace(&mut row, next);
     }
-    row.last().copied().unwrap_or_default()
+    row
 }
 
 #[cfg(test)]
@@ -44,10 +52,25 @@ mod tests {
         );
         assert_eq!([near("答安"), near("ids")], [Some("答案"), Some("id")]);
         assert_eq!([near("text"), near("x"), near("")], [None; 3]);
-        let distance = |a: &str, b: &str| slips(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
+        let distance = |a: &str, b: &str| {
+            slips(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>()).last().copied().unwrap()
+        };
         assert_eq!(
             [distance("kitten", "sitting"), distance("ab", "ba"), distance("", "abc"), distance("same", "same")],
             [3, 1, 3, 0]
         );
+    }
+    #[test]
+    fn the_beginning_of_a_name_will_do() {
+        let near = |wanted| nearest(wanted, ["finance-zh", "finance", "alpaca-en", "聚宝盆问答"]);
+        assert_eq!(
+            [near("finanec-zh"), near("finanec"), near("Finance")],
+            [Some("finance-zh"), Some("finance"), Some("finance")]
+        );
+        assert_eq!(
+            [near("alp"), near("alpcaa"), near("聚宝瓶")],
+            [Some("alpaca-en"), Some("alpaca-en"), Some("聚宝盆问答")]
+        );
+        assert_eq!([near("something else"), near("x"), near("")], [None; 3]);
     }
 }

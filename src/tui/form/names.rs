@@ -1,10 +1,9 @@
 //! Whether what is typed into a form names something that is there.
 
-use crate::text::one_line;
+use crate::text::{nearest, one_line};
 use crate::tr;
 use crate::tui::source::Choices;
 use crate::tui::verbs::{Naming, VerbField};
-use crate::tui::widgets::nearest;
 use std::path::Path;
 
 /// What is odd about the names in a field, with the name that may have been meant; none where all is well, or where it cannot
@@ -22,7 +21,7 @@ pub fn doubt(field: &VerbField, typed: &[String], choices: &Choices) -> Option<S
             Naming::Arena => tr!("no arena `{shown}`", "没有竞技场 `{shown}`"),
             Naming::Run => tr!("no run `{shown}`", "没有运行 `{shown}`"),
         };
-        Some(match nearest(word, known) {
+        Some(match nearest(word, known.iter().map(String::as_str)) {
             Some(near) => {
                 let near = one_line(near);
                 tr!("{name}; the nearest is `{near}`", "{name}；最接近的是 `{near}`")

@@ -1,7 +1,5 @@
 //! Whether what is typed may mean a name: its letters occur in it in order.
 
-use crate::text;
-
 /// Whether the letters of `typed` occur in `text` in order; blanks divide parts that may stand anywhere.
 pub fn fuzzy(typed: &str, text: &str) -> bool {
     closeness(typed, text).is_some()
@@ -16,17 +14,6 @@ pub fn closeness(typed: &str, text: &str) -> Option<usize> {
     let sum: Option<usize> = parts.sum();
     // Of texts that are equally near, the short one is meant.
     sum.map(|gaps| gaps * 100 + text.len().min(99))
-}
-
-/// The name that may have been meant by one that does not exist: the shortest that begins so, or the one it is a slip for.
-pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a String>) -> Option<&'a str> {
-    let typed = typed.to_lowercase();
-    if typed.is_empty() {
-        return None;
-    }
-    let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-    let begun = names.iter().copied().filter(|name| name.to_lowercase().starts_with(&typed));
-    begun.min_by_key(|name| name.len()).or_else(|| text::nearest(&typed, names))
 }
 
 fn part_closeness(part: &str, text: &[char]) -> Option<usize> {
@@ -74,22 +61,5 @@ mod tests {
         assert_eq!(nearest("imp", ["data import", "simple", "I am a pen"]), Some("data import"));
         assert_eq!(nearest("run", ["runs compare", "run", "pruning"]), Some("run"));
         assert_eq!(nearest("zzz", ["a", "b", "c"]), None);
-    }
-
-    #[test]
-    fn a_misspelt_name_finds_the_one_that_was_meant() {
-        let names = ["finance-zh", "finance", "alpaca-en", "聚宝盆问答"].map(String::from);
-        for (typed, meant) in [
-            ("finanec-zh", Some("finance-zh")),
-            ("finanec", Some("finance")),
-            ("Finance", Some("finance")),
-            ("alp", Some("alpaca-en")),
-            ("聚宝瓶问答", Some("聚宝盆问答")),
-            ("something else", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(typed, &names), meant, "{typed}");
-        }
     }
 }

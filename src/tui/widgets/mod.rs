@@ -15,7 +15,7 @@ mod table;
 
 pub use chart::{Chart, Line, Marker};
 pub use cursor::Cursor;
-pub use fuzzy::{closeness, fuzzy, nearest};
+pub use fuzzy::{closeness, fuzzy};
 pub use growing::Growing;
 pub use input::Input;
 pub use pager::{Block, Pager};
