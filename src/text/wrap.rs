@@ -34,29 +34,30 @@ fn break_line(text: &str, columns: usize, offset: usize, lines: &mut Vec<Range<u
     let text = padded.as_deref().unwrap_or(text);
     for word in WordSeparator::UnicodeBreakProperties.find_words(text) {
         let mut rest = word.word;
-        let mut columns_of_rest = width(rest);
-        if at > start && used + columns_of_rest > columns {
+        let mut wide = width(rest);
+        if at > start && used + wide > columns {
             if end > start {
                 lines.push(offset + start..offset + end);
             }
             (start, used) = (at, 0);
         }
-        while columns_of_rest > columns {
-            let (mut cut, _) = prefix(rest, columns);
+        while wide > columns {
+            let (mut cut, fitting) = prefix(rest, columns);
             if cut == 0 {
                 cut = rest.graphemes(true).next().map_or(rest.len(), str::len);
             }
             if cut >= rest.len() {
+                // What is left is measured by now: to measure it each time would take a long word's length squared.
+                wide = fitting;
                 break;
             }
             lines.push(offset + start..offset + at + cut);
             at += cut;
             rest = rest.get(cut..).unwrap_or_default();
             (start, used) = (at, 0);
-            columns_of_rest = width(rest);
         }
         end = at + rest.len();
-        used += columns_of_rest + word.whitespace.len();
+        used += wide + word.whitespace.len();
         at = end + word.whitespace.len();
     }
     lines.push(offset + start..offset + end.max(start));

@@ -195,6 +195,8 @@ pub enum Action {
     Export,
     /// Let two contestants answer a question now.
     LiveBattle,
+    /// Leave the battle.
+    Leave,
     /// Stop the answers.
     Halt,
     /// Choose other contestants.
@@ -285,6 +287,7 @@ impl Action {
             Action::Sort => tr!("sort", "排序"),
             Action::Export => tr!("export", "导出"),
             Action::LiveBattle => tr!("live battle", "现场对战"),
+            Action::Leave => tr!("back", "返回"),
             Action::Halt => tr!("stop", "停止"),
             Action::Rechoose => tr!("choose others", "另选"),
             Action::OtherColumn => tr!("column", "换栏"),

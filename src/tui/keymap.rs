@@ -202,7 +202,7 @@ fn own(view: View) -> &'static [Action] {
             Action::Tally,
             Action::Copy,
             Action::KeepElsewhere,
-            Back,
+            Action::Leave,
         ],
         View::Duel => &[
             Action::Vote(Vote::A),
@@ -210,7 +210,7 @@ fn own(view: View) -> &'static [Action] {
             Action::Vote(Vote::Tie),
             Action::Vote(Vote::BothBad),
             Next,
-            Back,
+            Action::Leave,
             Action::OtherColumn,
             Action::Keep,
             Action::AskAgain,
@@ -219,7 +219,7 @@ fn own(view: View) -> &'static [Action] {
             Action::Copy,
             Action::KeepElsewhere,
         ],
-        View::Arriving => &[Back, Action::Rechoose],
+        View::Arriving => &[Action::Rechoose, Action::Leave],
         View::Writing => &[Action::Halt, Action::OtherColumn, Action::Copy, Action::Ratings, Action::Tally],
         View::Contestants => {
             &[Action::Submit, NextField, Action::PreviousField, Action::NextChoice, Action::PreviousChoice, Cancel]
@@ -394,10 +394,12 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Flips => const { &[letter('f')] },
         Action::Sort => const { &[letter('o')] },
         Action::Export => const { &[letter('e')] },
-        Action::Halt => const { &[key(KeyCode::Esc)] },
+        Action::Leave | Action::Halt => const { &[key(KeyCode::Esc)] },
         Action::Rechoose => const { &[letter('n'), key(KeyCode::Enter)] },
         Action::LiveBattle => const { &[letter('b')] },
-        Action::OtherColumn => const { &[key(KeyCode::Tab)] },
+        Action::OtherColumn => {
+            const { &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Right), key(KeyCode::Left)] }
+        }
         Action::AskAgain => const { &[letter('e')] },
         Action::DrawQuestion => const { &[ctrl('n')] },
         Action::Ratings => const { &[letter('r')] },

@@ -203,7 +203,7 @@ impl Arena {
         let leave = || Effect::Ask(Query::Arena(ArenaQuery::Leave));
         match action {
             Action::Rechoose => std::iter::once(leave()).chain(self.show_form(None)).collect(),
-            Action::Back => std::iter::once(leave()).chain(self.show_list()).collect(),
+            Action::Leave => std::iter::once(leave()).chain(self.show_list()).collect(),
             // Before the first question there is nothing to go back to.
             Action::Cancel if live.is_new() => std::iter::once(leave()).chain(self.show_list()).collect(),
             _ => live.update(action),
@@ -283,7 +283,7 @@ impl Screen for Arena {
             (Action::Keep | Action::KeepElsewhere, _) => return self.keep(action == Action::KeepElsewhere),
             (_, Open::Form(_)) => return self.update_form(action),
             (_, Open::Live(_)) => return self.update_live(action),
-            (Action::Back, Open::Stored(_)) => return self.show_list(),
+            (Action::Leave, Open::Stored(_)) => return self.show_list(),
             (_, Open::Stored(stored)) => return stored.update(action),
             (Action::Open, Open::List) => {
                 let Some(arena) = self.list.selected() else { return vec![] };
