@@ -67,7 +67,7 @@ fn the_whole_job_is_done_by_keys() {
     window.type_text("llama");
     window.press("Tab");
     window.type_text("smus");
-    window.until_shown("no dataset `smus`; the nearest is `sums`");
+    window.until_shown("no dataset `smus`; nearest: `sums`");
     for _ in 0..4 {
         window.press("BSpace");
     }

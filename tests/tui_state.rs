@@ -505,7 +505,7 @@ fn a_training_form_tells_what_it_takes_when_its_fields_are_right() {
     d.app.paste("smollm2-135");
     d.settle();
     let screen = d.screen(100, 30);
-    assert!(screen.contains("no model `smollm2-135`; the nearest is `smollm2-135m`"), "{screen}");
+    assert!(screen.contains("no model `smollm2-135`; nearest: `smollm2-135m`"), "{screen}");
     assert_eq!(asked(&d), 0, "of a model that is not there nothing can be told");
     d.press("m");
     let screen = d.screen(100, 30);

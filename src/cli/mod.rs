@@ -200,7 +200,7 @@ fn work(cli: Cli, id: &str) -> u8 {
     let home = cli.global.home.clone();
     let (place, job) = (home.clone(), id.to_owned());
     let record_stop = move || {
-        let stopped = Error::new(Kind::Interrupted, crate::workbench::jobs::stopped_at_once());
+        let stopped = crate::workbench::jobs::stopped_at_once(&job);
         Ui::new(false, false).error(&stopped);
         // Where this fails, whoever looks at the job next finds its lock free and records the same.
         let bench = Settings::resolve(place.clone(), None, None).and_then(Workbench::open);

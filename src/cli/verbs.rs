@@ -19,8 +19,10 @@ const NEEDED: [(&str, &[&str], &[&str]); 3] = [
 ];
 
 /// Verbs whose NAME is that of a dataset which is there.
-const OF_DATASETS: [&str; 11] =
-    ["show", "stats", "preview", "split", "dedup", "check", "export", "delete", "edit", "clean", "quality"];
+const OF_DATASETS: [&str; 19] = [
+    "show", "preview", "split", "quality", "filter", "dedup", "mask", "check", "export", "stats", "rejects", "edit",
+    "mark", "draft", "drafts", "history", "diff", "tag", "delete",
+];
 
 /// All verbs that can work in the background.
 pub fn commands() -> Commands {
@@ -116,6 +118,8 @@ fn naming(path: &[String], arg: &clap::Arg, name: &str) -> Naming {
         ("val", _) => Naming::HeldOut,
         ("name", _) if matches!(path[..], ["data", verb] if OF_DATASETS.contains(&verb)) => Naming::Dataset,
         ("name", _) if matches!(path[..], ["arena", "vote" | "judge" | "rate" | "export"]) => Naming::Arena,
+        ("against", word) if word.starts_with("BENCH") => Naming::Benchmark,
+        ("against", "RUN") => Naming::Run,
         ("model" | "against" | "judge-model", _) | (_, "MODEL") => Naming::Model,
         ("adapter", _) | (_, "ADAPTER") => Naming::Adapter,
         ("data", _) | (_, "DATASET") => Naming::Dataset,
@@ -143,6 +147,56 @@ mod tests {
         for verb in &commands.verbs {
             assert!(verb.fields.iter().all(|f| f.name != "home" && f.name != "json"), "{}", verb.name());
         }
+    }
+
+    #[test]
+    fn names_are_offered_for_what_they_name() {
+        let commands = commands();
+        let field = |verb: &str, name: &str| {
+            let found = commands.find(verb).and_then(|v| v.fields.iter().find(|f| f.name == name));
+            found.unwrap_or_else(|| panic!("{verb} has no {name}"))
+        };
+        for verb in OF_DATASETS {
+            assert_eq!(field(&format!("data {verb}"), "name").naming, Naming::Dataset, "{verb}");
+        }
+        for (verb, names, unless) in NEEDED {
+            assert!(
+                names.iter().all(|name| field(verb, name).required && field(verb, name).unless == *unless),
+                "{verb}"
+            );
+            unless.iter().for_each(|name| assert!(!field(verb, name).required, "{verb} {name}"));
+        }
+        for (verb, name, naming) in [
+            ("train", "adapter", Naming::NewAdapter),
+            ("run", "adapter", Naming::Adapter),
+            ("train", "val", Naming::HeldOut),
+            ("data check", "against", Naming::Benchmark),
+            ("runs report", "against", Naming::Run),
+            ("arena battle", "against", Naming::Model),
+            ("arena judge", "name", Naming::Arena),
+            ("arena new", "name", Naming::Nothing),
+            ("data import", "name", Naming::Nothing),
+        ] {
+            assert_eq!(field(verb, name).naming, naming, "{verb} {name}");
+        }
+    }
+
+    #[test]
+    fn what_a_training_line_asks_for_is_read_and_its_faults_are_told() {
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let line = "train --model m --data d --rank 4 --steps 7 --seed 9 --device cpu";
+        let (request, on_card) = training(&words(line)).ok().flatten().unwrap();
+        let shape = (request.model.as_str(), request.config.lora.rank, request.config.seed, on_card);
+        assert_eq!(shape, ("m", 4, 9, false));
+        for line in ["run b --model m", "train --plan --model m", "train --resume r", "train --rank many"] {
+            assert!(training(&words(line)).is_ok_and(|found| found.is_none()), "{line}");
+        }
+        // What the parser takes and the training would not is told as it is typed.
+        for line in ["train --model m --schedule stairs", "train --model m --accum 0", "train --model m --val-limit 0"]
+        {
+            assert!(check(&words(line)).is_some(), "{line}");
+        }
+        assert_eq!(check(&words("train --model m --data d --adapter a")), None);
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Form {
         if let Some((i, doubt)) = doubt {
             let words = format!("{}: {doubt}", self.fields[*i].field.name);
             return match self.warned.as_ref() == Some(&self.argv()) {
-                true => (tr!("{words}. Enter starts it all the same", "{words}。再按回车仍然启动"), Role::Warn),
+                true => (tr!("{words}. Enter starts it anyway", "{words}。再按回车仍启动"), Role::Warn),
                 false => (words, Role::Warn),
             };
         }

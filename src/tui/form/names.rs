@@ -24,7 +24,7 @@ pub fn doubt(field: &VerbField, typed: &[String], choices: &Choices) -> Option<S
         Some(match nearest(word, known.iter().map(String::as_str)) {
             Some(near) => {
                 let near = one_line(near);
-                tr!("{name}; the nearest is `{near}`", "{name}；最接近的是 `{near}`")
+                tr!("{name}; nearest: `{near}`", "{name}；最接近：`{near}`")
             }
             None => name,
         })
@@ -58,7 +58,11 @@ fn is_known(naming: Naming, word: &str, choices: &Choices) -> bool {
             known.iter().any(|known| known == name)
         }),
         Naming::HeldOut => word.parse::<f64>().is_ok() || is_known(Naming::Dataset, word, choices),
-        Naming::Adapter | Naming::Benchmark => Path::new(word).exists(),
+        Naming::Adapter => Path::new(word).exists(),
+        Naming::Benchmark => {
+            let is_there = |name: &str| known.iter().any(|known| known == name) || Path::new(name).exists();
+            word.split(',').all(|name| is_there(name.trim()))
+        }
         Naming::Model => {
             let elsewhere = word.contains("://") || word.starts_with("hf:") || word.starts_with("ms:");
             // In an arena an adapter may follow.
@@ -81,6 +85,7 @@ mod tests {
             adapters: names(&["jubaopen"]),
             datasets: names(&["finance-zh", "alpaca"]),
             runs: names(&["train-20261124-112000-cccc"]),
+            benchmarks: names(&["ceval", "cmmlu"]),
             ..Choices::default()
         }
     }
@@ -118,6 +123,8 @@ mod tests {
             (Naming::Model, "hf:org/repo"),
             (Naming::Model, "gemma3-270m+jubaopen"),
             (Naming::Run, "train-2026"),
+            (Naming::Benchmark, "ceval,cmmlu"),
+            (Naming::Benchmark, concat!(env!("CARGO_MANIFEST_DIR"), "/evals/ceval.toml")),
             (Naming::NewAdapter, "anything"),
             (Naming::Nothing, "anything"),
         ] {

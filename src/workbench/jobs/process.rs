@@ -190,15 +190,19 @@ pub fn end(bench: &Workbench, id: &str, exit_code: u8, error: Option<&Error>) ->
 }
 
 /// What a job says that was stopped where it has no safe point.
-pub fn stopped_at_once() -> String {
-    tr!("stopped before it came to a safe point", "在到达安全点之前被停止")
+pub fn stopped_at_once(id: &str) -> Error {
+    Error::new(Kind::Interrupted, tr!("stopped before it came to a safe point", "在到达安全点之前被停止"))
+        .hint(way_on(id))
+}
+
+fn way_on(id: &str) -> String {
+    tr!("go on with: linly-bench jobs resume {id}", "继续：linly-bench jobs resume {id}")
 }
 
 /// How a job ended whose process is gone without a record of it, and which was asked to stop so many times.
 pub fn vanished(id: &str, stops: u32, progress: Option<progress::Progress>) -> JobEnd {
-    let way = tr!("go on with: linly-bench jobs resume {id}", "继续：linly-bench jobs resume {id}");
     let (exit_code, why) = if stops > 0 {
-        (Some(130), stopped_at_once())
+        (Some(130), stopped_at_once(id).message)
     } else {
         let why = tr!(
             "its process ended without a word: it was killed, or the machine went down",
@@ -206,7 +210,8 @@ pub fn vanished(id: &str, stops: u32, progress: Option<progress::Progress>) -> J
         );
         (None, why)
     };
-    JobEnd { state: JobState::Interrupted, exit_code, message: Some(format!("{why}\n{way}")), progress, now: false }
+    let message = Some(format!("{why}\n{}", way_on(id)));
+    JobEnd { state: JobState::Interrupted, exit_code, message, progress, now: false }
 }
 
 /// Longest wait for a process that is being started to tell its number.
