@@ -85,6 +85,8 @@ pub struct TrainingSizes {
     pub trained: usize,
     /// Rank of every projection in every block; 0 without factors.
     pub ranks: Vec<[usize; 7]>,
+    /// Whether adapted rows have trained lengths (DoRA).
+    pub dora: bool,
 }
 
 impl TrainingSizes {
@@ -95,6 +97,7 @@ impl TrainingSizes {
             weights: decoder.weight_bytes_in_training(),
             trained: lora.parameter_count(),
             ranks: lora.blocks.iter().map(|b| b.each_ref().map(|p| p.as_ref().map_or(0, |p| p.rank))).collect(),
+            dora: lora.config.dora,
         }
     }
 
@@ -127,6 +130,7 @@ impl TrainingSizes {
             weights: matrix(vocabulary, hidden, true) + head + config.num_layers * linear + norms,
             trained: factors + lora.modules_to_save.len() * vocabulary * hidden,
             ranks,
+            dora: lora.dora,
         }
     }
 }

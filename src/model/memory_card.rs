@@ -7,6 +7,7 @@ use super::memory::{Checkpointing, MemoryEstimate, SHARE, TrainingSizes, mib, pl
 use super::training_pass::MemoryPlan;
 use super::weight_form::BaseStorage;
 use crate::error::{Error, Kind, Result};
+use crate::ops::cuda::dora_parts;
 use crate::tr;
 
 /// What a training on a card is asked for, as far as its memory goes.
@@ -75,7 +76,8 @@ impl MemoryEstimate {
         let small = 4 * (c.num_layers * (2 * c.hidden_size + biases) + c.hidden_size);
         let factor = |(p, rank): (Projection, &usize)| {
             let (outputs, inputs) = p.shape(c);
-            rank.next_multiple_of(8) * (outputs + inputs)
+            let lengths = if sizes.dora && *rank > 0 { outputs } else { 0 };
+            rank.next_multiple_of(8) * (outputs + inputs) + lengths
         };
         let factors: usize = sizes.ranks.iter().flat_map(|b| Projection::ALL.into_iter().zip(b)).map(factor).sum();
 
@@ -98,22 +100,33 @@ impl MemoryEstimate {
                 + c.intermediate_size
                 + low(3))
             + 4 * (2 + heads);
+        // With DoRA: the outputs of adapted groups before they were scaled, one more gradient, sums over 128 rows; and of every
+        // group ‖W‖², factors, norms and the products that those are made from.
+        let adapted = |g: usize| most(&|b| if sizes.dora && b[g].2 > 0 { b[g].0 } else { 0 });
+        let unscaled: usize = (0..4).map(adapted).sum();
+        let sums = 4 * (0..4).map(adapted).max().unwrap_or(0) * dora_parts(tokens);
+        let of_group = |&(outputs, _, rank): &(usize, usize, usize)| {
+            if sizes.dora && rank > 0 { 4 * (outputs * (3 + rank) + rank * rank) } else { 0 }
+        };
+        let dora: usize = groups.iter().flatten().map(of_group).sum();
+        let tape = tape + number * unscaled;
         let streams = number * hidden * (c.num_layers + 1);
         let tapes = if plan.checkpointing { 1 } else { c.num_layers };
         let dx = hidden + most(&|b| b[1].2.max(b[3].2));
         let dropped = if demand.dropout { hidden.max(q).max(c.intermediate_size) } else { 0 };
         // Scratch of a block, the residual's gradient, the hidden states before the output layer and their gradient.
         let scratch = number * (c.intermediate_size + hidden + q + qkv + low(0)) + 4 * heads;
-        let buffers = scratch + number * (dx + 3 * hidden + dropped) + 4;
+        let apart = if unscaled > 0 { dx } else { 0 };
+        let buffers = scratch + number * (dx + 3 * hidden + dropped + apart) + 4;
         let rows = logit_rows(c.vocab_size);
         let logits = rows * logit_stride(c.vocab_size) * (4 + if demand.exact { 0 } else { 2 });
         let rotary = 8 * c.max_positions.min(131_072) * c.head_dim / 2;
         MemoryEstimate {
-            weights: linear + shared + number * tables * c.vocab_size * hidden + small,
+            weights: linear + shared + number * tables * c.vocab_size * hidden + small + dora,
             // Values, gradients and two moments.
             adapter: 16 * factors,
             kept: tokens * (streams + tapes * tape),
-            buffers: tokens * buffers,
+            buffers: tokens * buffers + sums,
             logits,
             rest: CONTEXT + rotary,
         }

@@ -1,5 +1,6 @@
 //! A decoder block on a card: the same forward and backward as [`Block`], on [`ops::cuda`](crate::ops::cuda).
 
+use super::dora::DoraTape;
 use super::factors::DeviceFactors;
 use super::group::{Group, Shared, Source};
 use crate::error::Result;
@@ -8,7 +9,8 @@ use crate::model::config::ModelConfig;
 use crate::model::lora::{BlockLora, Projection};
 use crate::ops::cuda::{
     Buffer, Device, HeadRows, Heads, Number, Placement, Rotary, Rows, Segments, add_bias, attention,
-    attention_backward, head_norm, head_norm_backward, rms_norm, rms_norm_backward, rope, swiglu, swiglu_backward,
+    attention_backward, dora_parts, head_norm, head_norm_backward, rms_norm, rms_norm_backward, rope, swiglu,
+    swiglu_backward,
 };
 use crate::ops::{DropoutMask, HeadLayout};
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub struct DeviceTape<T: Number> {
     mid: Buffer<T>,
     gate_up: Buffer<T>,
     activated: Buffer<T>,
+    /// With DoRA: the outputs of each group before they were scaled.
+    unscaled: [Option<Buffer<T>>; 4],
 }
 
 /// Rows of a batch on a card.
@@ -60,6 +64,9 @@ pub struct DeviceScratch<T: Number> {
     d_attended: Buffer<T>,
     d_qkv: Buffer<T>,
     inner: Buffer<f32>,
+    /// With DoRA: the gradient of a group's outputs before they were scaled, where the residual's must stay as it is; and sums.
+    d_unscaled: Option<Buffer<T>>,
+    sums: Option<Buffer<f32>>,
 }
 
 /// Numbers of a row in buffers that have room for low-rank columns.
@@ -70,6 +77,10 @@ pub struct Widths {
     gate_up: usize,
     activated: usize,
     d_qkv: usize,
+    /// Of each group's outputs, with DoRA; else 0.
+    unscaled: [usize; 4],
+    /// Of the residual's gradient, with DoRA; else 0.
+    d_unscaled: usize,
 }
 
 impl Widths {
@@ -82,6 +93,8 @@ impl Widths {
             gate_up: self.gate_up.max(other.gate_up),
             activated: self.activated.max(other.activated),
             d_qkv: self.d_qkv.max(other.d_qkv),
+            unscaled: std::array::from_fn(|i| self.unscaled[i].max(other.unscaled[i])),
+            d_unscaled: self.d_unscaled.max(other.d_unscaled),
         }
     }
 }
@@ -170,13 +183,24 @@ impl<T: Number> DeviceBlock<T> {
 
     /// Numbers of a row in the buffers that depend on ranks, which may differ from block to block.
     pub fn widths(&self) -> Widths {
+        let groups = [&self.qkv, &self.o, &self.gate_up, &self.down];
         Widths {
             normed: [self.qkv.stride(), self.gate_up.stride()],
             attended: self.o.stride(),
             gate_up: self.gate_up.outputs + self.gate_up.columns,
             activated: self.down.stride(),
             d_qkv: self.qkv.outputs + self.qkv.columns,
+            unscaled: groups.map(|group| if group.dora.is_some() { group.outputs } else { 0 }),
+            d_unscaled: if groups.iter().any(|group| group.dora.is_some()) { self.gradient_stride() } else { 0 },
         }
+    }
+
+    /// DoRA: finds the norms of the adapted rows after every change of the factors.
+    ///
+    /// # Errors
+    /// Those of the card.
+    pub fn settle(&self, factors: &DeviceFactors, shared: &Shared<T>) -> Result<()> {
+        [&self.qkv, &self.o, &self.gate_up, &self.down].into_iter().try_for_each(|group| group.settle(factors, shared))
     }
 
     /// A tape for `n` rows that serves every block of these widths.
@@ -197,6 +221,10 @@ impl<T: Number> DeviceBlock<T> {
             // The gradient overwrites it, and has low-rank columns beside it.
             gate_up: room(widths.gate_up)?,
             activated: room(widths.activated)?,
+            unscaled: {
+                let [qkv, o, gate_up, down] = widths.unscaled.map(|width| (width > 0).then(|| room(width)).transpose());
+                [qkv?, o?, gate_up?, down?]
+            },
         })
     }
 
@@ -212,6 +240,10 @@ impl<T: Number> DeviceBlock<T> {
             d_attended: room(self.o.inputs)?,
             d_qkv: room(widths.d_qkv)?,
             inner: Buffer::room(device, n * self.heads.layout().heads)?,
+            d_unscaled: (widths.d_unscaled > 0).then(|| room(widths.d_unscaled)).transpose()?,
+            sums: (widths.d_unscaled > 0)
+                .then(|| Buffer::room(device, dora_parts(n) * widths.unscaled.into_iter().max().unwrap_or(0)))
+                .transpose()?,
         })
     }
 
@@ -233,9 +265,10 @@ impl<T: Number> DeviceBlock<T> {
         let (n, hidden, layout) = (p.rows.n, self.input_norm.len(), self.heads.layout());
         let (qkv, gate_up) = (&self.qkv, &self.gate_up);
         let (from, mid) = (x.rows(0, hidden), t.mid.rows(0, hidden));
+        let unscaled = |group: usize| t.unscaled[group].as_ref();
         rms_norm(from, &self.input_norm, self.eps, t.normed[0].rows(0, qkv.stride()), &t.inverse_rms[0], n)?;
         let all = t.qkv.rows(0, qkv.outputs);
-        qkv.forward(p.factors, &t.normed[0], all, None, n, p.mask, p.shared)?;
+        qkv.forward(p.factors, &t.normed[0], all, None, unscaled(0), n, p.mask, p.shared)?;
         if let Some(bias) = &self.bias {
             add_bias(all, bias, n)?;
         }
@@ -245,14 +278,14 @@ impl<T: Number> DeviceBlock<T> {
         let [q, k, v] = self.columns(t.turned.as_ref().unwrap_or(&t.qkv), qkv.outputs);
         rope(p.rotary, q, k, &p.rows.positions, n, layout.heads, layout.kv_heads, false)?;
         attention(self.heads, &p.rows.segments, q, k, v, t.attended.rows(0, self.o.stride()), Some(&t.lse))?;
-        self.o.forward(p.factors, &t.attended, mid, Some(from), n, p.mask, p.shared)?;
+        self.o.forward(p.factors, &t.attended, mid, Some(from), unscaled(1), n, p.mask, p.shared)?;
         rms_norm(mid, &self.post_norm, self.eps, t.normed[1].rows(0, gate_up.stride()), &t.inverse_rms[1], n)?;
         let stride = gate_up.outputs + gate_up.columns;
-        gate_up.forward(p.factors, &t.normed[1], t.gate_up.rows(0, stride), None, n, p.mask, p.shared)?;
+        gate_up.forward(p.factors, &t.normed[1], t.gate_up.rows(0, stride), None, unscaled(2), n, p.mask, p.shared)?;
         let width = gate_up.outputs / 2;
         let activated = t.activated.rows(0, self.down.stride());
         swiglu(t.gate_up.rows(0, stride), t.gate_up.rows(width, stride), activated, n, width)?;
-        self.down.forward(p.factors, &t.activated, y.rows(0, hidden), Some(mid), n, p.mask, p.shared)
+        self.down.forward(p.factors, &t.activated, y.rows(0, hidden), Some(mid), unscaled(3), n, p.mask, p.shared)
     }
 
     /// Elements from row to row of the residual's gradient: room for the low-rank columns of both products that read it.
@@ -281,15 +314,21 @@ impl<T: Number> DeviceBlock<T> {
         let (gate_up, qkv) = (&self.gate_up, &self.qkv);
         let width = gate_up.outputs / 2;
         let d_activated = s.d_activated.rows(0, width);
-        self.down.backward(p.factors, &t.activated, dx, dx_stride, Some(d_activated), n, p.mask, p.shared)?;
+        // The residual's gradient is read again: what o and down make of it goes elsewhere.
+        let dora = |group: usize| {
+            let (unscaled, sums) = (t.unscaled[group].as_ref()?, s.sums.as_ref()?);
+            let apart = s.d_unscaled.as_ref().filter(|_| matches!(group, 1 | 3)).map(|room| (room, dx_stride));
+            Some(DoraTape { unscaled, gradient: apart, sums })
+        };
+        self.down.backward(p.factors, &t.activated, dx, dx_stride, Some(d_activated), dora(3), n, p.mask, p.shared)?;
         let stride = gate_up.outputs + gate_up.columns;
         swiglu_backward(t.gate_up.rows(0, stride), t.gate_up.rows(width, stride), d_activated, n, width)?;
         let (d, gradient) = (s.d_normed.rows(0, hidden), dx.rows(0, dx_stride));
-        gate_up.backward(p.factors, &t.normed[1], &t.gate_up, stride, Some(d), n, p.mask, p.shared)?;
+        gate_up.backward(p.factors, &t.normed[1], &t.gate_up, stride, Some(d), dora(2), n, p.mask, p.shared)?;
         rms_norm_backward(&t.mid, &self.post_norm, &t.inverse_rms[1], d, gradient, n, true)?;
 
         let d_attended = s.d_attended.rows(0, layout.q_width());
-        self.o.backward(p.factors, &t.attended, dx, dx_stride, Some(d_attended), n, p.mask, p.shared)?;
+        self.o.backward(p.factors, &t.attended, dx, dx_stride, Some(d_attended), dora(1), n, p.mask, p.shared)?;
         let stride = qkv.outputs + qkv.columns;
         let turned = t.turned.as_ref().unwrap_or(&t.qkv);
         attention_backward(
@@ -308,7 +347,7 @@ impl<T: Number> DeviceBlock<T> {
             let raw = t.qkv.rows(0, qkv.outputs);
             head_norm_backward(raw, [q, k], self.eps, s.d_qkv.rows(0, stride), head_rows(layout, n))?;
         }
-        qkv.backward(p.factors, &t.normed[0], &s.d_qkv, stride, wants_dx.then_some(d), n, p.mask, p.shared)?;
+        qkv.backward(p.factors, &t.normed[0], &s.d_qkv, stride, wants_dx.then_some(d), dora(0), n, p.mask, p.shared)?;
         if wants_dx {
             rms_norm_backward(x, &self.input_norm, &t.inverse_rms[0], d, gradient, n, true)?;
         }

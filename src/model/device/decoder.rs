@@ -43,9 +43,6 @@ pub fn check_card(config: &ModelConfig, lora: &LoraConfig) -> Result<()> {
     let unsupported = |message: String| {
         Err(Error::new(Kind::Unsupported, message).hint(tr!("use --device cpu", "请用 --device cpu")))
     };
-    if lora.dora {
-        return unsupported(tr!("DoRA does not run on the GPU yet", "GPU 暂不支持 DoRA"));
-    }
     if !lora.modules_to_save.is_empty() {
         return unsupported(tr!(
             "matrices that are trained as a whole (--modules-to-save) do not run on the GPU yet",
@@ -178,7 +175,8 @@ impl<T: Number> DeviceDecoder<T> {
     /// # Errors
     /// Those of the card.
     pub fn place(&self) -> Result<()> {
-        place_factors::<T>(&self.factors.values, &self.placements)
+        place_factors::<T>(&self.factors.values, &self.placements)?;
+        self.blocks.iter().try_for_each(|block| block.settle(&self.factors, &self.shared))
     }
 
     /// The output layer `[vocabulary, hidden]`.

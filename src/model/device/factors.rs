@@ -32,11 +32,22 @@ impl Slot {
     }
 }
 
+/// Where the factors of a projection lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PairSlots {
+    /// The first factor.
+    pub a: Slot,
+    /// The second.
+    pub b: Slot,
+    /// DoRA's lengths, in one row.
+    pub magnitude: Option<Slot>,
+}
+
 /// The factors of a model on a card.
 pub struct DeviceFactors {
     slots: Vec<Slot>,
-    /// Slot of A of each (block, projection); B's is the next.
-    of_pair: Vec<[Option<usize>; 7]>,
+    /// Of each (block, projection).
+    of_pair: Vec<[Option<PairSlots>; 7]>,
     len: usize,
     /// The factors.
     pub values: Buffer<f32>,
@@ -71,10 +82,9 @@ impl DeviceFactors {
         Ok(factors)
     }
 
-    /// Where A and B of a pair lie.
-    pub fn pair(&self, block: usize, projection: usize) -> Option<[Slot; 2]> {
-        let a = self.of_pair.get(block)?[projection]?;
-        Some([self.slots[a], self.slots[a + 1]])
+    /// Where A and B of a pair lie, and with DoRA its lengths.
+    pub fn pair(&self, block: usize, projection: usize) -> Option<PairSlots> {
+        self.of_pair.get(block)?[projection]
     }
 
     fn pack<'a>(&self, parts: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
@@ -175,13 +185,14 @@ fn same_rates(slots: &[Slot]) -> Vec<Stretch> {
 }
 
 /// Slots in the order of [`Lora::tensors`], and which belong to which pair.
-fn slots(lora: &Lora) -> (Vec<Slot>, Vec<[Option<usize>; 7]>) {
+fn slots(lora: &Lora) -> (Vec<Slot>, Vec<[Option<PairSlots>; 7]>) {
     let mut slots = Vec::new();
     let mut at = 0;
     let mut add = |real_rows: usize, real_columns: usize, rows: usize, columns: usize| {
-        slots.push(Slot { at, rows, columns, real_rows, real_columns });
+        let slot = Slot { at, rows, columns, real_rows, real_columns };
+        slots.push(slot);
         at += rows * columns;
-        slots.len() - 1
+        slot
     };
     let of_pair = lora
         .blocks
@@ -192,8 +203,9 @@ fn slots(lora: &Lora) -> (Vec<Slot>, Vec<[Option<usize>; 7]>) {
                 let (rank, inputs, outputs) = (pair.rank, pair.a.len() / pair.rank, pair.b.len() / pair.rank);
                 let filled = rank.next_multiple_of(RANK_STEP);
                 let a = add(rank, inputs, filled, inputs);
-                add(outputs, rank, outputs, filled);
-                Some(a)
+                let b = add(outputs, rank, outputs, filled);
+                let magnitude = pair.magnitude.as_ref().map(|_| add(1, outputs, 1, outputs));
+                Some(PairSlots { a, b, magnitude })
             })
         })
         .collect();

@@ -7,7 +7,8 @@
 //!
 //! A quantised weight is de-quantised into a shared matrix before each product, and the factors are placed beside it.
 
-use super::factors::{DeviceFactors, RANK_STEP, Slot};
+use super::dora::{Dora, DoraTape};
+use super::factors::{DeviceFactors, PairSlots, RANK_STEP, Slot};
 use crate::error::{Error, Result};
 use crate::model::lora::Projection;
 use crate::ops::cuda::{
@@ -20,16 +21,16 @@ use std::sync::Arc;
 /// A projection in a [`Group`].
 pub struct Part {
     projection: Projection,
-    outputs: usize,
+    pub(super) outputs: usize,
     /// Where its outputs begin.
     pub first_output: usize,
     /// r, filled up; 0 without factors.
-    columns: usize,
+    pub(super) columns: usize,
     /// Where its low-rank columns begin.
-    first_column: usize,
+    pub(super) first_column: usize,
     scale: f32,
-    /// Where A and B lie.
-    slots: Option<[Slot; 2]>,
+    /// Where its factors lie.
+    pub(super) slots: Option<PairSlots>,
 }
 
 /// How the frozen part lies on the card.
@@ -51,6 +52,8 @@ pub struct Group<T: Number> {
     /// The projections.
     pub parts: Vec<Part>,
     weights: Weights<T>,
+    /// With DoRA: what its rows are scaled by.
+    pub(super) dora: Option<Dora>,
 }
 
 /// What products need beside their operands; shared by all groups of a model.
@@ -62,7 +65,7 @@ pub struct Shared<T: Number> {
 }
 
 /// A projection's weight, its factors and where those lie on the card.
-pub type Source<'a> = (Projection, &'a Frozen, Option<(&'a LoraPair, [Slot; 2])>);
+pub type Source<'a> = (Projection, &'a Frozen, Option<(&'a LoraPair, PairSlots)>);
 
 impl<T: Number> Group<T> {
     /// Copies weights to the card, those in blocks as they are if `blocks`; factors come by [`Group::placements`].
@@ -93,7 +96,9 @@ impl<T: Number> Group<T> {
             Some(rows) => Weights::Quantised(rows, None),
             None => Weights::Whole(whole(device, sources, inputs, outputs, columns)?),
         };
-        Ok(Group { inputs, outputs, columns, parts, weights })
+        let trained = parts.iter().any(|part| part.slots.is_some_and(|slots| slots.magnitude.is_some()));
+        let dora = trained.then(|| Dora::new(device, sources, columns)).transpose()?;
+        Ok(Group { inputs, outputs, columns, parts, weights, dora })
     }
 
     /// Elements from row to row of the matrix and of the input.
@@ -124,7 +129,7 @@ impl<T: Number> Group<T> {
             scale,
         };
         let of_part = |part: &Part| {
-            part.slots.map(|[a, b]| {
+            part.slots.map(|PairSlots { a, b, .. }| {
                 [
                     place(a, at(self.outputs + part.first_column, 0), part.scale),
                     place(b, at(part.first_output, self.inputs + part.first_column), 1.0),
@@ -150,6 +155,17 @@ impl<T: Number> Group<T> {
                 let address = matrix.address();
                 Ok(self.placements_at(address))
             }
+        }
+    }
+
+    /// DoRA: finds the norms of the adapted rows after every change of the factors.
+    ///
+    /// # Errors
+    /// Those of the card.
+    pub fn settle(&self, factors: &DeviceFactors, shared: &Shared<T>) -> Result<()> {
+        match &self.dora {
+            Some(dora) => dora.settle(self, self.matrix(factors, shared)?, factors),
+            None => Ok(()),
         }
     }
 
@@ -183,7 +199,8 @@ impl<T: Number> Group<T> {
         Ok(to)
     }
 
-    /// `out = start + x·Wᵀ + low·Bᵀ`; `low` comes to stand beside `x`, whose rows have room for it.
+    /// `out = start + x·Wᵀ + low·Bᵀ`; `low` comes to stand beside `x`, whose rows have room for it. With DoRA the product without
+    /// `start` is kept in `unscaled`.
     ///
     /// # Errors
     /// Those of the card.
@@ -194,11 +211,13 @@ impl<T: Number> Group<T> {
         x: &Buffer<T>,
         out: Rows<'_, T>,
         start: Option<Rows<'_, T>>,
+        unscaled: Option<&Buffer<T>>,
         n: usize,
         mask: Option<DropoutMask>,
         shared: &Shared<T>,
     ) -> Result<()> {
         let (stride, device) = (self.stride(), x.device());
+        let scaled = self.dora.as_ref().zip(unscaled);
         let matrix = self.matrix(factors, shared)?;
         let low = |a: Rows<'_, T>, first: usize, columns: usize| {
             device.multiply(&Product {
@@ -225,6 +244,10 @@ impl<T: Number> Group<T> {
                 }
             }
         }
+        let (to, from) = match scaled {
+            Some((_, u)) => (u.rows(0, self.outputs), None),
+            None => (out, start),
+        };
         device.multiply(&Product {
             m: n,
             n: self.outputs,
@@ -233,15 +256,20 @@ impl<T: Number> Group<T> {
             a_transposed: false,
             b: T::any(matrix.rows(0, stride)),
             b_transposed: true,
-            out: T::any(out),
+            out: T::any(to),
             alpha: 1.0,
-            start: start.map(T::any),
-            beta: if start.is_some() { 1.0 } else { 0.0 },
-        })
+            start: from.map(T::any),
+            beta: if from.is_some() { 1.0 } else { 0.0 },
+        })?;
+        match scaled {
+            Some((dora, u)) => dora.scale(u, start, out, n),
+            None => Ok(()),
+        }
     }
 
     /// `dx = dy·W + dlow·A` where it is wanted, and the factors' gradients are added to. `dlow` comes to stand beside `dy`,
-    /// rows `dy_stride` apart; `x` as the forward left it.
+    /// rows `dy_stride` apart; `x` as the forward left it. With DoRA the gradient before the scaling comes first, in place of `dy`
+    /// or where the tape has room for it.
     ///
     /// # Errors
     /// Those of the card.
@@ -253,6 +281,7 @@ impl<T: Number> Group<T> {
         dy: &Buffer<T>,
         dy_stride: usize,
         dx: Option<Rows<'_, T>>,
+        dora: Option<DoraTape<'_, T>>,
         n: usize,
         mask: Option<DropoutMask>,
         shared: &Shared<T>,
@@ -261,6 +290,10 @@ impl<T: Number> Group<T> {
         if dx.is_none() && self.columns == 0 {
             return Ok(());
         }
+        let (dy, dy_stride) = match (&self.dora, dora) {
+            (Some(dora), Some(tape)) => dora.backward(self, tape, (dy, dy_stride), factors, n)?,
+            _ => (dy, dy_stride),
+        };
         let matrix = self.matrix(factors, shared)?;
         let plain = |m: usize, n: usize, k: usize, a: Rows<'_, T>, b: Rows<'_, T>, out: Rows<'_, T>| {
             device.multiply(&Product {
@@ -287,7 +320,7 @@ impl<T: Number> Group<T> {
             plain(n, self.inputs, common, dy.rows(0, dy_stride), matrix.rows(0, stride), dx)?;
         }
         for part in &self.parts {
-            let Some([a, b]) = part.slots else { continue };
+            let Some(PairSlots { a, b, .. }) = part.slots else { continue };
             let mask = mask.map(|mask| mask.child(part.projection as u64));
             let dlow = dy.rows(self.outputs + part.first_column, dy_stride);
             let seen = match mask {

@@ -3,6 +3,7 @@
 
 mod block;
 mod decoder;
+mod dora;
 mod factors;
 mod group;
 mod inference;

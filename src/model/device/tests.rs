@@ -5,7 +5,7 @@
 use super::{CardTraining, DeviceDecoder, DeviceTraining};
 use crate::model::{
     Architecture, BaseStorage, CardDemand, Decoder, Lora, LoraConfig, MemoryEstimate, MemoryPlan, ModelConfig,
-    Projection, RandomWeights, Tape, TrainingRows, TrainingSizes, WeightForm,
+    Projection, RandomWeights, SavedModule, Tape, TrainingRows, TrainingSizes, WeightForm,
 };
 use crate::ops::cuda::emulator::{Emulator, available};
 use crate::ops::cuda::{Device, Number};
@@ -103,7 +103,12 @@ impl Case {
         }
         let source = RandomWeights::new(&self.config, Path::new("random"), 3);
         let decoder = Decoder::load(&self.config, &source, self.form).unwrap();
-        let lora = factors(self.lora.clone(), &self.config);
+        let mut lora = factors(self.lora.clone(), &self.config);
+        decoder.prepare(&mut lora);
+        for pair in lora.blocks.iter_mut().flat_map(|b| b.iter_mut().flatten()) {
+            // DoRA's lengths have moved from where they began.
+            pair.magnitude.iter_mut().flatten().enumerate().for_each(|(i, m)| *m *= 1.0 + (i % 5) as f32 / 10.0);
+        }
         let mut batch = batch(self.config.vocab_size);
         let mask = DropoutMask { seed: 11, p: self.dropout, first_row: 0 };
         batch.noise = (self.noise > 0.0).then_some(EmbeddingNoise { seed: 7, alpha: self.noise });
@@ -191,20 +196,37 @@ fn quantised_weights_are_read_block_by_block() {
 }
 
 #[test]
+fn rows_of_trained_length_are_scaled_on_both_ways() {
+    let mut case = Case::new(Architecture::Qwen3, 64);
+    case.lora.dora = true;
+    case.check::<f32>(EXACT.0, EXACT.1);
+    case.check::<bf16>(HALF.0, HALF.1);
+    // Some projections only, another rank, dropout, blocks that run again, and weights in blocks.
+    case.lora.targets = vec![Projection::Q, Projection::V, Projection::Up, Projection::Down];
+    case.lora.rank_pattern.insert("layers.1.self_attn.v_proj".to_owned(), 12);
+    case.dropout = 0.1;
+    case.plan = MemoryPlan { tokens_at_once: 20, checkpointing: true };
+    case.check::<f32>(EXACT.0, EXACT.1);
+    case.form = WeightForm { arithmetic: Arithmetic::F32, storage: BaseStorage::Int4 };
+    case.check::<bf16>(HALF.0, HALF.1);
+}
+
+#[test]
 fn the_memory_that_is_planned_is_the_memory_that_is_taken() {
     if !available() {
         return;
     }
-    for (checkpointing, storage, architecture, dropout) in [
-        (false, BaseStorage::Full, Architecture::Qwen2, 0.0),
-        (true, BaseStorage::Full, Architecture::Llama, 0.1),
-        (false, BaseStorage::Int4, Architecture::Qwen3, 0.1),
+    for (checkpointing, storage, architecture, dropout, dora) in [
+        (false, BaseStorage::Full, Architecture::Qwen2, 0.0, false),
+        (true, BaseStorage::Full, Architecture::Llama, 0.1, true),
+        (false, BaseStorage::Int4, Architecture::Qwen3, 0.1, false),
     ] {
         let config = ModelConfig { vocab_size: 640, num_layers: 4, ..config(architecture, 64) };
         let form = WeightForm { arithmetic: Arithmetic::F32, storage };
         let decoder = Decoder::load(&config, &RandomWeights::new(&config, Path::new("random"), 3), form).unwrap();
-        let settings = LoraConfig { rank: 12, targets: Projection::ALL.to_vec(), ..LoraConfig::default() };
-        let lora = Lora::new(settings.clone(), &config, 1);
+        let settings = LoraConfig { rank: 12, targets: Projection::ALL.to_vec(), dora, ..LoraConfig::default() };
+        let mut lora = Lora::new(settings.clone(), &config, 1);
+        decoder.prepare(&mut lora);
         let batch = batch(config.vocab_size);
         let counting = Arc::new(Emulator::counting(false));
         let device: Arc<dyn Device> = counting.clone();
@@ -237,7 +259,8 @@ fn what_a_card_does_not_train_is_said() {
     let model = config(Architecture::Llama, 64);
     let no = |model: &ModelConfig, lora: LoraConfig| super::check_card(model, &lora).unwrap_err();
     assert!(super::check_card(&model, &LoraConfig::default()).is_ok());
-    assert!(no(&model, LoraConfig { dora: true, ..LoraConfig::default() }).message.contains("DoRA"));
+    let saved = LoraConfig { modules_to_save: vec![SavedModule::Head], ..LoraConfig::default() };
+    assert!(no(&model, saved).message.contains("--modules-to-save"));
     assert!(no(&ModelConfig { head_dim: 40, ..model.clone() }, LoraConfig::default()).message.contains("40"));
     assert!(no(&ModelConfig { hidden_size: 130, ..model }, LoraConfig::default()).message.contains("130"));
 }

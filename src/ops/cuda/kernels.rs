@@ -91,6 +91,10 @@ files! {
     Adamw = "adamw.cu" + [] { "gradient_squares" "gradient_norm" "adamw" }
     /// Trained factors to where products read them.
     Factors = "factors.cu" + [] { "place_factors_float" "place_factors_bf16" }
+    /// Outputs whose rows have trained lengths.
+    Dora = "dora.cu" + [] {
+        "dora_norms" "dora_magnitudes" "dora_scale_float" "dora_scale_bf16" "dora_scale_backward_float" "dora_scale_backward_bf16"
+    }
     /// Quantised rows to bf16.
     Dequantise = "dequantise.cu" + ["quantised.cuh"] {
         "dequantise_Q8_0" "dequantise_Q4_0" "dequantise_Q4_1" "dequantise_Q4_K" "dequantise_Q6_K"

@@ -13,6 +13,7 @@ mod attention;
 mod card;
 mod decoding;
 mod device;
+mod dora;
 #[cfg(test)]
 pub(crate) mod emulator;
 mod factors;
@@ -45,6 +46,7 @@ pub use decoding::{
     matrix_vector, matrix_vector_gated,
 };
 pub use device::{Argument, Buffer, CardGroup, Device, Element, Launch, Number, Recording, Rows};
+pub use dora::{DoraNorms, dora_magnitudes, dora_norms, dora_parts, dora_scale, dora_scale_backward};
 pub use factors::{Placement, place_factors};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;

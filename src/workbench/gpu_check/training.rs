@@ -77,22 +77,39 @@ pub fn steps(device: &Arc<dyn Device>, hear: &mut dyn FnMut(&str)) -> Vec<Check>
         add(&format!("step of {name}, bf16"), step::<bf16>(device, family, full, family == Qwen3), half);
     }
     add("step with int4 weights, bf16", step::<bf16>(device, Qwen2, BaseStorage::Int4, false), half);
+    add("step of DoRA, f32", dora_step::<f32>(device), exact);
+    add("step of DoRA, bf16", dora_step::<bf16>(device), half);
     checks
 }
 
-/// How far the loss and all gradients together are from the processor's.
 fn step<T: Number>(
     device: &Arc<dyn Device>,
     architecture: Architecture,
     storage: BaseStorage,
     checkpointing: bool,
 ) -> Result<(f64, f64)> {
-    let decoder = decoder(architecture, storage)?;
     let settings = LoraConfig { rank: 6, targets: Projection::ALL.to_vec(), ..LoraConfig::default() };
+    step_with::<T>(device, settings, decoder(architecture, storage)?, checkpointing)
+}
+
+fn dora_step<T: Number>(device: &Arc<dyn Device>) -> Result<(f64, f64)> {
+    let settings = LoraConfig { rank: 6, targets: Projection::ALL.to_vec(), dora: true, ..LoraConfig::default() };
+    step_with::<T>(device, settings, decoder(Architecture::Llama, BaseStorage::Full)?, false)
+}
+
+/// How far the loss and all gradients together are from the processor's.
+fn step_with<T: Number>(
+    device: &Arc<dyn Device>,
+    settings: LoraConfig,
+    decoder: Decoder,
+    checkpointing: bool,
+) -> Result<(f64, f64)> {
+    let storage = decoder.storage_on_card();
     let mut lora = Lora::new(settings, decoder.config(), 1);
     for (salt, pair) in lora.blocks.iter_mut().flat_map(|b| b.iter_mut().flatten()).enumerate() {
         pair.b = values(pair.b.len(), salt as u64 + 5, 0.05);
     }
+    decoder.prepare(&mut lora);
     let batch = batch(decoder.config().vocab_size);
     let (mask, scale) = (Some(DropoutMask { seed: 11, p: 0.1, first_row: 0 }), 0.1);
     let mut expected = lora.zero_gradients();
