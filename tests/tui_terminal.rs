@@ -228,7 +228,9 @@ fn a_live_battle_is_fought_and_voted_on_by_keys_alone() {
     window.until_shown("row 0 of kept");
     window.press("U");
     window.until_shown("taken back");
-    window.press("d");
+    window.press("D");
+    window.until_shown("which dataset?");
+    window.press("Enter");
     window.until_shown("row 0 of kept");
     window.press("v");
     window.until_shown("right better");
