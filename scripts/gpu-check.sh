@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Everything that only a GPU can show, within nine minutes: each operation and whole training steps against the processor, resume
-# exactness, eight rows learnt by heart, and the speed of LoRA steps of published shapes (random weights, sequences of 4096).
+# exactness, eight rows learnt by heart, and the speed of answers and LoRA steps of published shapes (random weights).
 # Ends with a table and a JSON file. Without a GPU it says so, does nothing else, and ends with 0.
 #
-#   scripts/gpu-check.sh [--bin PROGRAM] [--out FOLDER] [--part parity|training|bench]… [--shape NAME]… [--minutes M]
+#   scripts/gpu-check.sh [--bin PROGRAM] [--out FOLDER] [--part parity|training|decode|bench]… [--shape NAME]… [--minutes M]
 #                        [--device cuda[:N]] [--python PYTHON]
 #   scripts/gpu-check.sh --pack FILE.tar.gz [--bin PROGRAM]
 #

@@ -3,9 +3,11 @@
 //! or `chars().count()`; cuts fall between grapheme clusters, so an emoji or an accent stays whole.
 
 mod clean;
+mod nearest;
 mod wrap;
 
 pub use clean::{PieceCleaner, clean};
+pub use nearest::nearest;
 pub use wrap::{GrowingLines, wrap};
 
 use unicode_segmentation::UnicodeSegmentation;

@@ -148,6 +148,50 @@ fn refused_records_are_kept_corrected_and_come_in() {
     let report = bench.json(&["data", "import", &out, "--name", "x", "--append"]);
     assert_eq!((&report["imported"], &report["number"]), (&json!(1), &json!(2)));
     assert_eq!(bench.json(&["data", "show", "x", "--from", "3"])["examples"][0]["output"], "now one");
+    // What is corrected has left the list; the version before still has it.
+    assert_eq!(report["corrected"], 1);
+    assert_eq!(bench.json(&["data", "rejects", "x"])["rejects"], json!([]));
+    assert_eq!(bench.json(&["data", "list"])[0]["rejected"], 0);
+    assert_eq!(bench.json(&["data", "rejects", "x@1"])["rejects"][0]["line"], 2);
+}
+
+#[test]
+fn only_what_is_corrected_leaves_the_list_of_refused_records() {
+    let bench = Bench::new();
+    let records = ["{\"instruction\": \"one\"", "{\"instruction\": \"two\"", "......", "......", "[1"];
+    let file = bench.file("five.jsonl", &format!("{}\n{}", row("good", "row"), records.join("\n")));
+    bench.json(&["data", "import", &file, "--name", "five"]);
+    let lines = |words: &str| {
+        let list = bench.json(&["data", "rejects", words]);
+        list["rejects"].as_array().unwrap().iter().map(|r| r["line"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(lines("five"), [2, 3, 4, 5, 6]);
+    let out = bench.dir.path().join("four.jsonl").to_string_lossy().into_owned();
+    bench.json(&["data", "rejects", "five", "-o", &out, "--limit", "4"]);
+    // The first is corrected, the second is refused for another reason, one of two equal ones is taken out.
+    let text = std::fs::read_to_string(&out).unwrap();
+    let text = text.replace("\"one\"", "\"one\", \"output\": \"1\"}").replace("\"two\"", "\"two\"}");
+    bench.file("four.jsonl", text.strip_suffix("......\n").unwrap());
+    let report = bench.json(&["data", "import", &out, "--name", "five", "--append"]);
+    assert_eq!((&report["imported"], &report["rejected"], &report["corrected"]), (&json!(1), &json!(2), &json!(3)));
+    let left = bench.json(&["data", "rejects", "five"]);
+    let raw: Vec<&str> = left["rejects"].as_array().unwrap().iter().map(|r| r["raw"].as_str().unwrap()).collect();
+    assert_eq!(raw, ["......", "[1", "{\"instruction\": \"two\"}"], "kept once, with its first place");
+    assert_eq!(left["rejects"][1]["line"], 6);
+    // Another file of the same rows changes nothing of the list, and is listed as any other.
+    let copy = bench.file("copy.jsonl", "[1\n");
+    assert!(bench.fails(&["data", "import", &copy, "--name", "five", "--append"], 1).contains("no usable row"));
+    // A correction may turn out to be a row that is there already.
+    bench.json(&["data", "rejects", "five", "-o", &out]);
+    bench.file("four.jsonl", &row("good", "row"));
+    let report = bench.json(&["data", "import", &out, "--name", "five", "--append"]);
+    assert_eq!(
+        (&report["unchanged"], &report["duplicates"], &report["corrected"]),
+        (&json!(true), &json!(1), &json!(3))
+    );
+    assert_eq!(bench.json(&["data", "rejects", "five"])["rejects"], json!([]));
+    assert_eq!(bench.json(&["data", "show", "five"])["rejected"], 0);
+    assert_eq!(lines("five@1"), [2, 3, 4, 5, 6], "an earlier version keeps its list");
 }
 
 #[test]

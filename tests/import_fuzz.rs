@@ -1,5 +1,5 @@
 //! Hostile files: whatever the bytes, an import neither panics nor loses a record unseen, and its memory is bounded.
-//! `LINLY_BENCH_FUZZ` is the number of cases (a few thousand by default).
+//! `LINLY_BENCH_FUZZ` is the number of cases; the usual ones take some seconds. Another number is another seed.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,6 +8,7 @@ use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use std::io::Write;
+use std::path::Path;
 
 const ALPACA: &str = "{\"instruction\":\"什么是基金？\",\"input\":\"\",\"output\":\"一种投资。\",\"history\":[[\"q\",\"a\"]]}\n\
     {\"instruction\":\"What is a bond?\",\"output\":\"A loan.\",\"system\":\"s\",\"split\":\"val\",\"score\":1.5e3}\n\
@@ -31,11 +32,11 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         gz.finish().unwrap()
     };
     let utf16 = |text: &str| [vec![0xff, 0xfe], text.encode_utf16().flat_map(u16::to_le_bytes).collect()].concat();
-    let mut parquet = Vec::new();
     let row =
         data::Example { instruction: "问".into(), output: "答".into(), lang: "zh".into(), ..Default::default() };
-    let rows = [(0, &row), (1, &row)];
-    data::write_rows(&mut parquet, &rows, |e| linly_bench::error::Error::internal(e.to_string())).unwrap();
+    let mut table = data::RowTable::new(Vec::new(), Path::new("a.parquet")).unwrap();
+    (0..2).for_each(|number| table.row(number, &row).unwrap());
+    let parquet = table.finish().unwrap();
     vec![
         ("a.jsonl", ALPACA.into()),
         ("a.json", TALK.into()),
@@ -138,7 +139,7 @@ fn import(file: &str, bytes: &[u8], options: &ImportOptions) -> Option<(u64, u64
 }
 
 fn cases() -> u64 {
-    std::env::var("LINLY_BENCH_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(6_000)
+    std::env::var("LINLY_BENCH_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(200_000)
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod tiny;
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -119,4 +120,20 @@ fn steps_that_cannot_be_shared_are_refused() {
     let out = train(home.path(), &model, "three", &["--gpus", "3"]).output().unwrap();
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("--accum"));
+}
+
+#[test]
+fn the_first_process_can_be_stopped_while_it_waits_and_says_for_whom() {
+    let (home, model) = home();
+    let mut command = train(home.path(), &model, "alone", &[]);
+    command.envs([("RANK", "0"), ("WORLD_SIZE", "2"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "0")]);
+    let mut first = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(first.stdout.take().unwrap()).lines();
+    assert!(lines.by_ref().any(|line| line.unwrap().contains("waiting for 1 other")), "it ended before it waited");
+    // SAFETY: the process is this test's own and was not waited for yet.
+    unsafe { libc::kill(first.id() as i32, libc::SIGINT) };
+    let mut said = String::new();
+    first.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(!first.wait().unwrap().success());
+    assert!(said.contains("interrupted while waiting for rank 1"), "{said}");
 }

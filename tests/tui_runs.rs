@@ -332,6 +332,41 @@ fn a_figure_leads_to_the_screen_that_it_comes_from() {
 }
 
 #[test]
+fn a_figure_opens_the_run_that_it_comes_from() {
+    let _turn = speak(Lang::En);
+    let mut source = busy();
+    for standing in &mut source.board.standings {
+        for (figure, run) in standing.figures.iter_mut().zip(["eval-20261124-100000-tune", "", "", ""]) {
+            if let Some(figure) = figure.as_mut().filter(|_| !run.is_empty()) {
+                figure.origin = run.into();
+            }
+        }
+    }
+    if let Some(loss) = &mut source.board.standings[0].figures[3] {
+        loss.origin = "train-20261123-090000-aaaa".into();
+    }
+    let mut d = Driver::new(source);
+    d.press("7 <enter>");
+    assert_eq!(d.app.view(), View::Subjects, "the run itself, at the first visit to that screen");
+    assert!(d.screen(100, 24).contains("accounting") && d.screen(100, 24).contains("smollm2-135m + jubaopen"));
+    d.press("<esc>");
+    assert_eq!(d.app.view(), View::Scores);
+    d.press("7 . . . <enter>");
+    assert_eq!(d.app.view(), View::Dashboard);
+    assert!(d.screen(100, 24).contains("train-20261123-090000-aaaa"));
+    // Whatever was open there before gives way.
+    d.press("<esc> k <enter>");
+    assert!(d.screen(100, 24).contains("train-20261124-112000-cccc"));
+    d.press("7 <enter>").wait();
+    assert!(d.screen(100, 24).contains("train-20261123-090000-aaaa"), "{}", d.screen(100, 24));
+    // A run that was removed since: the list of runs, and no run of another name.
+    d.source.board.standings[0].figures[0].as_mut().unwrap().origin = "eval-gone".into();
+    d.press("7").wait();
+    d.press(", , , <enter>").wait();
+    assert_eq!(d.app.view(), View::Scores);
+}
+
+#[test]
 fn what_is_copied_is_the_run_or_the_table() {
     let _turn = speak(Lang::En);
     let mut d = Driver::new(busy());

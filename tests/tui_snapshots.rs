@@ -30,6 +30,10 @@ fn broken() -> Fake {
     Fake { broken: true, ..filled() }
 }
 
+fn without_models() -> Fake {
+    Fake { models: Vec::new(), ..filled() }
+}
+
 macro_rules! pictures {
     ($($name:ident: $source:expr, $keys:literal;)*) => {
         $(#[test]
@@ -57,11 +61,21 @@ pictures! {
     datasets_filtered: filled, "/ z h";
     rows: filled, "<enter>";
     row_with_everything: filled, "<enter> j j j j <enter>";
+    rows_narrowed: filled, "<enter> p p";
+    rows_none: filled, "<enter> p p L L";
+    mask: filled, "<enter> j j j j <enter> m";
+    mask_long: filled, "<enter> j j <enter> m t";
+    mask_error: filled, "<enter> <enter> m t t";
+    mask_without_a_model: without_models, "<enter> <enter> m";
+    versions: filled, "v";
+    difference: filled, "v <enter>";
     delete: filled, "j d";
     trainings: filled, "4";
     trainings_empty: Fake::default, "4";
     training_running: filled, "4 <enter>";
     training_form: filled, "4 n";
+    training_form_right: filled, "4 n <ctrl-n> <tab> <ctrl-n> <tab> m y <tab>";
+    training_form_doubtful: filled, "4 n <ctrl-n> <tab> f i n a n e c <tab> m y <enter>";
     training_failed: filled, "4 j j <enter>";
     scores: filled, "5";
     scores_empty: Fake::default, "5";

@@ -127,6 +127,98 @@ fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
     assert_eq!(d.source.restored, [1]);
 }
 
+/// Gives the text in the editor back as `to`, and tells what it was.
+fn edit(d: &mut Driver, key: &str, to: &str) -> String {
+    d.press(key);
+    let chores = d.app.take_chores();
+    let Some(Chore::Edit { screen, token, text, .. }) = chores.first() else { panic!("no editor: {chores:?}") };
+    d.app.edited(*screen, token, Some(to.to_owned()));
+    d.settle();
+    text.clone()
+}
+
+#[test]
+fn a_row_is_written_in_the_editor_and_can_be_taken_back() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::launching(filled(), true);
+    let rows = d.source.rows.len();
+    d.press("<enter>");
+    let blank = edit(&mut d, "n", "nonsense");
+    assert!(blank.contains("\"instruction\": \"\""), "{blank}");
+    assert_eq!(d.source.rows.len(), rows);
+    assert_eq!(edit(&mut d, "n", "a new answer"), "nonsense", "a refused text is offered again");
+    assert_eq!(d.source.rows.len(), rows + 1);
+    assert!(d.screen(80, 24).contains("a row is added"), "{}", d.screen(80, 24));
+    d.press("U");
+    assert_eq!(d.source.restored, [3]);
+    assert_eq!(edit(&mut d, "n", &blank), blank);
+    assert_eq!(d.source.rows.len(), rows + 1, "a row left blank is none");
+}
+
+#[test]
+fn a_mark_shows_at_once_and_rows_are_narrowed_to_it() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter> j <enter> -");
+    assert!(d.screen(80, 24).contains("- bad"), "{}", d.screen(80, 24));
+    d.press("<esc> m m");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("marked bad") && screen.contains("What is a bond?"), "{screen}");
+    assert!(!screen.contains("市盈率"), "{screen}");
+    d.press("<esc>");
+    assert_eq!(d.app.view(), View::Rows, "Esc shows all rows first");
+    assert!(d.screen(80, 24).contains("市盈率"));
+    d.press("<esc>");
+    assert_eq!(d.app.view(), View::Datasets);
+}
+
+#[test]
+fn a_mask_keeps_its_template_from_row_to_row() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("<enter> <enter> m");
+    assert_eq!(d.app.view(), View::Mask);
+    assert!(d.screen(80, 24).contains("template chat"), "{}", d.screen(80, 24));
+    d.press("t n");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("template alpaca") && screen.contains("W╎h╎a╎t╎ ╎i"), "{screen}");
+    d.press("y");
+    let copied = d.app.take_chores();
+    let Some(Chore::Copy(table)) = copied.first() else { panic!("{copied:?}") };
+    let learnt: String = table
+        .lines()
+        .filter_map(|line| line.split('\t').collect::<Vec<_>>().try_into().ok())
+        .filter(|[_, _, learnt, _]: &[&str; 4]| *learnt == "1")
+        .map(|[_, _, _, text]| text.trim_matches('"').to_owned())
+        .collect();
+    assert!(learnt.starts_with("A bond is a loan"), "{learnt}");
+    d.press("<esc> <esc> <esc>");
+    assert_eq!(d.app.view(), View::Datasets);
+}
+
+#[test]
+fn a_version_is_compared_with_the_one_before_and_restored() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.press("v");
+    assert_eq!(d.app.view(), View::Versions);
+    assert!(d.app.obstacle(Action::Restore).is_some_and(|why| why.contains("newest")));
+    d.press("j <enter>");
+    assert_eq!(d.app.view(), View::Difference);
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("version 1 to 2") && screen.contains("[-3.2%-]{+2.6%"), "{screen}");
+    assert!(screen.contains("70 more"), "{screen}");
+    d.press("<esc> j");
+    assert!(d.app.obstacle(Action::Open).is_some(), "nothing comes before the first version");
+    d.press("r");
+    assert_eq!(d.source.restored, [1]);
+    assert!(d.screen(80, 24).contains("version 1 is back as version 3"), "{}", d.screen(80, 24));
+    d.press("U");
+    assert_eq!(d.source.restored, [1, 2]);
+    d.press("<esc>");
+    assert_eq!(d.app.view(), View::Datasets);
+}
+
 #[test]
 fn what_cannot_be_done_says_why() {
     let _turn = speak(Lang::En);
@@ -297,6 +389,9 @@ fn a_form_starts_a_job_and_takes_pasted_chinese() {
         d.press("<backspace>");
     }
     d.press("<enter>");
+    assert!(d.source.started.is_empty(), "there is no such dataset: once that is told");
+    assert!(d.screen(120, 24).contains("no dataset `聚宝盆`"), "{}", d.screen(120, 24));
+    d.press("<enter>");
     let line = "train --model smollm2-135m --data 聚宝盆 --adapter jubaopen";
     assert_eq!(d.source.started, [line.split(' ').map(String::from).collect::<Vec<_>>()]);
     assert_eq!(d.app.view(), View::JobLog, "its output is shown");
@@ -388,6 +483,49 @@ fn a_job_that_ends_is_told_on_every_screen() {
 }
 
 #[test]
+fn a_job_that_goes_on_is_not_resumed_twice() {
+    let _turn = speak(Lang::En);
+    let mut d = driver();
+    d.source.jobs[1].resumed_as = Some("job-20261124-103000-dddd".into());
+    d.press("8 j r");
+    let screen = d.screen(80, 24);
+    assert!(screen.contains("it goes on as job-20261124-103000-dddd"), "{screen}");
+    assert_eq!(d.app.view(), View::Jobs, "nothing was started");
+    d.press("<enter>");
+    assert!(d.screen(120, 24).contains("goes on as job-20261124-103000-dddd"), "{}", d.screen(120, 24));
+}
+
+#[test]
+fn a_training_form_tells_what_it_takes_when_its_fields_are_right() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::launching(filled(), true);
+    d.press("4 n");
+    assert!(d.screen(100, 30).contains("told when the fields are right"));
+    let asked = |d: &Driver| d.source.asked.iter().filter(|what| **what == "forecast").count();
+    d.app.paste("smollm2-135");
+    d.settle();
+    let screen = d.screen(100, 30);
+    assert!(screen.contains("no model `smollm2-135`; the nearest is `smollm2-135m`"), "{screen}");
+    assert_eq!(asked(&d), 0, "of a model that is not there nothing can be told");
+    d.press("m");
+    let screen = d.screen(100, 30);
+    assert!(screen.contains("1.3 GB of 18.2 GB free") && screen.contains("about 12m 05s"), "{screen}");
+    let before = asked(&d);
+    d.press("<tab>");
+    d.app.paste("finance-zh");
+    d.press("<tab> m i n e");
+    assert_eq!(asked(&d), before + 1, "the adapter's name changes nothing");
+    // Too much is a warning, and what cannot be told is said with its reason.
+    d.source.forecast.fits = false;
+    d.press("<tab> 9");
+    assert!(d.screen(100, 30).contains("1.3 GB at least, and only 18.2 GB are free"), "{}", d.screen(100, 30));
+    d.source.broken = true;
+    d.press("9");
+    assert!(d.screen(100, 30).contains("damaged"), "{}", d.screen(100, 30));
+    assert_eq!(d.app.view(), View::Form);
+}
+
+#[test]
 fn the_mouse_switches_screens_and_selects() {
     let _turn = speak(Lang::En);
     let mut d = driver();
@@ -435,6 +573,11 @@ fn hostile_text_reaches_no_cell() {
         "2",
         "<enter>",
         "j j j <enter>",
+        "m",
+        "<esc> <esc> v",
+        "<enter>",
+        "<esc> <esc> <esc> v",
+        "<enter>",
         "<esc> <esc> d",
         "<esc> 4 <enter>",
         "5 <enter>",

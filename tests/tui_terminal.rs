@@ -4,131 +4,14 @@
 
 mod tiny;
 mod tui_support;
+mod window;
 
 use linly_bench::arena::Winner;
 use linly_bench::job::{EventSink, JobEvent};
 use linly_bench::store::{NewRun, RunStatus, Store, StoreSink};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linly-bench");
-
-/// A tmux server of its own with one window, gone when dropped.
-struct Window {
-    home: TempDir,
-    socket: String,
-}
-
-impl Window {
-    /// Runs `program` (a shell command) in a window of 100 by 30; none without tmux.
-    fn open(program: &str) -> Option<Window> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            eprintln!("skipped: there is no tmux on this machine");
-            return None;
-        }
-        let home = tempfile::tempdir().unwrap();
-        let socket = home.path().join("tmux").display().to_string();
-        let window = Window { home, socket };
-        // The shell notes the terminal's settings before and after, and the process id of the program.
-        let script = format!(
-            "cd '{home}'; stty -g > before; sh -c 'echo $$ > pid; exec {program}'; echo $? > code; stty -g > after; \
-             echo the-shell-is-back; cat",
-            home = window.home.path().display(),
-        );
-        let home = format!("LINLY_BENCH_HOME={}", window.home.path().join("home").display());
-        let open = [
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "-s",
-            "w",
-            "-x",
-            "100",
-            "-y",
-            "30",
-            "-e",
-            &home,
-            "-e",
-            "LC_ALL=C.UTF-8",
-            &script,
-        ];
-        window.tmux(&open);
-        Some(window)
-    }
-
-    fn tmux(&self, args: &[&str]) -> String {
-        let out = Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().unwrap();
-        String::from_utf8_lossy(&out.stdout).into_owned()
-    }
-
-    fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-t", "w"])
-    }
-
-    fn press(&self, key: &str) {
-        self.tmux(&["send-keys", "-t", "w", key]);
-    }
-
-    /// Types a text.
-    fn write(&self, text: &str) {
-        self.tmux(&["send-keys", "-t", "w", "-l", text]);
-    }
-
-    /// Looks again until `done` says so.
-    fn until(&self, what: &str, done: impl Fn(&str) -> bool) -> String {
-        let started = Instant::now();
-        loop {
-            let screen = self.screen();
-            if done(&screen) {
-                return screen;
-            }
-            assert!(started.elapsed() < Duration::from_secs(60), "waited in vain for {what}:\n{screen}");
-            std::thread::sleep(Duration::from_millis(30));
-        }
-    }
-
-    fn until_shown(&self, text: &str) -> String {
-        self.until(text, |screen| screen.contains(text))
-    }
-
-    /// Leaves the first steps and opens the datasets.
-    fn past_the_tour(&self) {
-        self.until_shown("1 of 5");
-        self.press("Escape");
-        self.until_shown("watch the demo");
-        self.press("2");
-        self.until_shown("No dataset yet.");
-    }
-
-    fn note(&self, file: &str) -> String {
-        std::fs::read_to_string(self.home.path().join(file)).unwrap_or_default().trim().to_owned()
-    }
-
-    /// Waits for the shell and checks that the terminal is as it was. Gives the exit code.
-    fn is_given_back(&self) -> i32 {
-        self.until_shown("the-shell-is-back");
-        let modes =
-            self.tmux(&["display-message", "-p", "-t", "w", "#{alternate_on} #{mouse_any_flag} #{cursor_flag}"]);
-        assert_eq!(modes.trim(), "0 0 1", "alternate screen, mouse, cursor");
-        assert!(!self.note("before").is_empty());
-        assert_eq!(self.note("before"), self.note("after"), "settings of the terminal");
-        self.note("code").parse().unwrap()
-    }
-
-    fn signal(&self, signal: i32) {
-        let pid: i32 = self.note("pid").parse().unwrap();
-        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-    }
-}
-
-impl Drop for Window {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
+use window::{PROGRAM, Window};
 
 #[test]
 fn it_opens_switches_screens_and_gives_the_terminal_back() {
@@ -207,7 +90,7 @@ fn a_live_battle_is_fought_and_voted_on_by_keys_alone() {
     window.press("Enter");
     window.until_shown("Your question");
     let over = loop {
-        window.write("what is a bond? the bond is");
+        window.type_text("what is a bond? the bond is");
         window.press("Enter");
         let screen = window.until_shown("Which answer is better?");
         // A model of random weights may end before it begins.
@@ -223,14 +106,12 @@ fn a_live_battle_is_fought_and_voted_on_by_keys_alone() {
     assert!(told.contains("llama") && told.contains("qwen2"), "{told}");
     window.press("d");
     window.until_shown("which dataset?");
-    window.write("kept");
+    window.type_text("kept");
     window.press("Enter");
     window.until_shown("row 0 of kept");
     window.press("U");
     window.until_shown("taken back");
-    window.press("D");
-    window.until_shown("which dataset?");
-    window.press("Enter");
+    window.press("d");
     window.until_shown("row 0 of kept");
     window.press("v");
     window.until_shown("right better");

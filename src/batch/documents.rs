@@ -7,12 +7,13 @@ use crate::prompt::Rendered;
 /// supervised; the first of a sequence only begins it, since nothing stands before it.
 ///
 /// A single token that is left over at the end would be predicted by nothing: the sequence before gives it one of its own
-/// tokens. `max_len` is at least 3.
-pub fn fill<'a>(documents: impl IntoIterator<Item = &'a [u32]>, max_len: usize) -> Vec<Rendered> {
+/// tokens. `max_len` is at least 3. A document that is given away is let go of as soon as it is laid out.
+pub fn fill<D: AsRef<[u32]>>(documents: impl IntoIterator<Item = D>, max_len: usize) -> Vec<Rendered> {
     let sequence = |ids: Vec<u32>| Rendered { mask: vec![true; ids.len()], ids, text: String::new() };
     let mut sequences: Vec<Rendered> = Vec::new();
     let mut open: Vec<u32> = Vec::with_capacity(max_len);
-    for mut document in documents {
+    for document in documents {
+        let mut document = document.as_ref();
         while !document.is_empty() {
             let (here, rest) = document.split_at(document.len().min(max_len - open.len()));
             open.extend_from_slice(here);
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn nothing_gives_nothing() {
-        assert!(fill([], 8).is_empty());
+        assert!(fill([[0u32; 0]], 8).is_empty() && fill([[0u32; 0]; 0], 8).is_empty());
         assert_eq!(fill([&[7u32][..]], 8)[0].ids, [7]);
     }
 }

@@ -251,7 +251,8 @@ fn battle(context: &Context, args: &BattleArgs) -> Result<()> {
             "服务器上的模型不使用 --repetition-penalty：其协议没有该参数"
         ));
     }
-    let mut contestants = bench.contestants(&specs, &sampling, &args.server.options(), &cancel)?;
+    let mut contestants =
+        bench.contestants(&specs, &sampling, context.place(false), &args.server.options(), &cancel)?;
     let config = json!({
         "temperature": sampling.temperature, "max_new_tokens": sampling.max_new_tokens,
         "repetition_penalty": sampling.repetition_penalty, "seed": seed,

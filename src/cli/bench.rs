@@ -5,9 +5,12 @@ use crate::error::Result;
 use crate::job::{CancelToken, EventSink, JobEvent};
 use crate::model::{BaseStorage, Checkpointing, Decoder, Projection, WeightForm};
 use crate::tr;
+use crate::workbench::answering::weight_form;
 use crate::workbench::bench::{BenchReport, TrainBench, bench_train, random_decoder};
 use crate::workbench::bench_card::{CardBench, CardModel, bench_train_on_card};
-use crate::workbench::bench_infer::{EvalBench, InferBench, InferReport, bench_eval, bench_infer};
+use crate::workbench::bench_infer::{
+    EvalBench, InferBench, InferReport, Timed, bench_eval, bench_infer, random_on_card, timed_on_card,
+};
 use crate::workbench::device::{Wish, form_beside_card};
 use indicatif::ProgressBar;
 use std::path::PathBuf;
@@ -140,6 +143,24 @@ fn decoder(context: &Context, args: &ModelArgs) -> Result<(String, Arc<Decoder>)
     }
 }
 
+/// The model that is to read and write; on a card only where one was asked for by name: figures of the two are not to be mixed up.
+fn timed(context: &Context, args: &ModelArgs) -> Result<Timed> {
+    let Wish::Card(ordinal) = context.wish else {
+        return decoder(context, args).map(|(name, decoder)| Timed::on_processor(decoder, &name));
+    };
+    let (form, exact) = weight_form(context.wish, &args.dtype, &args.quantize)?;
+    match (&args.random_init, &args.model) {
+        (Some(config), _) => {
+            let name = config.display().to_string();
+            random_on_card(ordinal, config, &name, form.storage, exact, context.settings().seed)
+        }
+        (None, model) => {
+            let spec = model.clone().unwrap_or_default();
+            timed_on_card(&context.workbench()?.load_to_answer(&spec, form, context.place(exact))?)
+        }
+    }
+}
+
 /// Runs `linly-bench bench …`.
 ///
 /// # Errors
@@ -148,7 +169,6 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
     match args.command {
         BenchCommand::Train(args) => train(context, &args),
         BenchCommand::Infer(args) => {
-            context.wish.on_processor_only()?;
             let bench = InferBench {
                 prompt: args.prompt,
                 new_tokens: args.new_tokens,
@@ -156,12 +176,10 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
                 seed: context.settings().seed,
             };
             let cancel = context.cancel_on_signals()?;
-            let (name, decoder) = decoder(context, &args.model)?;
-            show(context, &bench_infer(decoder, &name, bench, &cancel)?);
+            show(context, &bench_infer(timed(context, &args.model)?, bench, &cancel)?);
             Ok(())
         }
         BenchCommand::Eval(args) => {
-            context.wish.on_processor_only()?;
             let bench = EvalBench {
                 items: args.items,
                 shared: args.shared,
@@ -169,8 +187,7 @@ pub fn run(context: &Context, args: BenchArgs) -> Result<()> {
                 seed: context.settings().seed,
             };
             let cancel = context.cancel_on_signals()?;
-            let (name, decoder) = decoder(context, &args.model)?;
-            show(context, &bench_eval(decoder, &name, bench, &cancel)?);
+            show(context, &bench_eval(timed(context, &args.model)?, bench, &cancel)?);
             Ok(())
         }
     }
@@ -251,7 +268,11 @@ fn show(context: &Context, report: &InferReport) {
         return;
     }
     let (speed, prompt, memory) = (report.tokens_per_second, report.prompt_tokens_per_second, report.peak_rss_mb);
-    let (dtype, threads) = (&report.dtype, report.threads);
+    let dtype = &report.dtype;
+    let place = match report.device.as_str() {
+        "cpu" => tr!("{} threads", "{} 线程", report.threads),
+        card => card.to_owned(),
+    };
     let first = match report.items_per_second {
         Some(items) => tr!("{items:.2} questions/s, {speed:.0} tokens/s", "{items:.2} 题/秒，{speed:.0} 词元/秒"),
         None => tr!(
@@ -260,7 +281,7 @@ fn show(context: &Context, report: &InferReport) {
         ),
     };
     context.ui.line(&tr!(
-        "{first}, peak memory {memory:.0} MiB ({dtype}, {threads} threads)",
-        "{first}，内存峰值 {memory:.0} MiB（{dtype}，{threads} 线程）"
+        "{first}, peak memory {memory:.0} MiB ({dtype}, {place})",
+        "{first}，内存峰值 {memory:.0} MiB（{dtype}，{place}）"
     ));
 }

@@ -8,10 +8,10 @@ use super::Context;
 use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::infer::Sampling;
-use crate::model::{BaseStorage, WeightForm};
 use crate::prompt::Template;
 use crate::remote::{RemoteModel, is_address};
 use crate::tr;
+use crate::workbench::answering::weight_form;
 use crate::workbench::{LocalSpeaker, RemoteSpeaker, Speaker, Talk};
 
 /// Talk to a model
@@ -92,13 +92,10 @@ pub fn run(context: &Context, args: &ChatArgs) -> Result<()> {
 
 fn local(context: &Context, args: &ChatArgs) -> Result<Box<dyn Speaker>> {
     let template: Option<Template> = args.template.as_deref().map(str::parse).transpose()?;
-    let form = WeightForm {
-        arithmetic: WeightForm::parse_arithmetic(&args.dtype)?,
-        storage: BaseStorage::parse(&args.quantize)?,
-    };
+    let (form, exact) = weight_form(context.wish, &args.dtype, &args.quantize)?;
     let bench = context.workbench()?;
     context.ui.note(&tr!("loading {} …", "正在加载 {} …", args.model));
-    let model = bench.load_model_as(&args.model, form)?;
+    let model = bench.load_to_answer(&args.model, form, context.place(exact))?;
     let adapter = args.adapter.as_deref().map(|spec| bench.load_adapter(spec, &model)).transpose()?;
     Ok(Box::new(LocalSpeaker::new(&model, adapter.as_ref(), template)?))
 }

@@ -1,7 +1,7 @@
 //! Plain tables for people: columns as wide as their widest cell, in terminal columns.
 
 use crate::store::RunRecord;
-use crate::text::{one_line, pad, pad_left, width};
+use crate::text::{one_line, pad, pad_left, width, wrap};
 
 /// How a column is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,16 +25,7 @@ pub fn columns_cutting(
     limit: usize,
     gives_way: usize,
 ) -> Vec<String> {
-    let mut widths: Vec<usize> = header.iter().map(|(name, _)| width(name)).collect();
-    for row in rows {
-        for (w, cell) in widths.iter_mut().zip(row) {
-            *w = (*w).max(width(cell));
-        }
-    }
-    let total: usize = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
-    if let Some(w) = widths.get_mut(gives_way).filter(|_| total > limit) {
-        *w = w.saturating_sub(total - limit).max(8);
-    }
+    let widths = widths(header, rows, limit, gives_way);
     let line = |cells: &mut dyn Iterator<Item = &String>| {
         let parts: Vec<String> = cells
             .zip(header.iter().zip(&widths))
@@ -45,6 +36,44 @@ pub fn columns_cutting(
     std::iter::once(line(&mut header.iter().map(|(name, _)| name)))
         .chain(rows.iter().map(|row| line(&mut row.iter())))
         .collect()
+}
+
+/// [`columns_cutting`] where the column that gives way goes on on further lines instead, so that nothing of it is lost.
+pub fn columns_wrapping(
+    header: &[(String, Align)],
+    rows: &[Vec<String>],
+    limit: usize,
+    gives_way: usize,
+) -> Vec<String> {
+    let room = widths(header, rows, limit, gives_way).get(gives_way).copied().unwrap_or(limit);
+    let mut wrapped = Vec::new();
+    for row in rows {
+        let parts = wrap(row.get(gives_way).map_or("", String::as_str), room);
+        for (at, part) in parts.into_iter().enumerate() {
+            // A further line has nothing in the other columns.
+            let mut cells = if at == 0 { row.clone() } else { vec![String::new(); row.len()] };
+            if let Some(cell) = cells.get_mut(gives_way) {
+                *cell = part;
+            }
+            wrapped.push(cells);
+        }
+    }
+    columns_cutting(header, &wrapped, limit, gives_way)
+}
+
+/// The width of each column where the column `gives_way` leaves the others their room.
+fn widths(header: &[(String, Align)], rows: &[Vec<String>], limit: usize, gives_way: usize) -> Vec<usize> {
+    let mut widths: Vec<usize> = header.iter().map(|(name, _)| width(name)).collect();
+    for row in rows {
+        for (w, cell) in widths.iter_mut().zip(row) {
+            *w = (*w).max(width(cell));
+        }
+    }
+    let total: usize = widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
+    if let Some(w) = widths.get_mut(gives_way).filter(|_| total > limit) {
+        *w = w.saturating_sub(total - limit).max(8);
+    }
+    widths
 }
 
 /// A model with its adapter for people: of a path only the last part, cleaned.
@@ -84,6 +113,18 @@ mod tests {
         assert!(lines.iter().all(|l| width(l) == 28), "{lines:#?}");
         assert!(lines[2].contains("eval-22"), "{lines:#?}");
         assert!(columns(&header, &rows, 80)[1].contains("一个名字很长的模型"));
+    }
+
+    #[test]
+    fn a_column_that_wraps_loses_nothing() {
+        let header = [("n".to_owned(), Align::Right), ("what".to_owned(), Align::Left), ("t".to_owned(), Align::Left)];
+        let row = |n: &str, what: &str| vec![n.to_owned(), what.to_owned(), "x".to_owned()];
+        let rows = [row("1", "short"), row("22", "a message of several words 与几个汉字")];
+        let lines = columns_wrapping(&header, &rows, 24, 1);
+        assert!(lines.len() > 3 && lines.iter().all(|line| width(line) <= 24), "{lines:#?}");
+        let words: String = lines.iter().skip(2).flat_map(|line| line.chars()).filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(words.replacen('x', "", 1), "22amessageofseveralwords与几个汉字");
+        assert_eq!(columns_wrapping(&header, &rows, 80, 1).len(), 3);
     }
 
     #[test]

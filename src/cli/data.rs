@@ -1,27 +1,27 @@
 //! `linly-bench data …`: instruction data.
 
 use super::Context;
-use super::columns::{Align, columns};
+use super::columns::{Align, columns_cutting};
 use super::data_annotate::{self, AddArgs, FromArenaArgs, MarkArgs};
 use super::data_check::{self, CheckArgs};
 use super::data_drafts::{self, DraftArgs, DraftsArgs};
 use super::data_export::{self, ExportArgs};
+use super::data_history::{self, DiffArgs, TagArgs};
+use super::data_import::{self, ImportArgs};
 use super::data_mix::{self, MixArgs};
 use super::data_quality::{self, DedupArgs, FilterArgs, MaskArgs, QualityArgs};
 use super::data_stats::{self, RejectsArgs, StatsArgs};
-use super::data_versions::{self, DeleteArgs, DiffArgs, EditArgs, RestoreArgs, TagArgs};
+use super::data_versions::{self, DeleteArgs, EditArgs, RestoreArgs};
 use super::data_view::{self, PreviewArgs, ShowArgs};
-use crate::data::{FieldMap, Format, HoldOut, ImportOptions};
+use crate::data::{HoldOut, Split};
 use crate::error::Result;
 use crate::job::{EventSink, JobEvent};
-use crate::store::{DatasetRecord, Existing};
-use crate::workbench::data::{self, ImportReport, ImportRequest, Input, SplitBy, SplitRequest};
+use crate::store::DatasetRecord;
+use crate::workbench::data::{self, SplitBy, SplitRequest};
 use crate::{text, tr};
 use clap::{Args, Subcommand, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 /// Import, look at, change, compare and export instruction data
 #[derive(Args)]
@@ -147,51 +147,6 @@ enum DataCommand {
 }
 
 #[derive(Args)]
-struct ImportArgs {
-    /// Files (JSON, JSON lines, CSV, TSV, Parquet, text; also .gz and .zst), folders, patterns, or a dataset_info.json
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
-    /// Name of the dataset
-    #[arg(long)]
-    name: String,
-    /// Layout of the rows: auto, alpaca, sharegpt, messages, csv, tsv, parquet, tatqa, convfinqa, or text, text-lines and text-file
-    /// (plain text for pre-training: a row for each paragraph, line or file)
-    #[arg(long, default_value = "auto")]
-    format: String,
-    /// Columns of the fields, for example instruction=question,output=answer; usual names are guessed
-    #[arg(long, value_name = "FIELD=COLUMN,…", default_value = "")]
-    map: String,
-    /// Only these entries of a dataset_info.json
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
-    entry: Vec<String>,
-    /// Language of the rows; auto: each row's own, or by its Chinese characters. `--lang` after `import` means this
-    #[arg(long = ROW_LANG, value_enum, default_value = "auto")]
-    row_lang: RowLang,
-    /// Licence of the data, for the record
-    #[arg(long, visible_alias = "licence", value_name = "L", default_value = "")]
-    license: String,
-    /// Where the data comes from, for the record
-    #[arg(long, value_name = "S", default_value = "")]
-    source: String,
-    /// Stop at the first record that is no row, with nothing imported
-    #[arg(long)]
-    strict: bool,
-    /// Put the rows after those that the dataset has
-    #[arg(long)]
-    append: bool,
-    /// Put the rows in the place of those that the dataset has
-    #[arg(long, conflicts_with = "append")]
-    replace: bool,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum RowLang {
-    Auto,
-    Zh,
-    En,
-}
-
-#[derive(Args)]
 struct SplitArgs {
     /// Dataset
     name: String,
@@ -227,28 +182,8 @@ impl From<By> for SplitBy {
     }
 }
 
-const ROW_LANG: &str = "row-lang";
-
-/// `--lang` means the language of messages everywhere, and after `data import` the language of the
-/// rows. The parser cannot tell one flag's two meanings apart by place, so the second gets its own name.
-pub fn rename_row_language(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let (mut data, mut import, mut rest) = (false, false, false);
-    let rename = |arg: OsString| match arg.to_str() {
-        Some("--lang") => OsString::from(format!("--{ROW_LANG}")),
-        Some(text) => text.strip_prefix("--lang=").map_or(arg.clone(), |v| format!("--{ROW_LANG}={v}").into()),
-        None => arg,
-    };
-    args.map(|arg| {
-        rest |= arg == "--";
-        if import && !rest {
-            return rename(arg);
-        }
-        import |= data && arg == "import";
-        data |= arg == "data";
-        arg
-    })
-    .collect()
-}
+/// Rejects that are named one by one; the rest is a number.
+pub(super) const REJECTS_SHOWN: usize = 20;
 
 /// Runs `linly-bench data …`.
 ///
@@ -256,7 +191,7 @@ pub fn rename_row_language(args: impl Iterator<Item = OsString>) -> Vec<OsString
 /// Those of the verb.
 pub fn run(context: &Context, args: DataArgs) -> Result<()> {
     match args.command {
-        DataCommand::Import(args) => import(context, args),
+        DataCommand::Import(args) => data_import::run(context, args),
         DataCommand::List { deleted } => list(context, deleted),
         DataCommand::Show(args) => data_view::show(context, &args),
         DataCommand::Preview(args) => data_view::preview(context, &args),
@@ -276,10 +211,10 @@ pub fn run(context: &Context, args: DataArgs) -> Result<()> {
         DataCommand::FromArena(args) => data_annotate::from_arena(context, &args),
         DataCommand::Draft(args) => data_drafts::draft(context, &args),
         DataCommand::Drafts(args) => data_drafts::drafts(context, &args),
-        DataCommand::History { name } => data_versions::history(context, &name),
-        DataCommand::Diff(args) => data_versions::diff(context, &args),
+        DataCommand::History { name } => data_history::history(context, &name),
+        DataCommand::Diff(args) => data_history::diff(context, &args),
         DataCommand::Restore(args) => data_versions::restore(context, &args),
-        DataCommand::Tag(args) => data_versions::tag(context, &args),
+        DataCommand::Tag(args) => data_history::tag(context, &args),
         DataCommand::Delete(args) => data_versions::delete(context, &args),
     }
 }
@@ -296,90 +231,24 @@ impl EventSink for Bar {
     }
 }
 
-fn import(context: &Context, args: ImportArgs) -> Result<()> {
-    let request = ImportRequest {
-        options: ImportOptions {
-            format: Format::parse(&args.format)?,
-            map: FieldMap::parse(&args.map)?,
-            lang: match args.row_lang {
-                RowLang::Auto => None,
-                RowLang::Zh => Some("zh"),
-                RowLang::En => Some("en"),
-            },
-            entries: args.entry,
-            ..ImportOptions::default()
-        },
-        inputs: args.paths.into_iter().map(Input::File).collect(),
-        name: args.name,
-        source: args.source,
-        licence: args.license,
-        strict: args.strict,
-        existing: match (args.append, args.replace) {
-            (true, _) => Existing::Append,
-            (_, true) => Existing::Replace,
-            _ => Existing::Refuse,
-        },
-    };
-    let total = request.inputs.iter().map(Input::size).sum();
-    let bar = Bar(context.ui.bar(total, true));
-    let report = data::import(&context.workbench()?, &request, &bar, &context.cancel_on_signals()?);
-    bar.0.finish_and_clear();
-    let report = report?;
-    for remark in &report.remarks {
-        context.ui.note(&text::one_line(remark));
+/// A split for people.
+pub(super) fn split_word(split: Split) -> String {
+    match split {
+        Split::Train => tr!("train", "训练"),
+        Split::Val => tr!("val", "验证"),
     }
-    if context.ui.json {
-        context.ui.json_line(&report);
-    } else {
-        print_import(context, &report);
-    }
-    Ok(())
 }
 
-/// Rejects that are named one by one; the rest is a number.
-pub(super) const REJECTS_SHOWN: usize = 20;
-
-fn print_import(context: &Context, report: &ImportReport) {
-    let ui = &context.ui;
-    for reject in report.rejects.iter().take(REJECTS_SHOWN) {
-        ui.warn(&text::one_line(&format!("{}:{}: {}", reject.file, reject.line, reject.reason)));
+/// A row's language for people.
+pub(super) fn lang_word(lang: &str) -> String {
+    match lang {
+        "zh" => tr!("zh", "中文"),
+        "en" => tr!("en", "英文"),
+        other => text::one_line(other),
     }
-    for skipped in report.skipped.iter().take(REJECTS_SHOWN) {
-        ui.note(&text::one_line(&tr!("skipped {}: {}", "跳过 {}：{}", skipped.file, skipped.reason)));
-    }
-    if let Some(more @ 1..) = report.skipped.len().checked_sub(REJECTS_SHOWN) {
-        ui.note(&tr!("{more} more skipped: --json lists them all", "另跳过 {more} 项：--json 列出全部"));
-    }
-    let name = &report.dataset;
-    if let Some(more @ 1..) = report.rejected.checked_sub(REJECTS_SHOWN as u64) {
-        ui.warn(&tr!(
-            "{more} more: linly-bench data rejects {name}",
-            "另有 {more} 条：linly-bench data rejects {name}"
-        ));
-    }
-    if !report.fields_left_aside.is_empty() {
-        let fields: Vec<String> =
-            report.fields_left_aside.iter().map(|(f, n)| format!("{} ({n})", text::one_line(f))).collect();
-        ui.note(&tr!("fields left aside: {}", "未使用的字段：{}", fields.join(", ")));
-    }
-    let version = short(&report.version);
-    let (imported, rejected, duplicates) = (report.imported, report.rejected, report.duplicates);
-    let speed = report.rows_per_second.round();
-    ui.line(&if let Some(number) = report.same_as {
-        tr!(
-            "{name}: unchanged; these are the rows of its version {number} (data restore {name} {number} goes back to it)",
-            "{name}：无变化；这些是其版本 {number} 的数据行（data restore {name} {number} 可恢复）"
-        )
-    } else if report.unchanged {
-        tr!("{name}: unchanged (version {version})", "{name}：无变化（版本 {version}）")
-    } else {
-        tr!(
-            "{name}: {imported} rows imported, {rejected} rejected, {duplicates} duplicates (version {version}, {speed} rows/s)",
-            "{name}：导入 {imported} 行，拒绝 {rejected} 条，重复 {duplicates} 行（版本 {version}，{speed} 行/秒）"
-        )
-    });
 }
 
+/// As much of a version's hash as people read.
 pub(super) fn short(version: &str) -> &str {
     version.get(..12).unwrap_or(version)
 }
@@ -423,7 +292,8 @@ fn list(context: &Context, deleted: bool) -> Result<()> {
         row
     };
     let rows: Vec<Vec<String>> = datasets.iter().map(row).collect();
-    for line in columns(&header, &rows, usize::MAX) {
+    // A name must be read as a whole; what gives way is the licence.
+    for line in columns_cutting(&header, &rows, ui.columns(), 8) {
         ui.line(&line);
     }
     Ok(())
@@ -450,23 +320,4 @@ fn split(context: &Context, args: &SplitArgs) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn renamed(line: &str) -> String {
-        let args = rename_row_language(line.split(' ').map(OsString::from));
-        args.iter().map(|a| a.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
-    }
-
-    #[test]
-    fn lang_means_the_rows_only_after_import() {
-        assert_eq!(renamed("x --lang zh data import f --lang en"), "x --lang zh data import f --row-lang en");
-        assert_eq!(renamed("x data --json import --lang=auto f"), "x data --json import --row-lang=auto f");
-        assert_eq!(renamed("x data list --lang zh"), "x data list --lang zh");
-        assert_eq!(renamed("x import data --lang zh"), "x import data --lang zh");
-        assert_eq!(renamed("x data import -- --lang"), "x data import -- --lang");
-    }
 }

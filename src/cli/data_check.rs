@@ -41,12 +41,12 @@ pub(super) fn run(context: &Context, args: &CheckArgs) -> Result<()> {
     if context.ui.json {
         context.ui.json_line(&found);
     } else {
-        render(&found).iter().for_each(|line| context.ui.line(line));
+        render(&found, context.ui.columns()).iter().for_each(|line| context.ui.line(line));
     }
     Ok(())
 }
 
-fn render(found: &Contamination) -> Vec<String> {
+fn render(found: &Contamination, width: usize) -> Vec<String> {
     let (name, version, against) = (one_line(&found.dataset), short(&found.version), found.against.join(", "));
     let mut lines = wrap(
         &tr!(
@@ -59,7 +59,7 @@ fn render(found: &Contamination) -> Vec<String> {
             found.contaminated_items,
             found.seconds
         ),
-        80,
+        width,
     );
     if found.contaminated.is_empty() {
         return lines;
@@ -88,7 +88,7 @@ fn render(found: &Contamination) -> Vec<String> {
     };
     let rows: Vec<Vec<String>> = found.contaminated.iter().take(SHOWN).map(row).collect();
     lines.push(String::new());
-    lines.extend(columns_cutting(&header, &rows, 100, 5));
+    lines.extend(columns_cutting(&header, &rows, width, 5));
     if let Some(more @ 1..) = found.contaminated.len().checked_sub(SHOWN) {
         lines.push(tr!("and {more} more (--json lists all)", "另有 {more} 条（--json 列出全部）"));
     }
@@ -98,7 +98,7 @@ fn render(found: &Contamination) -> Vec<String> {
             "a score without them: linly-bench runs rescore RUN --without-contaminated {name}",
             "去掉这些题目后的分数：linly-bench runs rescore RUN --without-contaminated {name}"
         ),
-        80,
+        width,
     ));
     lines
 }

@@ -6,6 +6,7 @@ use super::data_check::parse_share;
 use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::infer::Sampling;
+use crate::model::WeightForm;
 use crate::prompt::Template;
 use crate::remote::{RemoteModel, is_address};
 use crate::store::{DraftRecord, Like};
@@ -153,7 +154,7 @@ fn speaker(context: &Context, bench: &Workbench, args: &DraftArgs) -> Result<Box
     }
     let template: Option<Template> = args.template.as_deref().map(str::parse).transpose()?;
     context.ui.note(&tr!("loading {} …", "正在加载 {} …", args.model));
-    let model = bench.load_model(&args.model)?;
+    let model = bench.load_to_answer(&args.model, WeightForm::F32, context.place(false))?;
     let adapter = args.adapter.as_deref().map(|spec| bench.load_adapter(spec, &model)).transpose()?;
     Ok(Box::new(LocalSpeaker::new(&model, adapter.as_ref(), template)?))
 }

@@ -1,7 +1,7 @@
 //! `linly-bench data export`: a dataset as files for other programs.
 
 use super::Context;
-use super::data::short;
+use super::data::{Bar, short};
 use crate::data::{RowFormat, Split};
 use crate::error::{Error, Kind, Result};
 use crate::prompt::LossOn;
@@ -79,7 +79,11 @@ pub(super) fn run(context: &Context, args: &ExportArgs) -> Result<()> {
         }),
     };
     let request = ExportRequest { name: args.name.clone(), format, output: args.output.clone(), split: args.split };
-    let report = export::export(&context.workbench()?, &request, &context.cancel_on_signals()?)?;
+    let bench = context.workbench()?;
+    let bar = Bar(context.ui.rows_bar(0));
+    let report = export::export(&bench, &request, &bar, &context.cancel_on_signals()?);
+    bar.0.finish_and_clear();
+    let report = report?;
     let ui = &context.ui;
     if ui.json {
         ui.json_line(&report);
@@ -88,8 +92,11 @@ pub(super) fn run(context: &Context, args: &ExportArgs) -> Result<()> {
     for left in report.left_out.iter().take(SHOWN) {
         ui.warn(&tr!("row {} is left out: {}", "第 {} 行未导出：{}", left.row, left.reason));
     }
-    if let Some(more @ 1..) = report.left_out.len().checked_sub(SHOWN) {
-        ui.warn(&tr!("{more} more rows are left out: --json lists them all", "另有 {more} 行未导出：--json 列出全部"));
+    if let Some(more @ 1..) = report.left_out_rows.checked_sub(SHOWN as u64) {
+        ui.warn(&tr!(
+            "{more} more rows are left out: left-out.jsonl lists them all",
+            "另有 {more} 行未导出：left-out.jsonl 列出全部"
+        ));
     }
     for file in &report.files {
         let path = text::one_line(&file.path.to_string_lossy());

@@ -110,10 +110,17 @@ pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
         plan_only: args.plan,
     };
     let bench = context.workbench()?;
-    let bar = Bar(context.ui.bar(0, false));
+    let bar = Bar(context.ui.rows_bar(0));
     let report = data::mix(&bench, &request, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let report = report?;
+    if report.texts > 0 && report.questions > 0 {
+        let (texts, questions) = (report.texts, report.questions);
+        context.ui.warn(&tr!(
+            "{texts} rows are plain texts and {questions} have a question: `train` refuses the first and `pretrain` the others; mix them apart",
+            "{texts} 行是纯文本，{questions} 行带提问：`train` 不接受前者，`pretrain` 不接受后者；请分别混合"
+        ));
+    }
     if context.ui.json {
         context.ui.json_line(&report);
     } else {
@@ -181,9 +188,11 @@ fn render(report: &MixReport) -> Vec<String> {
     // Shares that stay the same need one line, not twenty.
     if !report.curriculum {
         let drawn: Vec<usize> = report.sources.iter().map(|s| s.drawn).collect();
+        lines.push(tr!("rows of each source:", "各来源的行数："));
         lines.push(stacked_bar(&drawn, &MARKS, 70));
         return lines;
     }
+    lines.push(tr!(" from row rows of each source, in the order of learning", "   起始行 各来源的行数，按学习顺序"));
     for stretch in &report.stretches {
         let from = crate::text::pad_left(&stretch.from.to_string(), 9);
         lines.push(format!("{from} {}", stacked_bar(&stretch.rows, &MARKS, 60)));

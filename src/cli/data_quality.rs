@@ -2,9 +2,10 @@
 
 use super::Context;
 use super::columns::{Align, columns};
-use super::data::{Bar, short};
+use super::data::{Bar, lang_word, short};
 use super::data_annotate::parse_mark;
 use super::data_check::parse_share;
+use super::data_versions::warn_empty;
 use crate::data::quality::Rule;
 use crate::error::{Error, Kind, Result};
 use crate::store::Mark;
@@ -117,7 +118,7 @@ pub(super) fn quality(context: &Context, args: &QualityArgs) -> Result<()> {
         listed: args.limit,
     };
     let bench = context.workbench()?;
-    let bar = Bar(context.ui.bar(bench.store.dataset(&args.name)?.rows, false));
+    let bar = Bar(context.ui.rows_bar(bench.store.dataset(&args.name)?.rows));
     let found = data::quality(&bench, &request, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let found = found?;
@@ -229,6 +230,23 @@ pub(super) fn mask(context: &Context, args: &MaskArgs) -> Result<()> {
     clean(context, &args.name, |bench, bar, cancel| data::mask_rows(bench, &args.name, args.dry_run, bar, cancel))
 }
 
+/// A reason of a cleaning for people: it is a word of a rule, or a word and what it is about.
+fn in_words(reason: &str) -> String {
+    if let Some(rule) = Rule::parse(reason) {
+        return format!("{reason}: {}", data::rule_title(rule));
+    }
+    match reason.split_once(' ') {
+        Some(("near", row)) => tr!("nearly the same as #{row}", "与 #{row} 几乎相同"),
+        Some(("answer", count)) => tr!("answer of {count} characters", "回答有 {count} 个字符"),
+        Some(("lang", lang)) => {
+            let lang = lang_word(lang);
+            tr!("language: {lang}", "语言：{lang}")
+        }
+        Some(("marked", mark)) => tr!("marked {mark}", "标记：{mark}"),
+        _ => reason.to_owned(),
+    }
+}
+
 /// Rows that are named one by one.
 const SHOWN: usize = 20;
 
@@ -246,17 +264,24 @@ fn clean(
         ));
     }
     let bench = context.workbench()?;
-    let bar = Bar(context.ui.bar(bench.store.dataset(name)?.rows, false));
+    let bar = Bar(context.ui.rows_bar(bench.store.dataset(name)?.rows));
     let cleaned = job(&bench, &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let cleaned = cleaned?;
+    if cleaned.removed > 0 && cleaned.rows == 0 {
+        if cleaned.dry_run {
+            context.ui.warn(&tr!("no row of {name} would be left", "{name} 将不剩任何数据行"));
+        } else {
+            warn_empty(context, &one_line(name), cleaned.number.saturating_sub(1));
+        }
+    }
     if context.ui.json {
         context.ui.json_line(&cleaned);
         return Ok(());
     }
     let ui = &context.ui;
     for (row, reason) in cleaned.reasons.iter().take(SHOWN) {
-        ui.line(&format!("#{row}  {}", one_line(reason)));
+        ui.paragraph(0, &format!("#{row}  {}", in_words(&one_line(reason))));
     }
     if let Some(more @ 1..) = cleaned.reasons.len().checked_sub(SHOWN) {
         ui.line(&tr!("and {more} more rows: --json has all", "另有 {more} 行：--json 列出全部"));

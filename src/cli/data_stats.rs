@@ -1,10 +1,10 @@
 //! `linly-bench data stats` and `data rejects`.
 
 use super::Context;
-use super::data::{Bar, short};
-use crate::data::Reject;
+use super::data::{Bar, lang_word, short, split_word};
+use crate::data::{Reject, Split};
 use crate::error::{Error, Result};
-use crate::text::{one_line, pad_left, truncate};
+use crate::text::{one_line, pad_left, truncate, wrap};
 use crate::tr;
 use crate::workbench::data::{self, Histogram, Stats};
 use clap::Args;
@@ -42,19 +42,19 @@ pub struct RejectsArgs {
 pub(super) fn stats(context: &Context, args: &StatsArgs) -> Result<()> {
     let bench = context.workbench()?;
     let total = bench.store.dataset(&args.name)?.rows;
-    let bar = Bar(context.ui.bar(total, false));
+    let bar = Bar(context.ui.rows_bar(total));
     let found = data::stats(&bench, &args.name, args.model.as_deref(), &bar, &context.cancel_on_signals()?);
     bar.0.finish_and_clear();
     let found = found?;
     if context.ui.json {
         context.ui.json_line(&found);
     } else {
-        render(&found).iter().for_each(|line| context.ui.line(line));
+        render(&found, context.ui.columns()).iter().for_each(|line| context.ui.line(line));
     }
     Ok(())
 }
 
-fn render(found: &Stats) -> Vec<String> {
+fn render(found: &Stats, width: usize) -> Vec<String> {
     let (name, number, version) = (one_line(&found.dataset), found.number, short(&found.version));
     let (rows, rejected) = (found.rows, found.rejected);
     let mut lines = vec![tr!(
@@ -62,7 +62,8 @@ fn render(found: &Stats) -> Vec<String> {
         "{name}  版本 {number}（{version}）  共 {rows} 行，拒绝 {rejected}"
     )];
     for part in &found.parts {
-        let (split, lang, rows) = (&part.split, &part.lang, part.rows);
+        let split = Split::parse(&part.split).map_or_else(|| part.split.clone(), split_word);
+        let (lang, rows) = (lang_word(&part.lang), part.rows);
         lines.push(String::new());
         lines.push(tr!("{split}, {lang}: {rows} rows", "{split}，{lang}：{rows} 行"));
         lines.extend(histogram(&tr!("characters", "字符"), &part.characters));
@@ -74,9 +75,13 @@ fn render(found: &Stats) -> Vec<String> {
     lines.push(String::new());
     let longest: Vec<String> =
         found.longest.iter().map(|l| format!("#{} ({})", l.row, l.tokens.unwrap_or(l.characters))).collect();
-    lines.push(tr!("longest rows: {}", "最长的行：{}", longest.join(", ")));
+    lines.extend(wrap(&tr!("longest rows: {}", "最长的行：{}", longest.join(", ")), width));
     for (file, rows) in found.files.iter().take(10) {
-        lines.push(format!("{}  {}", pad_left(&rows.to_string(), 9), truncate(&one_line(file), 68)));
+        lines.push(format!(
+            "{}  {}",
+            pad_left(&rows.to_string(), 9),
+            truncate(&one_line(file), width.saturating_sub(11))
+        ));
     }
     if let Some(more @ 1..) = found.files.len().checked_sub(10) {
         lines.push(tr!("and {more} more files", "另有 {more} 个文件"));
@@ -119,8 +124,10 @@ pub(super) fn rejects(context: &Context, args: &RejectsArgs) -> Result<()> {
         let mut left = args.limit;
         store.each_reject(&args.name, &mut |r| {
             if left > 0 {
-                context.ui.line(&one_line(&format!("{}:{}: {}", r.file, r.line, r.reason)));
-                context.ui.line(&format!("    {}", truncate(&one_line(&r.raw), 240)));
+                context.ui.paragraph(0, &one_line(&format!("{}:{}: {}", r.file, r.line, r.reason)));
+                if !r.raw.is_empty() {
+                    context.ui.paragraph(4, &truncate(&one_line(&r.raw), 240));
+                }
                 left -= 1;
             }
             Ok(left > 0)
@@ -139,6 +146,10 @@ pub(super) fn rejects(context: &Context, args: &RejectsArgs) -> Result<()> {
         Ok(true)
     })?;
     out.flush().map_err(|e| Error::io(path, &e))?;
+    // A pipe cannot be corrected and appended.
+    if let Some(file) = path.canonicalize().ok().filter(|file| file.is_file()) {
+        store.rejects_written(&args.name, &file, written)?;
+    }
     if context.ui.json {
         let place = path.to_string_lossy();
         context.ui.json_line(&json!({"dataset": args.name, "file": place, "written": written, "cut": cut}));

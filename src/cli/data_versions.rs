@@ -1,13 +1,12 @@
-//! `linly-bench data edit`, `delete`, `restore`, `history`, `diff` and `tag`: rows change, versions stay.
+//! `linly-bench data edit`, `delete` and `restore`: rows change, versions stay.
 
 use super::Context;
-use super::columns::{Align, columns_cutting};
 use super::data::short;
 use crate::error::{Error, Kind, Result};
-use crate::store::{DatasetRecord, RowDiff, StoredRow, VersionRecord};
-use crate::text::{clean, one_line, truncate};
+use crate::store::{DatasetRecord, StoredRow};
+use crate::text::one_line;
 use crate::tr;
-use crate::workbench::data::{self, Change, Edit, FieldDiff, Restored};
+use crate::workbench::data::{self, Edit, Restored};
 use clap::Args;
 use serde_json::{Map, json};
 use std::io::{IsTerminal, Read, Write};
@@ -58,39 +57,12 @@ pub struct RestoreArgs {
     row: Vec<String>,
 }
 
-/// Arguments of `data diff`
-#[derive(Args)]
-pub struct DiffArgs {
-    /// Dataset
-    name: String,
-    /// One version: number, tag or beginning of its hash
-    a: String,
-    /// The other one
-    #[arg(default_value = "latest")]
-    b: String,
-    /// Differing rows that are shown
-    #[arg(long, value_name = "N", default_value_t = 20)]
-    limit: usize,
-}
-
-/// Arguments of `data tag`
-#[derive(Args)]
-pub struct TagArgs {
-    /// Dataset
-    name: String,
-    /// The name to give
-    tag: String,
-    /// Version that gets it: number or beginning of its hash
-    #[arg(default_value = "latest")]
-    version: String,
-    /// Take the tag away
-    #[arg(long)]
-    delete: bool,
-}
-
 /// Says which version a command left behind.
 fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[(&str, serde_json::Value)]) {
     let unchanged = old.number == new.number;
+    if !unchanged && new.rows == 0 {
+        warn_empty(context, &one_line(&new.name), old.number);
+    }
     if context.ui.json {
         let mut object = Map::from_iter([
             ("dataset".to_owned(), json!(new.name)),
@@ -112,6 +84,14 @@ fn report(context: &Context, old: &DatasetRecord, new: &DatasetRecord, extra: &[
             "{name}：现为版本 {number}（{version}），共 {rows} 行"
         )
     });
+}
+
+/// Says that no row is left, which nobody wants: a training of it has nothing to learn.
+pub(super) fn warn_empty(context: &Context, name: &str, before: u64) {
+    context.ui.warn(&tr!(
+        "no row of {name} is left; data restore {name} {before} brings them back",
+        "{name} 已无任何数据行；data restore {name} {before} 可恢复"
+    ));
 }
 
 /// Runs `data edit`.
@@ -253,147 +233,4 @@ pub(super) fn restore(context: &Context, args: &RestoreArgs) -> Result<()> {
         Restored::Version(new) => report(context, old.as_ref().unwrap_or(&new), &new, &[]),
     }
     Ok(())
-}
-
-/// Runs `data tag`.
-///
-/// # Errors
-/// `NotFound`; `InvalidInput` for a word that cannot be a tag.
-pub(super) fn tag(context: &Context, args: &TagArgs) -> Result<()> {
-    let bench = context.workbench()?;
-    let TagArgs { name, tag, version, delete } = args;
-    let record = if *delete {
-        bench.store.untag_dataset(name, tag)?
-    } else {
-        bench.store.tag_dataset(&format!("{name}@{version}"), tag)?
-    };
-    if context.ui.json {
-        let DatasetRecord { name, version, number, .. } = &record;
-        context
-            .ui
-            .json_line(&json!({"dataset": name, "tag": tag, "version": version, "number": number, "deleted": delete}));
-        return Ok(());
-    }
-    let number = record.number;
-    context.ui.line(&if *delete {
-        tr!("{name}: version {number} is no longer called {tag}", "{name}：版本 {number} 不再有标签 {tag}")
-    } else {
-        tr!("{name}@{tag}: version {number}", "{name}@{tag}：版本 {number}")
-    });
-    Ok(())
-}
-
-/// Runs `data history`.
-///
-/// # Errors
-/// `NotFound`.
-pub(super) fn history(context: &Context, name: &str) -> Result<()> {
-    let versions = context.workbench()?.store.history(name)?;
-    if context.ui.json {
-        context.ui.json_line(&json!({"dataset": name, "versions": versions}));
-        return Ok(());
-    }
-    let header = [
-        (tr!("no.", "编号"), Align::Right),
-        (tr!("version", "版本"), Align::Left),
-        (tr!("rows", "行数"), Align::Right),
-        (tr!("val", "验证"), Align::Right),
-        (tr!("made", "时间"), Align::Left),
-        (tr!("by", "来由"), Align::Left),
-        (tr!("tags", "标签"), Align::Left),
-    ];
-    let row = |v: &VersionRecord| {
-        let made = v.created_at.get(..16).unwrap_or(&v.created_at).replace('T', " ");
-        let (number, rows, val) = (v.number.to_string(), v.rows.to_string(), v.val.to_string());
-        let tags = one_line(&v.tags.join(", "));
-        vec![number, short(&v.version).to_owned(), rows, val, made, one_line(&v.message), tags]
-    };
-    let rows: Vec<Vec<String>> = versions.iter().rev().map(row).collect();
-    for line in columns_cutting(&header, &rows, 80, 5) {
-        context.ui.line(&line);
-    }
-    Ok(())
-}
-
-/// Runs `data diff`.
-///
-/// # Errors
-/// `NotFound`.
-pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<()> {
-    let limit = if context.ui.json { usize::MAX } else { args.limit };
-    let found = data::diff(&context.workbench()?, &args.name, &args.a, &args.b, limit)?;
-    if context.ui.json {
-        let row = |diff: &RowDiff| match diff {
-            RowDiff::Changed(a, b) => {
-                let change = |d: FieldDiff| (d.field, json!({"from": d.from, "to": d.to}));
-                let fields: Map<_, _> = FieldDiff::between(a, b).into_iter().map(change).collect();
-                json!({"row": a.row, "fields": fields})
-            }
-            RowDiff::Added(row) | RowDiff::Removed(row) => json!(row),
-        };
-        let pick = |wanted: fn(&RowDiff) -> bool| found.rows.iter().filter(|d| wanted(d)).map(row).collect::<Vec<_>>();
-        let version = |d: &DatasetRecord| json!({"number": d.number, "version": d.version, "rows": d.rows});
-        context.ui.json_line(&json!({
-            "dataset": found.to.name, "from": version(&found.from), "to": version(&found.to), "moved": found.moved,
-            "added": pick(|d| matches!(d, RowDiff::Added(_))),
-            "removed": pick(|d| matches!(d, RowDiff::Removed(_))),
-            "changed": pick(|d| matches!(d, RowDiff::Changed(..))),
-        }));
-        return Ok(());
-    }
-    let (a, b) = (found.from.number, found.to.number);
-    let (added, removed, changed, moved) = (found.added, found.removed, found.changed, found.moved);
-    context.ui.line(&tr!(
-        "version {a} to {b}: {added} rows added, {removed} removed, {changed} changed, {moved} moved",
-        "版本 {a} 到 {b}：新增 {added} 行，删除 {removed} 行，修改 {changed} 行，移动 {moved} 行"
-    ));
-    for diff in &found.rows {
-        print_diff(context, diff);
-    }
-    if let Some(more @ 1..) = (added + removed + changed).checked_sub(found.rows.len() as u64) {
-        context.ui.note(&tr!("and {more} more (--limit)", "另有 {more} 行（--limit）"));
-    }
-    Ok(())
-}
-
-/// Columns of a text's beginning.
-const TEXT_COLUMNS: usize = 240;
-
-fn print_diff(context: &Context, diff: &RowDiff) {
-    let ui = &context.ui;
-    match diff {
-        RowDiff::Added(row) | RowDiff::Removed(row) => {
-            let sign = if matches!(diff, RowDiff::Added(_)) { '+' } else { '-' };
-            let e = &row.example;
-            ui.line(&format!("{sign} #{}  {}  {}", row.row, e.split.as_str(), e.lang));
-            for text in [&e.instruction, &e.output] {
-                ui.line(&format!("    {}", truncate(&one_line(text), TEXT_COLUMNS)));
-            }
-        }
-        RowDiff::Changed(a, b) => {
-            ui.line(&format!("~ #{}", a.row));
-            for FieldDiff { field, from, to } in FieldDiff::between(a, b) {
-                let marked: String = data::word_diff(&from, &to)
-                    .into_iter()
-                    .map(|change| match change {
-                        Change::Same(text) => around(&clean(&text)),
-                        Change::Removed(text) => format!("[-{}-]", clean(&text)),
-                        Change::Added(text) => format!("{{+{}+}}", clean(&text)),
-                    })
-                    .collect();
-                ui.line(&format!("    {field}: {}", marked.replace('\n', "\n      ")));
-            }
-        }
-    }
-}
-
-/// Long stretches that are the same are shown by their ends.
-fn around(text: &str) -> String {
-    const KEPT: usize = 40;
-    let count = text.chars().count();
-    if count <= 2 * KEPT + 3 {
-        return text.to_owned();
-    }
-    let (head, tail): (String, String) = (text.chars().take(KEPT).collect(), text.chars().skip(count - KEPT).collect());
-    format!("{head} … {tail}")
 }

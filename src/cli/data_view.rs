@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::columns::{Align, columns};
-use super::data::{REJECTS_SHOWN, short};
+use super::data::{REJECTS_SHOWN, lang_word, short, split_word};
 use super::data_annotate::parse_mark;
 use crate::batch::Overlong;
 use crate::data::Split;
@@ -139,7 +139,8 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<()> {
         return Ok(());
     }
     for reject in &rejects {
-        ui.line(&text::one_line(&tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason)));
+        let told = tr!("rejected {}:{}: {}", "拒绝 {}:{}：{}", reject.file, reject.line, reject.reason);
+        ui.paragraph(0, &text::one_line(&told));
     }
     if let Some(more @ 1..) = record.rejected.checked_sub(REJECTS_SHOWN as u64) {
         let name = &args.name;
@@ -165,13 +166,16 @@ fn print_record(context: &Context, record: &DatasetRecord) {
     let DatasetRecord { number, rows, train, val, zh, en, rejected, .. } = record;
     let name = text::one_line(&record.name);
     let version = short(&record.version);
-    context.ui.line(&tr!(
-        "{name}  version {number} ({version})  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
-        "{name}  版本 {number}（{version}）  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
-    ));
+    context.ui.paragraph(
+        0,
+        &tr!(
+            "{name}  version {number} ({version})  {rows} rows: {train} train, {val} val; {zh} zh, {en} en; {rejected} rejected",
+            "{name}  版本 {number}（{version}）  共 {rows} 行：训练 {train}，验证 {val}；中文 {zh}，英文 {en}；拒绝 {rejected}"
+        ),
+    );
     for (label, value) in [(tr!("source", "来源"), &record.source), (tr!("licence", "许可"), &record.licence)] {
         if !value.is_empty() {
-            context.ui.line(&format!("{label}: {}", text::one_line(value)));
+            context.ui.paragraph(0, &format!("{label}: {}", text::one_line(value)));
         }
     }
 }
@@ -182,7 +186,9 @@ const FIELD_COLUMNS: usize = 240;
 fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: bool) {
     let e = &row.example;
     let place = text::one_line(&row.file);
-    context.ui.line(&format!("\n#{}  {}  {}  {place}:{}", row.row, e.split.as_str(), e.lang, row.line));
+    context.ui.line("");
+    let (split, lang) = (split_word(e.split), lang_word(&e.lang));
+    context.ui.paragraph(0, &format!("#{}  {split}  {lang}  {place}:{}", row.row, row.line));
     if let Some(RowMark { mark, note, .. }) = mark {
         let (mark, note) = (mark.name(), text::one_line(note));
         context
@@ -200,7 +206,12 @@ fn print_row(context: &Context, row: &StoredRow, mark: Option<&RowMark>, full: b
             let value = text::clean(value).replace('\n', "\n    ");
             context.ui.line(&format!("  {label}:\n    {value}"));
         } else {
-            context.ui.line(&format!("  {label}: {}", text::truncate(&text::one_line(value), FIELD_COLUMNS)));
+            let text = format!("{label}: {}", text::truncate(&text::one_line(value), FIELD_COLUMNS));
+            // What goes on on a further line stands a little to the right, so that a field's beginning is seen.
+            let lines = text::wrap(&text, context.ui.columns().saturating_sub(4));
+            for (at, line) in lines.iter().enumerate() {
+                context.ui.line(&format!("{}{line}", if at == 0 { "  " } else { "    " }));
+            }
         }
     }
 }

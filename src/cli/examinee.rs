@@ -42,7 +42,8 @@ impl Loaded {
             return Loaded::server(context, (model, adapter), (server, scores), cancel);
         }
         context.ui.note(&tr!("loading {model} …", "正在加载 {model} …"));
-        let model = workbench.load_model_as(model, weights.unwrap_or_default())?;
+        let form = weights.unwrap_or_default();
+        let model = workbench.load_to_answer(model, form, context.place(form.is_exact()))?;
         let adapter = adapter.map(|spec| workbench.load_adapter(spec, &model)).transpose()?;
         Ok(Loaded::Local { model: Box::new(model), adapter })
     }

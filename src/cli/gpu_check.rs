@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::text::one_line;
 use crate::tr;
 use crate::workbench::device::Wish;
-use crate::workbench::gpu_check::{CheckReport, CheckRequest, Outcome, Part, gpu_check};
+use crate::workbench::gpu_check::{CheckReport, CheckRequest, DecodeSpeed, Outcome, Part, gpu_check};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  linly-bench gpu-check --part parity --part training --output check.json")]
 pub struct GpuCheckArgs {
-    /// Parts: parity, training, bench [default: all]
+    /// Parts: parity, training, decode, bench [default: all]
     #[arg(long, value_name = "PART")]
     part: Vec<String>,
     /// Shapes that are timed [default: all]
@@ -122,6 +122,30 @@ fn print(context: &Context, report: &CheckReport) {
             })
             .collect();
         for line in columns(&header, &rows, 120) {
+            ui.line(&line);
+        }
+    }
+    if !report.decoding.is_empty() {
+        ui.line("");
+        let header = [
+            (tr!("answers behind 2048 tokens, bf16", "2048 词元之后的回答，bf16"), Align::Left),
+            (tr!("side by side", "并行数"), Align::Right),
+            (tr!("tokens/s", "词元/秒"), Align::Right),
+            (tr!("ms a step", "毫秒/步"), Align::Right),
+            (tr!("weights GB/s", "权重 GB/秒"), Align::Right),
+            (tr!("prompt tokens/s", "提示词元/秒"), Align::Right),
+        ];
+        let row = |s: &DecodeSpeed| {
+            vec![
+                s.model.clone(),
+                s.batch.to_string(),
+                format!("{:.0}", s.tokens_per_second),
+                format!("{:.2}", s.step_ms),
+                format!("{:.0}", s.gigabytes_per_second),
+                format!("{:.0}", s.prompt_tokens_per_second),
+            ]
+        };
+        for line in columns(&header, &report.decoding.iter().map(row).collect::<Vec<_>>(), 120) {
             ui.line(&line);
         }
     }

@@ -137,13 +137,8 @@ fn start(context: &Context, argv: Vec<String>, globals: Vec<String>) -> Result<(
     let argv = [globals, argv].concat();
     // What cannot be understood is said here, not in a log.
     let words = std::iter::once("linly-bench".to_owned()).chain(argv.iter().cloned()).map(Into::into);
-    let parsed = Cli::try_parse_from(super::data::rename_row_language(words))
+    Cli::try_parse_from(super::data_import::rename_row_language(words))
         .map_err(|e| Error::new(Kind::Usage, e.to_string().trim_start_matches("error: ").trim_end().to_owned()))?;
-    // They talk with a terminal, or would wait for themselves.
-    if matches!(parsed.command, None | Some(super::Command::Tui | super::Command::Chat(_) | super::Command::Jobs(_))) {
-        return Err(Error::new(Kind::Usage, tr!("this command cannot be a job", "该命令不能作为后台任务"))
-            .hint("linly-bench jobs start -- train --model MODEL --data NAME --adapter NAME"));
-    }
     let here = std::env::current_dir().map_err(|e| Error::internal(e.to_string()))?;
     started(context, &jobs::start(&context.workbench()?, &argv, &here)?);
     Ok(())
@@ -220,6 +215,7 @@ fn show(context: &Context, view: &JobView) {
         (tr!("created", "创建"), r.created.clone()),
         (tr!("ended", "结束"), r.ended.clone().unwrap_or_default()),
         (tr!("runs", "运行"), view.runs.join(", ")),
+        (tr!("goes on as", "继续任务"), r.resumed_as.clone().unwrap_or_default()),
         (tr!("log", "日志"), one_line(&view.log.to_string_lossy())),
         (tr!("message", "信息"), clean(r.message.as_deref().unwrap_or_default()).replace('\n', "\n            ")),
     ] {
@@ -264,15 +260,20 @@ fn log(context: &Context, id: &str, follow: bool) -> Result<()> {
 
 fn remove(context: &Context, id: Option<&str>) -> Result<()> {
     let bench = context.workbench()?;
-    let ids: Vec<String> = match id {
-        Some(id) => vec![id.to_owned()],
-        None => jobs::list(&bench)?
-            .into_iter()
-            .filter(|v| v.record.state != JobState::Running)
-            .map(|v| v.record.id)
-            .collect(),
-    };
-    let removed = ids.iter().map(|id| Ok(jobs::remove(&bench, id)?.record.id)).collect::<Result<Vec<String>>>()?;
+    let mut removed = Vec::new();
+    match id {
+        Some(id) => removed.push(jobs::remove(&bench, id)?.record.id),
+        None => {
+            for job in jobs::list(&bench)?.into_iter().filter(|v| v.record.state != JobState::Running) {
+                match jobs::remove(&bench, &job.record.id) {
+                    Ok(gone) => removed.push(gone.record.id),
+                    // Another one removes ended jobs at the same time.
+                    Err(e) if e.kind == Kind::NotFound => {}
+                    Err(e) => return Err(e),
+                }
+            }
+        }
+    }
     if context.ui.json {
         context.ui.json_line(&json!({"removed": removed}));
     } else {

@@ -10,6 +10,8 @@ mod data_annotate;
 mod data_check;
 mod data_drafts;
 mod data_export;
+mod data_history;
+mod data_import;
 mod data_mix;
 mod data_quality;
 mod data_stats;
@@ -33,6 +35,7 @@ mod score_table;
 mod score_view;
 mod serve;
 mod server_flags;
+mod signals;
 mod train;
 mod train_flags;
 mod train_view;
@@ -46,8 +49,8 @@ use crate::config::Settings;
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
 use crate::lang::{self, Lang};
-use crate::tr;
 use crate::workbench::Workbench;
+use crate::workbench::answering::Place;
 use crate::workbench::device::Wish;
 use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -139,24 +142,12 @@ impl Context {
 
     /// A token that Ctrl-C and SIGTERM set. A second signal ends the process at once.
     pub fn cancel_on_signals(&self) -> Result<CancelToken> {
-        let cancel = CancelToken::default();
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register_conditional_shutdown(signal, 130, cancel.flag())
-                .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
-                .map_err(|e| Error::internal(e.to_string()))?;
-        }
-        let (ui, signals) = (self.ui.clone(), [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]);
-        let mut heard = signal_hook::iterator::Signals::new(signals).map_err(|e| Error::internal(e.to_string()))?;
-        // Work stops at its next boundary, which may be a long step away: say that the key was heard.
-        std::thread::spawn(move || {
-            if heard.forever().next().is_some() {
-                ui.note(&tr!(
-                    "stopping at the next safe point; once more stops at once",
-                    "将在下一个安全点停止；再按一次立即停止"
-                ));
-            }
-        });
-        Ok(cancel)
+        signals::cancel_on_signals(&self.ui)
+    }
+
+    /// Where models answer, in f32 if `exact` where that is a card.
+    fn place(&self, exact: bool) -> Place<'_> {
+        Place { wish: self.wish, exact, hear: &self.ui }
     }
 
     /// Where things are.
@@ -167,7 +158,7 @@ impl Context {
 
 /// Parses the command line, runs it, and gives the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(data::rename_row_language(std::env::args_os()));
+    let cli = Cli::parse_from(data_import::rename_row_language(std::env::args_os()));
     let worker = match &cli.command {
         Some(Command::Jobs(args)) => jobs::worker_of(args).map(str::to_owned),
         _ => None,
@@ -207,12 +198,23 @@ fn execute(cli: Cli) -> (u8, Option<Error>) {
 /// The process of a background job: runs the stored arguments and records how that ended.
 fn work(cli: Cli, id: &str) -> u8 {
     let home = cli.global.home.clone();
+    let (place, job) = (home.clone(), id.to_owned());
+    let record_stop = move || {
+        let stopped = Error::new(Kind::Interrupted, crate::workbench::jobs::stopped_at_once());
+        Ui::new(false, false).error(&stopped);
+        // Where this fails, whoever looks at the job next finds its lock free and records the same.
+        let bench = Settings::resolve(place.clone(), None, None).and_then(Workbench::open);
+        let _ = bench.and_then(|bench| crate::workbench::jobs::end(&bench, &job, 130, Some(&stopped)));
+    };
     let attempt = || -> Result<u8> {
+        if crate::workbench::jobs::is_worker(id) {
+            signals::hear_in_job(record_stop)?;
+        }
         let settings = Settings::resolve(home.clone(), None, None)?;
         let bench = Workbench::open(settings)?;
         let argv = crate::workbench::jobs::begin(&bench, id)?;
         let words = std::iter::once("linly-bench".to_owned()).chain(argv).map(Into::into);
-        let (code, error) = match Cli::try_parse_from(data::rename_row_language(words)) {
+        let (code, error) = match Cli::try_parse_from(data_import::rename_row_language(words)) {
             Ok(mut command) => {
                 command.global.home = home;
                 ui::follow_bars();
@@ -251,8 +253,10 @@ fn run(cli: Cli, ui: &Ui) -> Result<u8> {
         Some(Command::GpuCheck(_)) => Wish::named(&cli.global.device)?,
         _ => Wish::parse(&cli.global.device)?,
     };
-    if !matches!(cli.command, Some(Command::Train(_) | Command::Pretrain(_) | Command::Bench(_) | Command::GpuCheck(_)))
-    {
+    if matches!(
+        cli.command,
+        Some(Command::Demo(_) | Command::Models(_) | Command::Runs(_) | Command::Evals(_) | Command::Leaderboard(_))
+    ) {
         wish.on_processor_only()?;
     }
     let context = Context { ui: ui.clone(), settings, wish };

@@ -8,10 +8,12 @@ use super::server_flags::ServerFlags;
 use crate::error::{Error, Kind, Result};
 use crate::eval::{self, FewshotSampler, ItemOutcome, PermutationReport, Report};
 use crate::job::{CancelToken, EventSink};
-use crate::model::{BaseStorage, WeightForm};
+use crate::model::WeightForm;
 use crate::store::RunStatus;
 use crate::text::one_line;
 use crate::tr;
+use crate::workbench::answering::weight_form;
+use crate::workbench::device::Wish;
 use crate::workbench::{self, Examinee, How, ScoreReport, ScoreRequest, Workbench};
 use clap::ValueEnum;
 use serde_json::json;
@@ -151,10 +153,9 @@ enum Dtype {
 
 impl Args {
     /// In which form the weights are held; `None` for the usual one.
-    fn weights(&self) -> Result<Option<WeightForm>> {
+    fn weights(&self, wish: Wish) -> Result<Option<WeightForm>> {
         let dtype = if self.dtype == Dtype::Bf16 { "bf16" } else { "f32" };
-        let arithmetic = WeightForm::parse_arithmetic(dtype)?;
-        let form = WeightForm { arithmetic, storage: BaseStorage::parse(&self.quantize)? };
+        let (form, _) = weight_form(wish, dtype, &self.quantize)?;
         Ok(Some(form).filter(|form| *form != WeightForm::F32))
     }
 }
@@ -164,7 +165,7 @@ impl Args {
 /// # Errors
 /// Those of [`workbench::score`] and of loading the model.
 pub fn run(context: &Context, args: Args, cancel: &CancelToken) -> Result<()> {
-    let weights = args.weights()?;
+    let weights = args.weights(context.wish)?;
     let workbench = context.workbench()?;
     if let Some(id) = &args.resume {
         return resume(context, &workbench, &args, id, cancel);

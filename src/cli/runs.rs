@@ -224,6 +224,7 @@ fn show(context: &Context, id: &str, leave_out: LeaveOut) -> Result<()> {
     let mut lines = super::score_table::render(&score);
     lines.extend(score_view::detail(detail.as_ref(), permutations.as_ref()));
     lines.extend(published.iter().flat_map(|reference| wrap(&one_line(&published_words(reference)), 80)));
+    lines.extend(record.job.as_ref().map(|job| tr!("job: {job}", "任务：{job}")));
     lines.extend(command.map(|command| one_line(&tr!("again: {command}", "复现：{command}"))));
     lines.iter().for_each(|line| context.ui.line(line));
     Ok(())

@@ -1,12 +1,11 @@
 //! `linly-bench serve`: models for other programs, and the arena for a browser.
 
-use super::{Context, Ui};
+use super::Context;
 use crate::error::Result;
-use crate::job::{EventSink, JobEvent};
-use crate::model::{BaseStorage, WeightForm};
 use crate::prompt::Template;
 use crate::serve::{Options, Server};
 use crate::tr;
+use crate::workbench::answering::weight_form;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -53,30 +52,16 @@ pub struct ServeArgs {
     dtype: String,
 }
 
-/// Shows each request to whoever runs the server.
-struct Log(Ui);
-
-impl EventSink for Log {
-    fn emit(&self, event: &JobEvent) {
-        if let JobEvent::Log { message } = event {
-            self.0.note(message);
-        }
-    }
-}
-
 /// Runs `linly-bench serve`. Ctrl-C is how it ends, so that is no failure.
 ///
 /// # Errors
 /// Those of loading and of [`Server::bind`].
 pub fn run(context: &Context, args: &ServeArgs) -> Result<()> {
     let template: Option<Template> = args.template.as_deref().map(str::parse).transpose()?;
-    let form = WeightForm {
-        arithmetic: WeightForm::parse_arithmetic(&args.dtype)?,
-        storage: BaseStorage::parse(&args.quantize)?,
-    };
+    let (form, exact) = weight_form(context.wish, &args.dtype, &args.quantize)?;
     let bench = context.workbench()?;
     context.ui.note(&tr!("loading {} …", "正在加载 {} …", args.model));
-    let model = bench.load_model_as(&args.model, form)?;
+    let model = bench.load_to_answer(&args.model, form, context.place(exact))?;
     let adapters = args.adapter.iter().map(|spec| bench.load_adapter(spec, &model)).collect::<Result<Vec<_>>>()?;
     let options = Options {
         host: args.host.clone(),
@@ -85,14 +70,15 @@ pub fn run(context: &Context, args: &ServeArgs) -> Result<()> {
         places: usize::from(args.parallel),
         arena: args.arena.clone(),
     };
-    let log = Arc::new(Log(context.ui.clone()));
+    // Shows each request to whoever runs the server.
+    let log = Arc::new(context.ui.clone());
     let server = Server::bind(bench, &model, &adapters, template, options, log)?;
     let (url, models) = (server.url(), server.models());
     let cancel = context.cancel_on_signals()?;
     if context.ui.json {
         context.ui.json_line(&json!({"event": "listening", "url": url, "models": models}));
     } else {
-        let (names, form) = (models.join(", "), form.label());
+        let (names, form) = (models.join(", "), model.form.label());
         context
             .ui
             .line(&tr!("API    {url}/v1   models: {names} ({form})", "API    {url}/v1   模型：{names}（{form}）"));

@@ -92,6 +92,21 @@ pub(super) fn run_for(
     Ok(())
 }
 
+/// What a `train` line asks for, whether or not it names data and adapter yet; `None` for one that asks for something else
+/// than a new training.
+///
+/// # Errors
+/// `Usage` for settings that make no sense; those of reading a settings file.
+pub(super) fn draft(context: &Context, args: TrainArgs) -> Result<Option<TrainRequest>> {
+    if args.plan || args.resume.is_some() {
+        return Ok(None);
+    }
+    let file = args.config.as_deref().map(read_settings).transpose()?.unwrap_or_default();
+    let request = args.flags.or(file).into_draft(context)?;
+    request.config.check()?;
+    Ok(Some(request))
+}
+
 fn request_for(context: &Context, objective: Objective, config: Option<&Path>, flags: Flags) -> Result<TrainRequest> {
     let flags = flags.or(config.map(read_settings).transpose()?.unwrap_or_default());
     match objective {

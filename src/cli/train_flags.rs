@@ -241,13 +241,25 @@ impl Flags {
     ///
     /// # Errors
     /// As [`Flags::into_request`].
-    pub(super) fn into_plan(mut self, context: &Context) -> Result<PlanRequest> {
-        self.data.get_or_insert_default();
-        self.adapter.get_or_insert_default();
-        let request = self.into_request(context)?;
+    pub(super) fn into_plan(self, context: &Context) -> Result<PlanRequest> {
+        let request = self.into_draft(context)?;
         Ok(PlanRequest { model: request.model, config: request.config, arithmetic: request.form.arithmetic })
     }
 
+    /// The request of a line that is not complete: what is missing of data and adapter is empty.
+    ///
+    /// # Errors
+    /// As [`Flags::into_request`].
+    pub(super) fn into_draft(mut self, context: &Context) -> Result<TrainRequest> {
+        self.data.get_or_insert_default();
+        self.adapter.get_or_insert_default();
+        self.into_request(context)
+    }
+
+    /// The request that the flags make.
+    ///
+    /// # Errors
+    /// `Usage` for what is missing or makes no sense.
     pub(super) fn into_request(self, context: &Context) -> Result<TrainRequest> {
         let need = |value: Option<String>, flag: &str| {
             value.ok_or_else(|| {

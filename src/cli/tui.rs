@@ -18,6 +18,7 @@ pub fn run(context: &Context, named: bool) -> Result<u8> {
     if let Some(chosen) = preferences.lang.filter(|_| !named) {
         lang::set(chosen);
     }
-    tui::run(Box::new(WorkbenchSource::new(context.workbench()?)), verbs::commands(), preferences)?;
+    let source = WorkbenchSource::new(context.workbench()?).reading_trainings(verbs::training);
+    tui::run(Box::new(source), verbs::commands(), preferences)?;
     Ok(0)
 }

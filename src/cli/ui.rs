@@ -2,7 +2,7 @@
 //! arguments are stripped of control characters.
 
 use crate::error::Error;
-use crate::job::progress;
+use crate::job::{EventSink, JobEvent, progress};
 use crate::text;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 use std::io::{IsTerminal, Write};
@@ -87,6 +87,32 @@ impl Ui {
         }
     }
 
+    /// Columns for what people read on stdout: those of the terminal; 80 where there is none, since people read files and
+    /// pipes in as many.
+    pub fn columns(&self) -> usize {
+        let size = if std::io::stdout().is_terminal() { crossterm::terminal::size().ok() } else { None };
+        size.map_or(80, |(columns, _)| usize::from(columns).clamp(40, 160))
+    }
+
+    /// `text` (clean already) on stdout, wrapped; each line begins with `indent` blanks.
+    pub fn paragraph(&self, indent: usize, text: &str) {
+        for line in text::wrap(text, self.columns().saturating_sub(indent)) {
+            self.line(format!("{}{line}", " ".repeat(indent)).trim_end());
+        }
+    }
+
+    /// [`Ui::bar`] over rows of a dataset.
+    pub fn rows_bar(&self, total: u64) -> ProgressBar {
+        let bar = self.bar(total, false);
+        let unit = crate::tr!("rows", "行");
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{bar:32}} {{pos}}/{{len}} {unit} {{per_sec}} {{eta}}"))
+        {
+            bar.set_style(style.progress_chars("━━─"));
+        }
+        bar
+    }
+
     /// A bar over `total` items (or bytes), drawn on stderr only when that is a terminal.
     pub fn bar(&self, total: u64, bytes: bool) -> ProgressBar {
         let bar = self.drawn_bar(total, bytes);
@@ -135,4 +161,13 @@ pub(super) fn follow_bars() {
             before = Some(now);
         }
     });
+}
+
+impl EventSink for Ui {
+    /// Notes what is said; the rest is for progress bars.
+    fn emit(&self, event: &JobEvent) {
+        if let JobEvent::Log { message } = event {
+            self.note(message);
+        }
+    }
 }

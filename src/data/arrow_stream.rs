@@ -2,12 +2,14 @@
 //! `tokenized_path` reads): an Arrow stream. Only what three lists of 32-bit integers need of the format is here
 //! (<https://arrow.apache.org/docs/format/Columnar.html>): a schema, record batches, an end.
 
-use super::parquet_writer::{TOKEN_COLUMNS, TokenRow};
+use super::token_files::{TOKEN_COLUMNS, TokenRow};
 use flatbuffers::{FlatBufferBuilder, TableFinishedWIPOffset, VOffsetT, WIPOffset};
 use std::io::{self, Write};
 
 /// Rows of a record batch.
 const BATCH: usize = 1_000;
+/// Tokens after which a batch ends although it has fewer rows.
+const BATCH_TOKENS: usize = 2 << 20;
 /// Metadata version V5.
 const VERSION: i16 = 4;
 /// Members of the unions `MessageHeader` and `Type`.
@@ -21,22 +23,42 @@ const fn slot(id: VOffsetT) -> VOffsetT {
     4 + 2 * id
 }
 
-/// Writes `rows` as a stream.
-///
-/// # Errors
-/// Those of writing.
-pub fn write_stream(to: &mut impl Write, rows: &[TokenRow]) -> io::Result<()> {
-    message(to, SCHEMA, &[], schema)?;
-    for batch in rows.chunks(BATCH) {
-        let mut body = Vec::new();
-        let (mut nodes, mut buffers) = (Vec::new(), Vec::new());
+/// A stream of token rows. It holds one record batch at a time.
+pub struct TokenStream<W> {
+    to: W,
+    rows: Vec<TokenRow>,
+    held: usize,
+}
+
+impl<W: Write> TokenStream<W> {
+    /// Begins a stream.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn new(mut to: W) -> io::Result<TokenStream<W>> {
+        message(&mut to, SCHEMA, &[], schema)?;
+        Ok(TokenStream { to, rows: Vec::with_capacity(BATCH), held: 0 })
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn row(&mut self, row: TokenRow) -> io::Result<()> {
+        self.held += row.input_ids.len();
+        self.rows.push(row);
+        if self.rows.len() < BATCH && self.held < BATCH_TOKENS { Ok(()) } else { self.batch() }
+    }
+
+    fn batch(&mut self) -> io::Result<()> {
+        let (mut body, mut nodes, mut buffers) = (Vec::new(), Vec::new(), Vec::new());
         for column in 0..TOKEN_COLUMNS.len() {
             let (mut values, mut offsets) = (Vec::new(), vec![0i32]);
-            for row in batch {
+            for row in &self.rows {
                 values.extend(row.column(column));
                 offsets.push(i32::try_from(values.len()).map_err(io::Error::other)?);
             }
-            nodes.extend([(batch.len(), 0), (values.len(), 0)]);
+            nodes.extend([(self.rows.len(), 0), (values.len(), 0)]);
             // No list and no value is null, so their bitmaps are left out.
             for buffer in [&[][..], &offsets, &[], &values] {
                 buffers.push((body.len(), buffer.len() * 4));
@@ -44,9 +66,24 @@ pub fn write_stream(to: &mut impl Write, rows: &[TokenRow]) -> io::Result<()> {
                 body.resize(body.len().next_multiple_of(8), 0);
             }
         }
-        message(to, RECORD_BATCH, &body, |fb| record_batch(fb, batch.len(), &nodes, &buffers))?;
+        let rows = self.rows.len();
+        message(&mut self.to, RECORD_BATCH, &body, |fb| record_batch(fb, rows, &nodes, &buffers))?;
+        self.rows.clear();
+        self.held = 0;
+        Ok(())
     }
-    to.write_all(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])
+
+    /// Ends the stream and gives back what it was written to.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(mut self) -> io::Result<W> {
+        if !self.rows.is_empty() {
+            self.batch()?;
+        }
+        self.to.write_all(&[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])?;
+        Ok(self.to)
+    }
 }
 
 fn message<'f>(

@@ -185,7 +185,42 @@ fn cannot_carry(number: u64, why: &str) -> Error {
     .hint(tr!("export as alpaca, which carries every row", "请导出为 alpaca，它能保存所有数据行"))
 }
 
-/// Where a text file of rows stands.
+/// What rows have beside a question and an answer: a table's columns, and what a list of data sets says of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowShape {
+    /// Some have a question.
+    pub asked: bool,
+    /// Some are plain text.
+    pub text: bool,
+    /// Some have a system message.
+    pub system: bool,
+    /// Some describe tools.
+    pub tools: bool,
+    /// Some have earlier turns.
+    pub history: bool,
+    /// In some a tool asks.
+    pub tool_turns: bool,
+}
+
+impl RowShape {
+    /// Takes the next row.
+    pub fn see(&mut self, e: &Example) {
+        self.asked |= !e.is_text();
+        self.text |= e.is_text();
+        self.system |= !e.system.is_empty();
+        self.tools |= !e.tools.is_empty();
+        self.history |= !e.history.is_empty();
+        self.tool_turns |= !e.tool_turns.is_empty();
+    }
+
+    /// Which of [`COLUMNS`] a table of such rows has.
+    fn columns(&self) -> [bool; COLUMNS.len()] {
+        let RowShape { text, system, tools, history, tool_turns, .. } = *self;
+        [true, true, true, system, tools, history, tool_turns, text, true, true]
+    }
+}
+
+/// Where a text file of rows stands. It holds one row at a time.
 pub struct RowWriter<W> {
     to: W,
     format: RowFormat,
@@ -197,26 +232,13 @@ pub struct RowWriter<W> {
 }
 
 impl<W: Write> RowWriter<W> {
-    /// Begins a file. `rows` are looked through for the columns that a table needs.
+    /// Begins a file of rows that are of `shape`; only a table asks for it.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn new<'e>(
-        mut to: W,
-        format: RowFormat,
-        array: bool,
-        rows: impl Iterator<Item = &'e Example>,
-    ) -> io::Result<RowWriter<W>> {
-        let mut columns = [true, true, true, false, false, false, false, false, true, true];
-        let table = matches!(format, RowFormat::Csv | RowFormat::Tsv);
-        if table {
-            for e in rows {
-                columns[3] |= !e.system.is_empty();
-                columns[4] |= !e.tools.is_empty();
-                columns[5] |= !e.history.is_empty();
-                columns[6] |= !e.tool_turns.is_empty();
-                columns[7] |= e.is_text();
-            }
+    pub fn new(mut to: W, format: RowFormat, array: bool, shape: &RowShape) -> io::Result<RowWriter<W>> {
+        let columns = shape.columns();
+        if matches!(format, RowFormat::Csv | RowFormat::Tsv) {
             let names = COLUMNS.iter().zip(columns).filter(|(_, there)| *there).map(|(name, _)| *name);
             write_cells(&mut to, format, names)?;
         } else if array {
@@ -307,7 +329,9 @@ mod tests {
     }
 
     fn written(format: RowFormat, array: bool, rows: &[Example]) -> Result<Vec<u8>> {
-        let mut writer = RowWriter::new(Vec::new(), format, array, rows.iter()).unwrap();
+        let mut shape = RowShape::default();
+        rows.iter().for_each(|row| shape.see(row));
+        let mut writer = RowWriter::new(Vec::new(), format, array, &shape).unwrap();
         for (number, row) in rows.iter().enumerate() {
             writer.row(number as u64, row, |e| Error::internal(e.to_string()))?;
         }

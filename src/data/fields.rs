@@ -3,8 +3,8 @@
 
 use super::conversation::{self, Tags};
 use super::example::{Example, Split};
-use super::language;
 use super::roles::{FieldMap, GUESS, ROLES, Role, Slot};
+use super::{json_fault, language};
 use crate::tr;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -33,6 +33,8 @@ pub(super) struct Raw {
     guessed: Vec<(Role, String)>,
     /// Names of columns that a row does not have, or has twice.
     pub unknown: Vec<String>,
+    /// Which of the columns that the user named it has, see [`FieldMap::asks_for`].
+    pub asked: u64,
 }
 
 /// What records are.
@@ -87,11 +89,10 @@ pub(super) fn parse_json(text: &str, map: &FieldMap) -> Result<Raw, Refusal> {
 }
 
 fn not_json(text: &str, error: &serde_json::Error) -> Refusal {
-    let message = error.to_string();
-    let what = message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what);
+    let what = json_fault::in_words(error);
     let column = error.column();
     let reason = if error.is_data() {
-        what.to_owned()
+        what
     } else if text == "{" {
         tr!(
             "not JSON: an object that spans lines must stand in an array `[…]`; otherwise one row per line",
@@ -401,6 +402,7 @@ impl<'de> Visitor<'de> for RawSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
         let mut raw = Raw::default();
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            raw.asked |= self.0.asks_for(&key);
             match self.0.slot(&key) {
                 Slot::Field(role, rank) => {
                     let field = map.next_value()?;

@@ -1,8 +1,8 @@
-//! Tables written as Parquet: rows as texts, and rows as token ids.
+//! Tables written as Parquet: rows of a dataset, and items of a report. Token ids have a file of their own (`token_files`).
 
 use super::example::Example;
 use super::export::{COLUMNS, checked_cells};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
@@ -10,69 +10,97 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use std::io::Write;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Rows of a row group: what a reader decodes at once.
+/// Rows of a row group: what a reader decodes at once, and what a writer holds.
 const GROUP: usize = 10_000;
 
-/// A row as a trainer takes it. All three lists are equally long.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenRow {
-    /// Token ids.
-    pub input_ids: Vec<i32>,
-    /// The same ids where they are supervised, -100 elsewhere.
-    pub labels: Vec<i32>,
-}
+/// Bytes of text after which a group ends although it has fewer rows.
+const GROUP_BYTES: usize = 32 << 20;
 
-/// The columns of token files, in order.
-pub const TOKEN_COLUMNS: [&str; 3] = ["input_ids", "labels", "attention_mask"];
-
-impl TokenRow {
-    /// The values of the column `at` of [`TOKEN_COLUMNS`].
-    pub fn column(&self, at: usize) -> Vec<i32> {
-        match at {
-            0 => self.input_ids.clone(),
-            1 => self.labels.clone(),
-            _ => vec![1; self.input_ids.len()],
-        }
-    }
-}
-
-fn writer<W: Write + Send>(to: W, schema: &str) -> Result<SerializedFileWriter<W>, ParquetError> {
+pub(super) fn writer<W: Write + Send>(to: W, schema: &str) -> Result<SerializedFileWriter<W>, ParquetError> {
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     SerializedFileWriter::new(to, Arc::new(parse_message_type(schema)?), Arc::new(properties))
 }
 
-/// Writes rows as texts, with the columns of tables; an empty text is null. Each row comes with its number.
-///
-/// # Errors
-/// `Unsupported` when a row cannot be carried exactly, and `failed` of those of writing.
-pub fn write_rows<W: Write + Send>(
-    to: W,
-    rows: &[(u64, &Example)],
-    failed: impl Fn(&dyn std::fmt::Display) -> Error,
-) -> Result<()> {
-    let columns: String = COLUMNS.iter().map(|name| format!("OPTIONAL BYTE_ARRAY {name} (STRING); ")).collect();
-    let mut writer = writer(to, &format!("message rows {{ {columns} }}")).map_err(|e| failed(&e))?;
-    for group in rows.chunks(GROUP) {
-        let cells = group.iter().map(|(number, e)| checked_cells(*number, e)).collect::<Result<Vec<_>>>()?;
-        let mut next = writer.next_row_group().map_err(|e| failed(&e))?;
-        for column in 0..COLUMNS.len() {
-            let all = || cells.iter().filter_map(|row| row.get(column));
-            let levels: Vec<i16> = all().map(|cell| i16::from(!cell.is_empty())).collect();
-            let values: Vec<ByteArray> =
-                all().filter(|cell| !cell.is_empty()).map(|cell| ByteArray::from(cell.as_str())).collect();
-            let mut to =
-                next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
-            if let ColumnWriter::ByteArrayColumnWriter(to) = to.untyped() {
-                to.write_batch(&values, Some(&levels), None).map_err(|e| failed(&e))?;
-            }
-            to.close().map_err(|e| failed(&e))?;
-        }
-        next.close().map_err(|e| failed(&e))?;
+/// What went wrong with the file called `file`. A full disk stays a full disk.
+pub(super) fn failed(file: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(cause) => match cause.downcast::<io::Error>() {
+            Ok(cause) => Error::io(file, &cause),
+            Err(cause) => Error::new(Kind::Io, format!("{}: {cause}", file.display())),
+        },
+        error => Error::new(Kind::Io, format!("{}: {error}", file.display())),
     }
-    writer.close().map(|_| ()).map_err(|e| failed(&e))
+}
+
+/// A Parquet file of rows as texts, with the columns of tables; an empty text is null. It holds one group of rows at a time.
+pub struct RowTable<W: Write + Send> {
+    file: PathBuf,
+    writer: SerializedFileWriter<W>,
+    cells: Vec<[String; COLUMNS.len()]>,
+    held: usize,
+}
+
+impl<W: Write + Send> RowTable<W> {
+    /// Begins a file, which is called `file` in errors.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn new(to: W, file: &Path) -> Result<RowTable<W>> {
+        let columns: String = COLUMNS.iter().map(|name| format!("OPTIONAL BYTE_ARRAY {name} (STRING); ")).collect();
+        let writer = writer(to, &format!("message rows {{ {columns} }}")).map_err(|e| failed(file, e))?;
+        Ok(RowTable { file: file.to_owned(), writer, cells: Vec::new(), held: 0 })
+    }
+
+    /// Adds the row `e`; `number` names it in errors.
+    ///
+    /// # Errors
+    /// `Unsupported` when a table cannot carry it exactly, and those of writing.
+    pub fn row(&mut self, number: u64, e: &Example) -> Result<()> {
+        let cells = checked_cells(number, e)?;
+        self.held += cells.iter().map(String::len).sum::<usize>();
+        self.cells.push(cells);
+        if self.cells.len() < GROUP && self.held < GROUP_BYTES { Ok(()) } else { self.group() }
+    }
+
+    fn group(&mut self) -> Result<()> {
+        let cells = std::mem::take(&mut self.cells);
+        self.held = 0;
+        write_group(&mut self.writer, &cells).map_err(|e| failed(&self.file, e))
+    }
+
+    /// Ends the file and gives back what it was written to.
+    ///
+    /// # Errors
+    /// Those of writing.
+    pub fn finish(mut self) -> Result<W> {
+        if !self.cells.is_empty() {
+            self.group()?;
+        }
+        self.writer.into_inner().map_err(|e| failed(&self.file, e))
+    }
+}
+
+fn write_group<W: Write + Send>(
+    writer: &mut SerializedFileWriter<W>,
+    cells: &[[String; COLUMNS.len()]],
+) -> Result<(), ParquetError> {
+    let mut group = writer.next_row_group()?;
+    for column in 0..COLUMNS.len() {
+        let all = || cells.iter().filter_map(|row| row.get(column));
+        let levels: Vec<i16> = all().map(|cell| i16::from(!cell.is_empty())).collect();
+        let values: Vec<ByteArray> =
+            all().filter(|cell| !cell.is_empty()).map(|cell| ByteArray::from(cell.as_str())).collect();
+        let Some(mut to) = group.next_column()? else { break };
+        if let ColumnWriter::ByteArrayColumnWriter(to) = to.untyped() {
+            to.write_batch(&values, Some(&levels), None)?;
+        }
+        to.close()?;
+    }
+    group.close().map(|_| ())
 }
 
 /// A column of a table; `None` is null.
@@ -126,44 +154,6 @@ pub fn write_table<W: Write + Send>(
     writer.close().map(|_| ()).map_err(|e| failed(&e))
 }
 
-/// Writes rows as token ids: lists of 32-bit integers under [`TOKEN_COLUMNS`].
-///
-/// # Errors
-/// `failed` of those of writing.
-pub fn write_tokens<W: Write + Send>(
-    to: W,
-    rows: &[TokenRow],
-    failed: impl Fn(&dyn std::fmt::Display) -> Error,
-) -> Result<()> {
-    let columns: String = TOKEN_COLUMNS
-        .iter()
-        .map(|name| format!("REQUIRED group {name} (LIST) {{ REPEATED group list {{ REQUIRED INT32 element; }} }} "))
-        .collect();
-    let mut writer = writer(to, &format!("message tokens {{ {columns} }}")).map_err(|e| failed(&e))?;
-    for group in rows.chunks(GROUP) {
-        let mut next = writer.next_row_group().map_err(|e| failed(&e))?;
-        for column in 0..TOKEN_COLUMNS.len() {
-            let (mut values, mut present, mut repeats) = (Vec::new(), Vec::new(), Vec::new());
-            for row in group {
-                let list = row.column(column);
-                // A level of 0 begins a list; an empty one has that level and no value.
-                repeats.push(0i16);
-                repeats.extend(std::iter::repeat_n(1, list.len().saturating_sub(1)));
-                present.extend(std::iter::repeat_n(i16::from(!list.is_empty()), list.len().max(1)));
-                values.extend(list);
-            }
-            let mut to =
-                next.next_column().map_err(|e| failed(&e))?.ok_or_else(|| Error::internal("a column is missing"))?;
-            if let ColumnWriter::Int32ColumnWriter(to) = to.untyped() {
-                to.write_batch(&values, Some(&present), Some(&repeats)).map_err(|e| failed(&e))?;
-            }
-            to.close().map_err(|e| failed(&e))?;
-        }
-        next.close().map_err(|e| failed(&e))?;
-    }
-    writer.close().map(|_| ()).map_err(|e| failed(&e))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::import::{ImportOptions, Record, read};
@@ -196,9 +186,9 @@ mod tests {
         };
         let mut rows: Vec<Example> = (0..GROUP + 10).map(row).collect();
         rows.push(Example { output: "正文".to_owned(), lang: "zh".to_owned(), ..Example::default() });
-        let numbered: Vec<(u64, &Example)> = (0..).zip(&rows).collect();
-        let mut bytes = Vec::new();
-        write_rows(&mut bytes, &numbered, |e| Error::internal(e.to_string())).unwrap();
+        let mut table = RowTable::new(Vec::new(), Path::new("x")).unwrap();
+        rows.iter().zip(0..).for_each(|(row, number)| table.row(number, row).unwrap());
+        let bytes = table.finish().unwrap();
         let mut back = Vec::new();
         let report = read(&bytes[..], "x", &ImportOptions::default(), &mut |record| {
             match record {

@@ -28,10 +28,14 @@ type OnUnit<'a> = dyn FnMut(u64, Result<&[u8], String>) -> Result<()> + 'a;
 pub(super) fn for_each(mut reader: impl BufRead, unit: Unit, file: &str, on: &mut OnUnit<'_>) -> Result<()> {
     let megabytes = LONGEST >> 20;
     let too_long = || tr!("longer than {megabytes} MiB: not a row", "超过 {megabytes} MiB，不是数据行");
-    let mut piece = |from: u64, bytes: &[u8]| match bytes.trim_ascii() {
-        [] => Ok(()),
-        _ if bytes.len() > LONGEST => on(from, Err(too_long())),
-        _ => on(from, Ok(bytes.trim_ascii_end())),
+    let mut piece = |from: u64, bytes: &[u8]| {
+        if is_blank(bytes) {
+            Ok(())
+        } else if bytes.len() > LONGEST {
+            on(from, Err(too_long()))
+        } else {
+            on(from, Ok(bytes.trim_ascii_end()))
+        }
     };
     let (mut text, mut line, mut from) = (Vec::new(), 0u64, 1u64);
     loop {
@@ -45,7 +49,7 @@ pub(super) fn for_each(mut reader: impl BufRead, unit: Unit, file: &str, on: &mu
         line += u64::from(end);
         // A line without end is only counted on: one byte above the limit says that it is too long.
         text.truncate(LONGEST + 1);
-        let blank = text.get(before..).unwrap_or_default().trim_ascii().is_empty();
+        let blank = is_blank(text.get(before..).unwrap_or_default());
         let done = end
             && match unit {
                 Unit::File => false,
@@ -56,11 +60,26 @@ pub(super) fn for_each(mut reader: impl BufRead, unit: Unit, file: &str, on: &mu
             piece(from, &text)?;
             text.clear();
         }
-        if text.is_empty() || text.trim_ascii().is_empty() && unit != Unit::File {
+        if text.is_empty() || is_blank(&text) && unit != Unit::File {
             text.clear();
             from = line + 1;
         }
     }
+}
+
+/// Whether there is nothing but white space, an ideographic one (U+3000) too. It looks no further than the first other
+/// character, since it is asked again with each line of a long text.
+fn is_blank(bytes: &[u8]) -> bool {
+    let mut rest = bytes.trim_ascii_start();
+    while let Some(head) = rest.get(..rest.len().min(4)).filter(|head| !head.is_empty()) {
+        let whole = std::str::from_utf8(head).map_or_else(|e| e.valid_up_to(), str::len);
+        let first = head.get(..whole).and_then(|head| std::str::from_utf8(head).ok()?.chars().next());
+        match first.filter(|c| c.is_whitespace()) {
+            Some(c) => rest = rest.get(c.len_utf8()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -85,5 +104,10 @@ mod tests {
         assert_eq!(units(text, Unit::File), ["1:\n a\nb\r\n\r\n \nc"]);
         assert_eq!(units("", Unit::File), Vec::<String>::new());
         assert_eq!(units("x", Unit::Paragraph), ["1:x"]);
+        // White space of other scripts makes a line blank too.
+        let text = "一\n\u{3000}\u{3000}\r\n\u{b}二\n\u{a0}\u{2028}\n";
+        assert_eq!(units(text, Unit::Paragraph), ["1:一", "3:\u{b}二"]);
+        assert_eq!(units(text, Unit::Line).len(), 2);
+        assert_eq!(units("\u{3000}\n", Unit::File), Vec::<String>::new());
     }
 }

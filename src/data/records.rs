@@ -219,6 +219,24 @@ pub(super) fn lines(mut reader: impl BufRead, mut line: u64, file: &str, on: OnP
     }
 }
 
+/// The objects that stand one after the other on a line: `{…}{…}`. What is behind the last of them, or is no object, stays
+/// with it, to be refused there.
+pub(super) fn split_objects(line: &[u8]) -> Vec<&[u8]> {
+    let (mut objects, mut rest) = (Vec::new(), line);
+    while rest.first() == Some(&b'{') {
+        let (taken, done) = Nesting::default().scan(rest);
+        let (object, behind) = rest.split_at(if done { taken } else { rest.len() });
+        let behind = behind.trim_ascii_start();
+        if behind.first() != Some(&b'{') {
+            break;
+        }
+        objects.push(object);
+        rest = behind;
+    }
+    objects.push(rest);
+    objects
+}
+
 /// Adds `bytes` to a record, as far as it is not too long already. One byte above [`LONGEST`] says that it is.
 fn hold(record: &mut Vec<u8>, bytes: &[u8]) {
     let room = (LONGEST + 1).saturating_sub(record.len());
@@ -227,8 +245,8 @@ fn hold(record: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Where the scan of an array stands.
 enum At {
-    /// Between elements; `comma` tells whether one was seen since the last element.
-    Between { comma: bool },
+    /// Between elements.
+    Between,
     /// Inside the element that begins on line `from`.
     Element { from: u64 },
     /// After the closing bracket.
@@ -266,7 +284,7 @@ impl<'a> Elements<'a> {
 
     /// The reader stands after the opening bracket.
     fn read(&mut self, reader: &mut impl BufRead, line: &mut u64) -> Result<()> {
-        let mut at = At::Between { comma: true };
+        let mut at = At::Between;
         let mut nesting = Nesting::default();
         let mut element = Vec::new();
         loop {
@@ -294,12 +312,12 @@ impl<'a> Elements<'a> {
                                 (self.on)(Piece::Record { line: from, bytes: element.trim_ascii_end() })?;
                             }
                             element.clear();
-                            at = At::Between { comma: self.apart };
+                            at = At::Between;
                         }
                         continue;
                     }
-                    At::Between { .. } if byte == b',' => at = At::Between { comma: true },
-                    At::Between { .. } if byte == b']' && !self.apart => {
+                    At::Between if byte == b',' => {}
+                    At::Between if byte == b']' && !self.apart => {
                         at = At::End;
                         self.closed = true;
                         if self.inner {
@@ -308,14 +326,11 @@ impl<'a> Elements<'a> {
                         }
                     }
                     // Nothing would be taken of it, again and again.
-                    At::Between { .. } if byte == b']' => {
+                    At::Between if byte == b']' => {
                         self.broken(*line, tr!("a ] closes nothing here", "此处的 ] 没有对应的 ["))?;
                     }
-                    At::Between { comma } if !byte.is_ascii_whitespace() => {
-                        if !comma {
-                            let reason = tr!("a comma is missing before this element", "这个元素前缺少逗号");
-                            self.broken(*line, reason)?;
-                        }
+                    // A comma that is missing before it is no loss.
+                    At::Between if !byte.is_ascii_whitespace() => {
                         nesting = Nesting::default();
                         at = At::Element { from: *line };
                         continue;
@@ -327,7 +342,7 @@ impl<'a> Elements<'a> {
                         );
                         return self.broken(*line, reason);
                     }
-                    At::Between { .. } | At::End => {}
+                    At::Between | At::End => {}
                 }
                 *line += u64::from(byte == b'\n');
                 i += 1;
@@ -336,8 +351,8 @@ impl<'a> Elements<'a> {
         }
         match at {
             At::End => Ok(()),
-            At::Between { .. } if self.apart => Ok(()),
-            At::Between { .. } => self.broken(*line, cut_off()),
+            At::Between if self.apart => Ok(()),
+            At::Between => self.broken(*line, cut_off()),
             At::Element { from } => {
                 let reason = tr!(
                     "the element that begins here never ends (a quote or a bracket is not closed); nothing after it could be read",
@@ -384,94 +399,4 @@ impl Nesting {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::BufReader;
-
-    /// Pieces as text: `3:{…}` for a record, `3!` for a break. A tiny buffer puts every border between two reads.
-    fn pieces(input: &[u8]) -> Vec<String> {
-        let mut wholes = Vec::new();
-        for capacity in [1, 3, 4096] {
-            let mut out = Vec::new();
-            for_each(BufReader::with_capacity(capacity, input), 1, "f", &mut |piece| {
-                out.push(match piece {
-                    Piece::Record { line, bytes } => format!("{line}:{}", String::from_utf8_lossy(bytes)),
-                    Piece::Broken { line, .. } => format!("{line}!"),
-                    Piece::List(key) => format!("{key}:"),
-                });
-                Ok(())
-            })
-            .unwrap();
-            wholes.push(out);
-        }
-        assert!(wholes.windows(2).all(|w| w[0] == w[1]), "{wholes:?}");
-        wholes.remove(0)
-    }
-
-    #[test]
-    fn lines_keep_their_numbers() {
-        assert_eq!(pieces(b"{\"a\":1}\r\n\r\n ......\n{}"), ["1:{\"a\":1}", "3:......", "4:{}"]);
-        assert_eq!(pieces(b"\n\n{}\n"), ["3:{}"]);
-        assert_eq!(pieces(b" \n\t"), Vec::<String>::new());
-        assert_eq!(pieces(b""), Vec::<String>::new());
-    }
-
-    #[test]
-    fn array_elements_keep_their_lines() {
-        assert_eq!(pieces(b"[\n{\"a\":\n[1,2]},\n\n{}\n]\n"), ["2:{\"a\":\n[1,2]}", "5:{}"]);
-        assert_eq!(pieces(b"[]"), Vec::<String>::new());
-        assert_eq!(pieces(b"[{},]"), ["1:{}"]);
-    }
-
-    #[test]
-    fn brackets_and_quotes_in_strings_do_not_count() {
-        assert_eq!(pieces(br#"[{"a":"]},{\"["},{"b":"\\"}]"#), [r#"1:{"a":"]},{\"["}"#, r#"1:{"b":"\\"}"#]);
-    }
-
-    #[test]
-    fn a_broken_array_keeps_what_came_before() {
-        assert_eq!(pieces(b"[{},\n{\"a\":1},\n{\"b\":\"x"), ["1:{}", "2:{\"a\":1}", "3!"]);
-        assert_eq!(pieces(b"[{},\n{}\n"), ["1:{}", "2:{}", "3!"]);
-        assert_eq!(pieces(b"[{}\n{}]"), ["1:{}", "2!", "2:{}"]);
-        assert_eq!(pieces(b"[{}]\n[{}]"), ["1:{}", "2!"]);
-        assert_eq!(pieces(b"[]\n{}\nx\n"), ["1:[]", "2:{}", "3:x"]);
-        assert!(pieces(b"[]").is_empty() && pieces(b"[]\n \n").is_empty());
-        assert_eq!(pieces(b"[{},\n......,\nnull]"), ["1:{}", "2:......", "3:null"]);
-    }
-
-    #[test]
-    fn objects_may_span_lines_or_stand_around_the_rows() {
-        assert_eq!(pieces(b"{\n \"a\": 1\n}\n{\n}\n"), ["1:{\n \"a\": 1\n}", "4:{\n}"]);
-        assert_eq!(pieces(b"{\n\"a\": 1\n}\n{\n"), ["1:{\n\"a\": 1\n}", "4!"]);
-        assert_eq!(pieces(b"{\n}\n]{}"), ["1:{\n}", "3!", "3:{}"]);
-        assert_eq!(pieces(b"{\"train\": [{},\n{}], \"dev\":[]}"), ["train:", "1:{}", "2:{}", "dev:"]);
-        assert_eq!(pieces(b"{\n\"data\": [\n{}],\"n\": 3}"), ["data:", "3:{}", "3!"]);
-        assert_eq!(pieces(b"{\"data\": [{}"), ["data:", "1:{}", "1!"]);
-        assert_eq!(pieces(b"{\"data\": [{}]"), ["data:", "1:{}", "1!"]);
-        assert_eq!(pieces(b"{\"messages\": [{}]}"), ["1:{\"messages\": [{}]}"]);
-        assert_eq!(pieces(b"{\"data\": [1]}"), ["1:{\"data\": [1]}"]);
-    }
-
-    #[test]
-    fn brackets_without_end_are_one_break() {
-        for (open, line) in [("[", "1!"), ("{\n", "1!"), ("[{\"a\":", "1!")] {
-            assert_eq!(pieces(open.repeat(100_000).as_bytes()), [line]);
-        }
-    }
-
-    #[test]
-    fn a_record_without_end_is_not_held() {
-        let long = io::repeat(b'x').take(LONGEST as u64 + 10).chain(&b"\n{}\n"[..]);
-        let mut heard = Vec::new();
-        for_each(BufReader::with_capacity(1 << 20, long), 1, "f", &mut |piece| {
-            heard.push(match piece {
-                Piece::Record { line, bytes } => (line, bytes.len()),
-                Piece::Broken { line, .. } => (line, 0),
-                Piece::List(_) => (0, 0),
-            });
-            Ok(())
-        })
-        .unwrap();
-        assert_eq!(heard, [(1, 0), (2, 2)]);
-    }
-}
+mod tests;

@@ -79,7 +79,11 @@ pub(super) enum Slot {
 
 /// Gives columns of other names their field: `instruction=question` and so on.
 #[derive(Clone, Debug, Default)]
-pub struct FieldMap(Vec<(String, Role)>);
+pub struct FieldMap {
+    pairs: Vec<(String, Role)>,
+    /// How many of them the user named; a list of data sets names the others.
+    asked: usize,
+}
 
 impl FieldMap {
     /// Reads `instruction=COL,output=COL`.
@@ -110,27 +114,45 @@ impl FieldMap {
                 }
             }
         }
-        Ok(FieldMap(pairs))
+        let asked = pairs.len();
+        Ok(FieldMap { pairs, asked })
+    }
+
+    /// Whether the user named columns.
+    pub(super) fn asks(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Which of the columns that the user named `column` is: its bit, or none.
+    pub(super) fn asks_for(&self, column: &str) -> u64 {
+        let at = self.pairs.iter().take(self.asked).position(|(name, _)| name == column);
+        at.map_or(0, |at| 1u64.checked_shl(at as u32).unwrap_or(0))
+    }
+
+    /// The columns that the user named and whose bit is set in `which`.
+    pub(super) fn asked(&self, which: u64) -> impl Iterator<Item = &str> {
+        let asked = self.pairs.iter().take(self.asked.min(64)).enumerate();
+        asked.filter(move |(at, _)| which >> at & 1 == 1).map(|(_, (name, _))| name.as_str())
     }
 
     /// Says that `column` is `role`.
     pub(super) fn add(&mut self, role: Role, column: &str) {
-        self.0.push((column.to_owned(), role));
+        self.pairs.push((column.to_owned(), role));
     }
 
     /// Whether the user named no column.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs.is_empty()
     }
 
     /// What `column` is for. A field that the user gave a column is taken from that column alone.
     pub(super) fn slot(&self, column: &str) -> Slot {
-        if !self.0.is_empty() {
-            if let Some((_, role)) = self.0.iter().find(|(name, _)| name == column) {
+        if !self.pairs.is_empty() {
+            if let Some((_, role)) = self.pairs.iter().find(|(name, _)| name == column) {
                 return Slot::Field(*role, 0);
             }
             return match by_name(column) {
-                Slot::Field(role, _) if self.0.iter().any(|(_, taken)| *taken == role) => Slot::Unknown,
+                Slot::Field(role, _) if self.pairs.iter().any(|(_, taken)| *taken == role) => Slot::Unknown,
                 slot => slot,
             };
         }

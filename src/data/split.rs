@@ -4,7 +4,7 @@ use super::example::{RowHash, Split};
 use crate::error::{Error, Kind, Result};
 use crate::tr;
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many rows are held out.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -89,7 +89,25 @@ pub fn hold_out_groups(
             smallest.iter().flat_map(|group| &group.rows).for_each(|row| splits[*row] = Split::Val);
         }
     }
-    if held >= total || !splits.contains(&Split::Train) {
+    if held < total && !splits.contains(&Split::Train) {
+        let count = groups.iter().collect::<BTreeSet<_>>().len();
+        let error = if count == 1 {
+            tr!(
+                "all {total} rows belong together: holding some of them out would leave none to train on",
+                "全部 {total} 行都须在同一侧：留出其中任何一行，就没有可训练的数据"
+            )
+        } else {
+            tr!(
+                "the {total} rows make {count} groups that stay together, too large to hold {held} rows out",
+                "{total} 行组成 {count} 个须在同一侧的组，过大而无法留出 {held} 行"
+            )
+        };
+        return Err(Error::new(Kind::InvalidInput, error).hint(tr!(
+            "leave out --together or --near, or keep something else together (--together question)",
+            "请去掉 --together 或 --near，或改用其他依据（--together question）"
+        )));
+    }
+    if held >= total {
         return Err(Error::new(
             Kind::InvalidInput,
             tr!("{held} rows cannot be held out of {total}", "共 {total} 行，不能留出 {held} 行"),

@@ -3,8 +3,7 @@
 use super::request::{Generation, LanguageModel, Sampling, ScoreRequest};
 use crate::error::{Error, Kind, Result};
 use crate::job::CancelToken;
-use crate::model::{Decoder, KvBlock, Lora, Stretch, Workspace};
-use crate::ops::log_sum_exp;
+use crate::model::{Decoder, Hidden, HostInference, Inference, KvBlock, Lora, Stretch};
 use crate::tr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,29 +19,30 @@ const SHORTEST_PREFIX: usize = 16;
 
 /// A model on this machine.
 pub struct Engine {
-    pub(super) decoder: Arc<Decoder>,
-    pub(super) lora: Option<Arc<Lora>>,
+    pub(super) model: Box<dyn Inference>,
     /// Tokens that end an answer.
     pub(super) end: Vec<u32>,
-    workspace: Mutex<Workspace>,
     /// The beginning that was shared last, and its cache.
     kept: Mutex<(Vec<u32>, Arc<KvBlock>)>,
     prefilled: AtomicU64,
 }
 
 impl Engine {
-    /// An engine over shared weights; `end` are the tokens that end an answer.
+    /// An engine on the processor over shared weights; `end` are the tokens that end an answer.
     pub fn new(decoder: Arc<Decoder>, lora: Option<Arc<Lora>>, end: Vec<u32>) -> Engine {
-        let lora = lora.map(|lora| decoder.settle(lora));
-        Engine { decoder, lora, end, workspace: Mutex::default(), kept: Mutex::default(), prefilled: AtomicU64::new(0) }
+        Engine::over(Box::new(HostInference::new(decoder, lora)), end)
+    }
+
+    /// An engine over a model wherever it is computed.
+    pub fn over(model: Box<dyn Inference>, end: Vec<u32>) -> Engine {
+        Engine { model, end, kept: Mutex::default(), prefilled: AtomicU64::new(0) }
     }
 
     /// Runs stretches; gives hidden states and caches.
-    pub(super) fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Vec<f32>, Vec<KvBlock>)> {
+    pub(super) fn forward(&self, stretches: &[Stretch<'_>]) -> Result<(Hidden, Vec<KvBlock>)> {
         let tokens: usize = stretches.iter().map(|s| s.ids.len()).sum();
         self.prefilled.fetch_add(tokens as u64, Ordering::Relaxed);
-        let mut workspace = self.workspace.lock().map_err(|_| Error::internal("an inference thread failed"))?;
-        self.decoder.forward(stretches, self.lora.as_deref(), &mut workspace)
+        self.model.forward(stretches)
     }
 
     /// The cache of a beginning that several sequences share.
@@ -76,26 +76,6 @@ impl Engine {
         Ok(block)
     }
 
-    /// Log-probabilities `ln p(token | row)` for (row of `hidden`, token) pairs; pairs of a row lie together.
-    fn token_logprobs(&self, hidden: &[f32], wanted: &[(usize, u32)]) -> Vec<f64> {
-        let (width, vocabulary) = (self.decoder.config().hidden_size, self.decoder.config().vocab_size);
-        let mut rows: Vec<usize> = wanted.iter().map(|(row, _)| *row).collect();
-        rows.dedup();
-        let mut result = Vec::with_capacity(wanted.len());
-        let mut next = wanted.iter().peekable();
-        for chunk in rows.chunks(64) {
-            let picked: Vec<f32> = chunk.iter().flat_map(|r| &hidden[r * width..(r + 1) * width]).copied().collect();
-            let logits = self.decoder.logits(&picked, chunk.len(), self.lora.as_deref());
-            for (row, logits) in chunk.iter().zip(logits.chunks_exact(vocabulary)) {
-                let lse = log_sum_exp(logits);
-                while let Some((_, token)) = next.next_if(|(r, _)| r == row) {
-                    result.push(f64::from(logits[*token as usize]) - lse);
-                }
-            }
-        }
-        result
-    }
-
     /// Scores requests that share the cached `prefix`, the first `shared` tokens of each context.
     fn score_group(&self, requests: &[&ScoreRequest], prefix: &KvBlock) -> Result<Vec<Vec<f64>>> {
         let shared = prefix.len();
@@ -108,7 +88,7 @@ impl Engine {
             end += request.context.len() - shared;
             first.extend(request.continuations.iter().map(|c| (end - 1, c[0])));
         }
-        let mut sums = self.token_logprobs(&hidden, &first);
+        let mut sums = self.model.logprobs(&hidden, &first)?;
         // Continuations of several tokens branch from their context, all in one further pass.
         let mut branches = Vec::new();
         let mut owners = Vec::new();
@@ -129,7 +109,7 @@ impl Engine {
                     sum_of.push(owner);
                 }
             }
-            for (owner, logprob) in sum_of.into_iter().zip(self.token_logprobs(&hidden, &wanted)) {
+            for (owner, logprob) in sum_of.into_iter().zip(self.model.logprobs(&hidden, &wanted)?) {
                 sums[owner] += logprob;
             }
         }
@@ -146,7 +126,7 @@ impl Engine {
             )
             .hint(tr!("look at the benchmark's definition and data", "请检查评测定义与数据")));
         }
-        let cut = request.overhang(self.decoder.config().max_positions);
+        let cut = request.overhang(self.model.config().max_positions);
         Ok(ScoreRequest { context: request.context[cut..].to_vec(), continuations: request.continuations.clone() })
     }
 }
@@ -244,7 +224,7 @@ impl LanguageModel for Engine {
     }
 
     fn max_length(&self) -> Option<usize> {
-        Some(self.decoder.config().max_positions)
+        Some(self.model.config().max_positions)
     }
 
     fn prefilled(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Inference: token ids in and out. Nothing here knows text, templates or benchmarks.
 
+#[cfg(test)]
+mod card_tests;
 mod engine;
 mod request;
 mod sampler;

@@ -125,7 +125,7 @@ impl Engine {
             return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
                 .hint(tr!("write something to answer", "请输入内容")));
         }
-        let (length, limit) = (prompt.len(), self.decoder.config().max_positions);
+        let (length, limit) = (prompt.len(), self.model.config().max_positions);
         if length > limit {
             return Err(Error::new(
                 Kind::InvalidInput,
@@ -170,12 +170,13 @@ impl Engine {
             w.session.cache.append(cache);
         }
         w.session.ids.extend(&ids);
-        let (width, vocabulary) = (self.decoder.config().hidden_size, self.decoder.config().vocab_size);
+        let vocabulary = self.model.config().vocab_size;
         if let Some(top) = w.watch.prompt {
             // The row of a token tells of the token after it.
             let followers = &w.prompt[from + 1..w.prompt.len().min(to + 1)];
-            for (rows, tokens) in hidden.chunks(ROWS_AT_ONCE * width).zip(followers.chunks(ROWS_AT_ONCE)) {
-                let logits = self.decoder.logits(&rows[..tokens.len() * width], tokens.len(), self.lora.as_deref());
+            for (i, tokens) in followers.chunks(ROWS_AT_ONCE).enumerate() {
+                let rows: Vec<usize> = (i * ROWS_AT_ONCE..).take(tokens.len()).collect();
+                let logits = self.model.logits(&hidden, &rows)?;
                 let each = tokens.iter().zip(logits.chunks_exact(vocabulary));
                 w.read.extend(each.map(|(id, logits)| Chosen::new(*id, logits, Some(top))));
             }
@@ -184,7 +185,7 @@ impl Engine {
             if w.most == 0 {
                 w.end = Some(End::Length);
             } else {
-                let logits = self.decoder.logits(&hidden[hidden.len() - width..], 1, self.lora.as_deref());
+                let logits = self.model.logits(&hidden, &[ids.len() - 1])?;
                 self.choose(w, &logits);
             }
         }
@@ -208,8 +209,8 @@ impl Engine {
                 .collect();
             self.forward(&stretches)?
         };
-        let logits = self.decoder.logits(&hidden, live.len(), self.lora.as_deref());
-        let each = caches.iter().zip(logits.chunks_exact(self.decoder.config().vocab_size));
+        let logits = self.model.logits(&hidden, &(0..live.len()).collect::<Vec<_>>())?;
+        let each = caches.iter().zip(logits.chunks_exact(self.model.config().vocab_size));
         for ((id, w), (cache, logits)) in live.iter_mut().zip(each) {
             w.session.cache.append(cache);
             w.session.ids.push(*id);
@@ -228,19 +229,19 @@ impl Engine {
         }
         w.last = Some(Chosen::new(id, logits, w.watch.written));
         w.written += 1;
-        if w.written >= w.most || w.session.len() >= self.decoder.config().max_positions {
+        if w.written >= w.most || w.session.len() >= self.model.config().max_positions {
             w.end = Some(End::Length);
         }
     }
 
     /// The most tokens that a prompt and its answer may have together.
     pub fn context(&self) -> usize {
-        self.decoder.config().max_positions
+        self.model.config().max_positions
     }
 
     /// Number of tokens in the model's vocabulary.
     pub fn vocabulary(&self) -> usize {
-        self.decoder.config().vocab_size
+        self.model.config().vocab_size
     }
 }
 

@@ -70,7 +70,7 @@ impl Engine {
             return Err(Error::new(Kind::InvalidInput, tr!("the prompt is empty", "提示为空"))
                 .hint(tr!("write something to answer", "请输入内容")));
         }
-        let limit = self.decoder.config().max_positions;
+        let limit = self.model.config().max_positions;
         let mut waiting = groups(prompts);
         let mut live: Vec<Writing> = Vec::new();
         let mut finished: Vec<Option<Generation>> = prompts.iter().map(|_| None).collect();
@@ -142,15 +142,16 @@ impl Engine {
             })
             .collect();
         let (hidden, caches) = self.forward(&stretches)?;
-        let width = self.decoder.config().hidden_size;
-        let mut last = Vec::with_capacity(chosen.len() * width);
         let mut end = 0;
-        for stretch in &stretches {
-            end += stretch.ids.len();
-            last.extend_from_slice(&hidden[(end - 1) * width..end * width]);
-        }
-        let logits = self.decoder.logits(&last, chosen.len(), self.lora.as_deref());
-        let vocabulary = self.decoder.config().vocab_size;
+        let last: Vec<usize> = stretches
+            .iter()
+            .map(|stretch| {
+                end += stretch.ids.len();
+                end - 1
+            })
+            .collect();
+        let logits = self.model.logits(&hidden, &last)?;
+        let vocabulary = self.model.config().vocab_size;
         for ((index, cache), logits) in chosen.into_iter().zip(caches).zip(logits.chunks_exact(vocabulary)) {
             let mut sampler = Sampler::new(sampling, index as u64);
             sampler.see(&prompts[index]);
@@ -169,9 +170,9 @@ impl Engine {
             let stretches: Vec<Stretch<'_>> = live.iter().map(Writing::next_stretch).collect();
             self.forward(&stretches)?
         };
-        let logits = self.decoder.logits(&hidden, live.len(), self.lora.as_deref());
+        let logits = self.model.logits(&hidden, &(0..live.len()).collect::<Vec<_>>())?;
         for ((w, cache), logits) in
-            live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.decoder.config().vocab_size))
+            live.iter_mut().zip(&caches).zip(logits.chunks_exact(self.model.config().vocab_size))
         {
             w.cache.append(cache);
             w.sampler.see(&[w.next]);

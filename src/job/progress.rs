@@ -44,6 +44,8 @@ struct State {
     kind: String,
     written: Option<Instant>,
     pending: bool,
+    /// Whether the job has ended: its record tells from then on.
+    over: bool,
 }
 
 static REPORTER: OnceLock<Reporter> = OnceLock::new();
@@ -110,6 +112,26 @@ pub fn flush() {
     }
 }
 
+/// The last word. From now on nothing is written any more.
+pub fn close() -> Option<Progress> {
+    let mut state = REPORTER.get()?.state.lock().ok()?;
+    state.over = true;
+    state.now.clone()
+}
+
+/// Removes a progress file and what a kill may have left of the next one.
+pub fn remove(path: &Path) {
+    for file in [path, &unfinished(path)] {
+        // Usually one of them is not there; what cannot be removed does no harm.
+        let _ = std::fs::remove_file(file);
+    }
+}
+
+/// Where the next state is written before it takes the place of the last.
+fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension("progress.new")
+}
+
 impl State {
     fn report(&mut self, label: &str, done: u64, total: u64, unit: &str) {
         let now = unix_ms();
@@ -127,10 +149,10 @@ impl State {
 impl Reporter {
     /// Progress that cannot be written is no reason to fail the work.
     fn write(&self, state: &mut State, at_once: bool) {
-        if !state.pending || (!at_once && state.written.is_some_and(|then| then.elapsed() < PACE)) {
+        if state.over || !state.pending || (!at_once && state.written.is_some_and(|then| then.elapsed() < PACE)) {
             return;
         }
-        let beside = self.path.with_extension("progress.new");
+        let beside = unfinished(&self.path);
         if let Some(text) = state.now.as_ref().and_then(|p| serde_json::to_string(p).ok())
             && std::fs::write(&beside, text + "\n").is_ok()
         {

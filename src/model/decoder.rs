@@ -3,6 +3,7 @@
 
 use super::block::{Adapted, Block, BlockTape, Rows, Scratch, load_frozen, load_vector};
 use super::config::{ModelConfig, RopeScaling};
+use super::device::PoolRows;
 use super::lora::Lora;
 use super::lora_config::SavedModule;
 use super::weight_form::{BaseStorage, WeightForm};
@@ -25,14 +26,25 @@ pub struct Decoder {
     pub(super) rope: RopeTable,
 }
 
-/// Keys and values of a stretch of tokens in every block: what a later stretch attends to.
+/// Keys and values of a stretch of tokens in every block: what a later stretch attends to. Belongs to the model that made it.
 #[derive(Clone, Default)]
 pub struct KvBlock {
-    /// Per decoder block: keys `[len, kv_width]`.
-    keys: Vec<Vec<f32>>,
-    /// Per decoder block: values `[len, kv_width]`.
-    values: Vec<Vec<f32>>,
+    rows: KvRows,
     len: usize,
+}
+
+#[derive(Clone)]
+enum KvRows {
+    /// Per decoder block: keys and values `[len, kv_width]`.
+    Host { keys: Vec<Vec<f32>>, values: Vec<Vec<f32>> },
+    /// In a card's pool.
+    Card(PoolRows),
+}
+
+impl Default for KvRows {
+    fn default() -> Self {
+        KvRows::Host { keys: Vec::new(), values: Vec::new() }
+    }
 }
 
 /// New tokens of one sequence and what lies before them.
@@ -63,27 +75,70 @@ impl KvBlock {
         self.len == 0
     }
 
+    /// Rows of a card's pool.
+    pub(super) fn of_card(rows: PoolRows) -> KvBlock {
+        let len = rows.rows().len();
+        KvBlock { rows: KvRows::Card(rows), len }
+    }
+
+    /// The rows in a card's pool.
+    ///
+    /// # Errors
+    /// `Internal` when it was made on the processor.
+    pub(super) fn on_card(&self) -> Result<&PoolRows> {
+        match &self.rows {
+            KvRows::Card(rows) => Ok(rows),
+            KvRows::Host { .. } => Err(Error::internal("a cache of the processor")),
+        }
+    }
+
+    /// What a block attends to.
+    fn span(&self, block: usize) -> Result<Span<'_>> {
+        match &self.rows {
+            KvRows::Host { keys, values } => Ok(Span { keys: &keys[block], values: &values[block], len: self.len }),
+            KvRows::Card(_) => Err(Error::internal("a cache of a card")),
+        }
+    }
+
     /// Forgets the tokens from number `len` on.
     pub fn truncate(&mut self, len: usize) {
-        if len < self.len {
-            for rows in self.keys.iter_mut().chain(&mut self.values) {
-                rows.truncate(rows.len() / self.len * len);
-            }
-            self.len = len;
+        if len >= self.len {
+            return;
         }
+        match &mut self.rows {
+            KvRows::Host { keys, values } => {
+                keys.iter_mut().chain(values).for_each(|rows| rows.truncate(rows.len() / self.len * len));
+            }
+            KvRows::Card(rows) => rows.truncate(len),
+        }
+        self.len = len;
     }
 
     /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
-        self.keys.iter().chain(&self.values).map(|rows| rows.capacity() * size_of::<f32>()).sum()
+        match &self.rows {
+            KvRows::Host { keys, values } => {
+                keys.iter().chain(values).map(|rows| rows.capacity() * size_of::<f32>()).sum()
+            }
+            KvRows::Card(rows) => rows.bytes(),
+        }
     }
 
-    /// Appends the tokens of `next`.
+    /// Appends the tokens of `next`, which the same model made.
     pub fn append(&mut self, next: &KvBlock) {
-        for (mine, more) in [(&mut self.keys, &next.keys), (&mut self.values, &next.values)] {
-            mine.resize(more.len(), Vec::new());
-            for (mine, more) in mine.iter_mut().zip(more) {
-                mine.extend_from_slice(more);
+        match (&mut self.rows, &next.rows) {
+            (KvRows::Host { keys, values }, KvRows::Host { keys: more_keys, values: more_values }) => {
+                for (mine, more) in [(keys, more_keys), (values, more_values)] {
+                    mine.resize(more.len(), Vec::new());
+                    mine.iter_mut().zip(more).for_each(|(mine, more)| mine.extend_from_slice(more));
+                }
+            }
+            (KvRows::Card(mine), KvRows::Card(more)) => mine.append(more),
+            // An empty one is of no place yet.
+            (mine, more) => {
+                if self.len == 0 {
+                    *mine = more.clone();
+                }
             }
         }
         self.len += next.len;
@@ -186,7 +241,9 @@ impl Decoder {
         let form = |block: &Block| block.linear.iter().map(Frozen::block_form).collect::<Option<Vec<_>>>();
         match self.blocks.first().and_then(form) {
             None => BaseStorage::Full,
-            Some(forms) if forms.contains(&BlockForm::Q8_0) => BaseStorage::Int8,
+            Some(forms) if forms.iter().any(|form| matches!(form, BlockForm::Q8_0 | BlockForm::Q6K)) => {
+                BaseStorage::Int8
+            }
             Some(_) => BaseStorage::Int4,
         }
     }
@@ -245,29 +302,26 @@ impl Decoder {
         let width = self.config.num_kv_heads * self.config.head_dim;
         let mut caches: Vec<KvBlock> = stretches
             .iter()
-            .map(|s| KvBlock {
-                keys: Vec::with_capacity(self.blocks.len()),
-                values: Vec::with_capacity(self.blocks.len()),
-                len: s.ids.len(),
+            .map(|s| {
+                let room = || Vec::with_capacity(self.blocks.len());
+                KvBlock { rows: KvRows::Host { keys: room(), values: room() }, len: s.ids.len() }
             })
             .collect();
         let ids: Vec<u32> = stretches.iter().flat_map(|s| s.ids).copied().collect();
         self.embed(ids.into_iter(), lora, &mut w.x);
         for (i, block) in self.blocks.iter().enumerate() {
-            let span = |p: &&'_ KvBlock| p.len > 0;
             let past: Vec<Vec<Span<'_>>> = stretches
                 .iter()
-                .map(|s| {
-                    let spans = s.past.iter().filter(|p| span(p));
-                    spans.map(|p| Span { keys: &p.keys[i], values: &p.values[i], len: p.len }).collect()
-                })
-                .collect();
+                .map(|s| s.past.iter().filter(|p| p.len > 0).map(|p| p.span(i)).collect::<Result<_>>())
+                .collect::<Result<_>>()?;
             let rows = Rows { positions: &positions, sequences: &sequences, past: &past };
             let adapted = lora.map(|l| Adapted { lora: &l.blocks[i], dropout: None });
             block.forward(&mut w.x, &rows, &self.config, &self.rope, adapted, &mut w.tape, &mut w.scratch);
             for (cache, range) in caches.iter_mut().zip(&sequences) {
-                cache.keys.push(w.tape.k[range.start * width..range.end * width].to_vec());
-                cache.values.push(w.tape.v[range.start * width..range.end * width].to_vec());
+                if let KvRows::Host { keys, values } = &mut cache.rows {
+                    keys.push(w.tape.k[range.start * width..range.end * width].to_vec());
+                    values.push(w.tape.v[range.start * width..range.end * width].to_vec());
+                }
             }
         }
         let mut hidden = vec![0.0; n * self.config.hidden_size];

@@ -257,6 +257,8 @@ impl StoredRows for GgufRows {
             GgmlDType::Q8_0 => Some(BlockForm::Q8_0),
             GgmlDType::Q4_0 => Some(BlockForm::Q4_0),
             GgmlDType::Q4_1 => Some(BlockForm::Q4_1),
+            GgmlDType::Q4K => Some(BlockForm::Q4K),
+            GgmlDType::Q6K => Some(BlockForm::Q6K),
             _ => None,
         }
     }

@@ -81,6 +81,11 @@ impl WeightForm {
         }
     }
 
+    /// Whether weights are multiplied in f32.
+    pub fn is_exact(self) -> bool {
+        self.arithmetic == Arithmetic::F32
+    }
+
     /// What trains fastest on this processor.
     pub fn fastest() -> WeightForm {
         WeightForm { arithmetic: Arithmetic::fastest(), storage: BaseStorage::Full }

@@ -1,7 +1,9 @@
-//! De-quantisation of the commonest GGUF block formats, 32 numbers a block, fast enough to be done in every product.
+//! De-quantisation of the commonest GGUF block formats of 32 numbers, fast enough to be done in every product.
 //! The values are those of llama.cpp's reference, bit for bit: the factor is multiplied first, the offset added after.
 
 use super::simd::{Level, by_processor, level};
+use candle_core::quantized::GgmlType;
+use candle_core::quantized::k_quants::{BlockQ4_0, BlockQ4_1, BlockQ4K, BlockQ6K, BlockQ8_0};
 
 /// Numbers in a block.
 const BLOCK: usize = 32;
@@ -15,6 +17,57 @@ pub enum BlockForm {
     Q4_0,
     /// Factor, offset, and 32 numbers of 4 bits.
     Q4_1,
+    /// 256 numbers of 4 bits; each 32 have a factor and an offset of 6 bits.
+    Q4K,
+    /// 256 numbers of 6 bits; each 16 have a factor of 8 bits.
+    Q6K,
+}
+
+impl BlockForm {
+    /// All of them.
+    pub const ALL: [BlockForm; 5] = [BlockForm::Q8_0, BlockForm::Q4_0, BlockForm::Q4_1, BlockForm::Q4K, BlockForm::Q6K];
+
+    /// The name that GGUF files give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            BlockForm::Q8_0 => "Q8_0",
+            BlockForm::Q4_0 => "Q4_0",
+            BlockForm::Q4_1 => "Q4_1",
+            BlockForm::Q4K => "Q4_K",
+            BlockForm::Q6K => "Q6_K",
+        }
+    }
+
+    /// Whole blocks of numbers: as a file has them, and the numbers that they hold.
+    pub fn quantise(self, values: &[f32]) -> (Vec<u8>, Vec<f32>) {
+        fn of<T: GgmlType>(values: &[f32]) -> (Vec<u8>, Vec<f32>) {
+            let mut blocks = vec![T::zeros(); values.len() / T::BLCK_SIZE];
+            let mut held = vec![0.0; blocks.len() * T::BLCK_SIZE];
+            T::from_float(&values[..held.len()], &mut blocks);
+            T::to_float(&blocks, &mut held);
+            // SAFETY: blocks are plain structs of bytes and half-precision words without gaps.
+            let bytes = unsafe { std::slice::from_raw_parts(blocks.as_ptr().cast::<u8>(), size_of_val(&blocks[..])) };
+            (bytes.to_vec(), held)
+        }
+        match self {
+            BlockForm::Q8_0 => of::<BlockQ8_0>(values),
+            BlockForm::Q4_0 => of::<BlockQ4_0>(values),
+            BlockForm::Q4_1 => of::<BlockQ4_1>(values),
+            BlockForm::Q4K => of::<BlockQ4K>(values),
+            BlockForm::Q6K => of::<BlockQ6K>(values),
+        }
+    }
+
+    /// Numbers of a block, and its bytes in a file.
+    pub fn block(self) -> (usize, usize) {
+        match self {
+            BlockForm::Q8_0 => (BLOCK, 34),
+            BlockForm::Q4_0 => (BLOCK, 18),
+            BlockForm::Q4_1 => (BLOCK, 20),
+            BlockForm::Q4K => (256, 144),
+            BlockForm::Q6K => (256, 210),
+        }
+    }
 }
 
 /// A half-precision number. Its exponent and fraction, moved to where f32 has them, are 2⁻¹¹² of the value; an infinity

@@ -165,6 +165,22 @@ impl Store {
         Ok(versions)
     }
 
+    /// Where the rows of the version `hash` are too, under another name than `name`: the dataset and the version's number.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn same_rows_elsewhere(&self, name: &str, hash: &str) -> Result<Option<(String, u64)>> {
+        let c = self.connection()?;
+        let mut found = None;
+        let sql = "SELECT d.name, max(v.number) FROM dataset_versions v JOIN datasets d ON d.id = v.dataset_id
+            WHERE v.hash = ? AND d.name <> ? AND d.deleted_at IS NULL GROUP BY d.id ORDER BY d.name LIMIT 1";
+        c.each(sql, &[Value::Text(hash), Value::Text(name)], |row| {
+            found = Some((row.text(0)?.to_owned(), row.int(1) as u64));
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
     /// Gives the version that `words` name the name `tag`; a version that had it before loses it.
     ///
     /// # Errors
@@ -220,7 +236,11 @@ impl Store {
             return Err(Error::new(
                 Kind::InvalidInput,
                 tr!("`{from}` and `{to}` are different datasets", "`{from}` 与 `{to}` 不是同一数据集"),
-            ));
+            )
+            .hint(tr!(
+                "compare two versions of one: data diff NAME 1 2",
+                "请比较同一数据集的两个版本：data diff 名称 1 2"
+            )));
         }
         let [first, end] = a.keys();
         let alive = |at: &str| format!("(added_in <= {at} AND (removed_in IS NULL OR removed_in > {at}))");

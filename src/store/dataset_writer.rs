@@ -2,6 +2,7 @@
 
 use super::dataset_versions::Tally;
 use super::datasets::{self, DatasetRecord};
+use super::rejects::Corrected;
 use super::sqlite::{Connection, Value};
 use super::{Store, dataset_changes, dataset_rows, now, rejects, row_key, search};
 use crate::data::{Reject, Row, RowHash, Split};
@@ -30,6 +31,8 @@ pub struct Written {
     pub number: u64,
     /// Whether the dataset had exactly these rows before, so that nothing was written.
     pub unchanged: bool,
+    /// Refused records that left the list, because the file that they were written to was appended.
+    pub corrected: u64,
 }
 
 /// Rows that are compared with the old ones at once.
@@ -60,6 +63,7 @@ pub struct DatasetWriter<'s> {
     next_row: u64,
     rows: Vec<Row>,
     files: HashMap<Arc<str>, i64>,
+    corrected: Corrected,
 }
 
 /// What is recorded with the rows.
@@ -115,7 +119,7 @@ impl Store {
         }
         let place = Place { source: source.into(), licence: licence.into(), message: message.into() };
         let (was_deleted, rows) = (deleted.is_some(), Vec::with_capacity(BATCH));
-        let files = HashMap::new();
+        let (files, corrected) = (HashMap::new(), Corrected::default());
         Ok(DatasetWriter {
             store: self,
             c,
@@ -129,6 +133,7 @@ impl Store {
             next_row,
             rows,
             files,
+            corrected,
         })
     }
 }
@@ -146,8 +151,21 @@ impl DatasetWriter<'_> {
         self.next_row + self.rows.len() as u64
     }
 
+    /// Says which files are appended: what was refused earlier and written to one of them to be corrected leaves the list of
+    /// refused records, unless it is refused again as it was.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn corrects(&mut self, files: &[String]) -> Result<()> {
+        self.corrected = Corrected::of(&self.c, self.dataset, files)?;
+        Ok(())
+    }
+
     /// Keeps a record that was refused.
     pub fn reject(&mut self, reject: &Reject) -> Result<()> {
+        if self.corrected.again(reject) {
+            return Ok(());
+        }
         rejects::insert(&self.c, self.dataset, self.number, reject)
     }
 
@@ -213,13 +231,43 @@ impl DatasetWriter<'_> {
         Ok(id)
     }
 
+    /// Ends without a new version when no row is new, and lets only corrected records leave the list; gives how many.
+    /// What was refused this time is not kept: it would be kept again with every such import.
+    ///
+    /// # Errors
+    /// `NoSpace`.
+    pub fn only_corrected(self) -> Result<u64> {
+        let DatasetWriter { store, c, dataset, old, corrected, .. } = self;
+        drop(c);
+        let Some(old) = old else { return Ok(0) };
+        store.change(|c| {
+            let number = old.number as i64;
+            let gone = corrected.leave(c, number)?;
+            rejects::recount(c, dataset, number)?;
+            Ok(gone)
+        })
+    }
+
     /// Makes everything visible.
     ///
     /// # Errors
     /// `NoSpace` when the disk is full: then nothing was written.
     pub fn finish(mut self) -> Result<Written> {
         self.flush()?;
-        let DatasetWriter { store, c, dataset, number, old, was_deleted, replaces, place, tally, next_row, .. } = self;
+        let DatasetWriter {
+            store,
+            c,
+            dataset,
+            number,
+            old,
+            was_deleted,
+            replaces,
+            place,
+            tally,
+            next_row,
+            corrected,
+            ..
+        } = self;
         let sealed = tally.finish();
         let version = sealed.hash.clone();
         let described = [Value::Text(&place.source), Value::Text(&place.licence), Value::Int(dataset)];
@@ -229,7 +277,7 @@ impl DatasetWriter<'_> {
             if replaces {
                 store.change(|c| c.run(describe, &described))?;
             }
-            return Ok(Written { version, number: old.number, unchanged: !was_deleted });
+            return Ok(Written { version, number: old.number, unchanged: !was_deleted, corrected: 0 });
         }
         if replaces {
             c.run(describe, &described)?;
@@ -238,13 +286,14 @@ impl DatasetWriter<'_> {
                 [Value::Int(row_key::key(dataset, next_row)), Value::Int(row_key::end(dataset)), Value::Int(number)];
             c.run("UPDATE dataset_rows SET removed_in = ?3 WHERE id >= ?1 AND id < ?2 AND removed_in IS NULL", &rest)?;
         }
+        let corrected = corrected.leave(&c, number)?;
         let row_end = old.map_or(0, |old| old.row_end).max(next_row);
         sealed.write(&c, dataset, number, &place.message, row_end)?;
         search::refresh(&c, dataset, row_end)?;
         c.execute("COMMIT")?;
         // A large import leaves a log as large as itself. Readers may be at work in it: then it shrinks later.
         let _ = c.execute("PRAGMA wal_checkpoint(TRUNCATE)");
-        Ok(Written { version, number: number as u64, unchanged: false })
+        Ok(Written { version, number: number as u64, unchanged: false, corrected })
     }
 }
 

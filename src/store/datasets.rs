@@ -3,6 +3,7 @@
 use super::sqlite::{Connection, Row, Value};
 use super::{Store, row_key};
 use crate::error::{Error, Kind, Result};
+use crate::text::nearest;
 use crate::tr;
 use serde::Serialize;
 
@@ -198,11 +199,12 @@ pub(super) fn version(c: &Connection, newest: DatasetRecord, word: &str) -> Resu
     })
 }
 
-/// The names most like `wanted`: those that begin alike first, then by name.
+/// The names most like `wanted`: one that it is a slip for, those that begin alike, then by name.
 fn listed(wanted: &str, mut names: Vec<String>) -> String {
     const LISTED: usize = 8;
+    let nearest = nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned);
     let alike = |name: &String| name.chars().zip(wanted.chars()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
-    names.sort_by_key(|name| std::cmp::Reverse(alike(name)));
+    names.sort_by_key(|name| (Some(name) != nearest.as_ref(), std::cmp::Reverse(alike(name))));
     let more = names.len().saturating_sub(LISTED);
     names.truncate(LISTED);
     let names = names.join(", ");

@@ -4,6 +4,7 @@
 use super::runs::new_id;
 use super::{Store, now};
 use crate::error::{Error, Kind, Result};
+use crate::job::progress::Progress;
 use crate::tr;
 use serde::Serialize;
 use sqlx::Row;
@@ -19,7 +20,7 @@ pub enum JobState {
     Finished,
     /// It ended with another exit code.
     Failed,
-    /// It was stopped (exit code 130), or its process vanished (no exit code).
+    /// It was stopped (exit code 130), or its process was killed without a request to stop (no exit code).
     Interrupted,
 }
 
@@ -63,6 +64,26 @@ pub struct JobRecord {
     pub stops: u32,
     /// Why it did not finish; the hint is on a line of its own.
     pub message: Option<String>,
+    /// The job that went on with its work.
+    pub resumed_as: Option<String>,
+    /// How far it was when it ended; of a running one its progress file tells.
+    #[serde(skip)]
+    pub progress: Option<Progress>,
+}
+
+/// How a job ended.
+#[derive(Clone, Debug)]
+pub struct JobEnd {
+    /// Any state but `Running`.
+    pub state: JobState,
+    /// Exit code of the command; `None` for a killed one.
+    pub exit_code: Option<u8>,
+    /// Why it did not finish; the hint on a line of its own.
+    pub message: Option<String>,
+    /// How far it was.
+    pub progress: Option<Progress>,
+    /// Whether it ended just now; when a killed one died is not known.
+    pub now: bool,
 }
 
 impl Store {
@@ -92,9 +113,35 @@ impl Store {
         Ok(())
     }
 
-    /// Records that a job's process began to work.
-    pub fn set_job_started(&self, id: &str) -> Result<()> {
-        self.wait(sqlx::query("UPDATE jobs SET started_at = ? WHERE id = ?").bind(now()).bind(id).execute(&self.pool))?;
+    /// Records that a job's process, `pid`, began to work.
+    pub fn set_job_started(&self, id: &str, pid: u32) -> Result<()> {
+        self.wait(
+            sqlx::query("UPDATE jobs SET started_at = ?, pid = ? WHERE id = ?")
+                .bind(now())
+                .bind(pid)
+                .bind(id)
+                .execute(&self.pool),
+        )?;
+        Ok(())
+    }
+
+    /// Notes that the job `next` goes on with the work of `id`. False when another one does already: of several that
+    /// try at the same time one succeeds.
+    pub fn claim_job(&self, id: &str, next: &str) -> Result<bool> {
+        let done = self.wait(
+            sqlx::query("UPDATE jobs SET resumed_as = ? WHERE id = ? AND resumed_as IS NULL AND state <> 'running'")
+                .bind(next)
+                .bind(id)
+                .execute(&self.pool),
+        )?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Takes the note back: `next` did not come to be.
+    pub fn release_job(&self, next: &str) -> Result<()> {
+        self.wait(
+            sqlx::query("UPDATE jobs SET resumed_as = NULL WHERE resumed_as = ?").bind(next).execute(&self.pool),
+        )?;
         Ok(())
     }
 
@@ -108,16 +155,22 @@ impl Store {
         Ok(row.map_or(1, |row| row.get("stops")))
     }
 
-    /// Records how a job ended.
-    pub fn end_job(&self, id: &str, state: JobState, exit_code: Option<u8>, message: Option<&str>) -> Result<()> {
+    /// Records how a job ended. What was recorded first stays.
+    pub fn end_job(&self, id: &str, end: &JobEnd) -> Result<()> {
+        let progress = end.progress.as_ref().map(serde_json::to_string).transpose();
+        let progress = progress.map_err(|e| Error::internal(e.to_string()))?;
         self.wait(
-            sqlx::query("UPDATE jobs SET state = ?, exit_code = ?, message = ?, ended_at = ? WHERE id = ?")
-                .bind(state.as_str())
-                .bind(exit_code)
-                .bind(message)
-                .bind(now())
-                .bind(id)
-                .execute(&self.pool),
+            sqlx::query(
+                "UPDATE jobs SET state = ?, exit_code = ?, message = ?, progress = ?, ended_at = ?
+                 WHERE id = ? AND state = 'running'",
+            )
+            .bind(end.state.as_str())
+            .bind(end.exit_code)
+            .bind(&end.message)
+            .bind(progress)
+            .bind(end.now.then(now))
+            .bind(id)
+            .execute(&self.pool),
         )?;
         Ok(())
     }
@@ -164,10 +217,17 @@ impl Store {
         Ok(rows.iter().map(|row| (row.get("job"), row.get("id"))).collect())
     }
 
-    /// Forgets a job; the runs that it started stay.
+    /// Forgets a job; the runs that it started stay. Those that it took over from another job are that one's again, which
+    /// can be resumed unless this one finished.
     pub fn delete_job(&self, id: &str) -> Result<()> {
-        self.wait(sqlx::query("UPDATE runs SET job = NULL WHERE job = ?").bind(id).execute(&self.pool))?;
-        self.wait(sqlx::query("DELETE FROM jobs WHERE id = ?").bind(id).execute(&self.pool))?;
+        for change in [
+            "UPDATE runs SET job = (SELECT id FROM jobs WHERE resumed_as = ?1) WHERE job = ?1",
+            "UPDATE jobs SET resumed_as = NULL WHERE resumed_as = ?1
+             AND (SELECT state FROM jobs WHERE id = ?1) <> 'finished'",
+            "DELETE FROM jobs WHERE id = ?1",
+        ] {
+            self.wait(sqlx::query(change).bind(id).execute(&self.pool))?;
+        }
         Ok(())
     }
 }
@@ -192,5 +252,7 @@ fn job_record(row: &SqliteRow) -> JobRecord {
         pid: row.get("pid"),
         stops: row.get("stops"),
         message: row.get("message"),
+        resumed_as: row.get("resumed_as"),
+        progress: row.get::<Option<String>, _>("progress").and_then(|text| serde_json::from_str(&text).ok()),
     }
 }

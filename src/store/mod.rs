@@ -29,7 +29,7 @@ pub use dataset_writer::{DatasetWriter, Existing, Written, name_taken};
 pub use datasets::{DatasetRecord, check_dataset_name};
 pub use drafts::{DraftRecord, Like, no_draft};
 pub use files::FileStamp;
-pub use jobs::{JobRecord, JobState};
+pub use jobs::{JobEnd, JobRecord, JobState};
 pub use marks::{Mark, Marks, RowMark};
 pub use outcomes::SubjectCount;
 pub use runs::{AdapterRecord, Lease, NewRun, RunRecord, RunStatus, StoreSink, code_version};

@@ -303,6 +303,17 @@ impl Store {
         Ok(events)
     }
 
+    /// At most `limit` events of a run, the newest first.
+    pub fn recent_events(&self, run: &str, limit: u64) -> Result<Vec<JobEvent>> {
+        let rows = self.wait(
+            sqlx::query("SELECT payload FROM events WHERE run_id = ? ORDER BY seq DESC LIMIT ?")
+                .bind(run)
+                .bind(limit as i64)
+                .fetch_all(&self.pool),
+        )?;
+        Ok(rows.iter().filter_map(|row| serde_json::from_str(&row.get::<String, _>("payload")).ok()).collect())
+    }
+
     /// Forgets the step and validation events after `step`: a resumed run writes them again.
     pub fn truncate_events(&self, run: &str, step: u64) -> Result<()> {
         self.wait(

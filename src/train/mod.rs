@@ -19,7 +19,7 @@ pub use checkpoint_folder::{CheckpointFolder, Found};
 pub use config::{Length, TrainConfig};
 pub use optimizer::{AdamW, Group, clip_coefficient, global_norm};
 pub use peers::Peers;
-pub use peers_tcp::TcpPeers;
+pub use peers_tcp::{Still, TcpPeers};
 pub use schedule::Schedule;
 pub use trainer::{Ending, Sampler, TrainData, TrainOutcome, Trainer, mean_loss};
 pub use watch::{SMOOTHING, Sign, Watch};

@@ -18,6 +18,15 @@ const GREETING: &[u8; 8] = b"linlypr1";
 /// How long the processes may take to find each other: a model is loaded before.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// How long a process that has connected may take to say who it is: it says it at once.
+const GREETING_TIME: Duration = Duration::from_secs(5);
+
+/// Between two looks at what else has happened.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Asked again and again while processes are missing, with their ranks: an error ends the waiting.
+pub type Still<'a> = &'a dyn Fn(&[usize]) -> Result<()>;
+
 /// Longest message that is believed.
 const LONGEST: u64 = 1 << 34;
 
@@ -42,6 +51,26 @@ fn gone(error: &std::io::Error) -> Error {
     ))
 }
 
+fn missing(ranks: &[usize]) -> Error {
+    let (minutes, ranks) = (PATIENCE.as_secs() / 60, list(ranks));
+    Error::new(
+        Kind::Io,
+        tr!(
+            "no process came within {minutes} minutes for rank {ranks}",
+            "{minutes} 分钟内没有等到 RANK {ranks} 的进程"
+        ),
+    )
+    .hint(tr!(
+        "look at the output of that process; all need the same MASTER_ADDR, MASTER_PORT and WORLD_SIZE",
+        "请查看该进程的输出；各进程的 MASTER_ADDR、MASTER_PORT 与 WORLD_SIZE 必须相同"
+    ))
+}
+
+/// Ranks in words.
+fn list(ranks: &[usize]) -> String {
+    ranks.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn others(error: &str) -> Error {
     Error::new(Kind::Mismatch, tr!("the processes do not train the same: {error}", "各进程的训练并不相同：{error}"))
         .hint(tr!(
@@ -55,8 +84,8 @@ impl TcpPeers {
     /// same.
     ///
     /// # Errors
-    /// `Mismatch` when the others train something else, `Io` when they do not come.
-    pub fn first(listener: &TcpListener, count: usize, what: [u8; 32]) -> Result<TcpPeers> {
+    /// `Mismatch` when the others train something else, `Io` when they do not come; those of `still`.
+    pub fn first(listener: &TcpListener, count: usize, what: [u8; 32], still: Still<'_>) -> Result<TcpPeers> {
         let mut streams: Vec<Option<TcpStream>> = (1..count).map(|_| None).collect();
         listener.set_nonblocking(true).map_err(|e| gone(&e))?;
         let until = Instant::now() + PATIENCE;
@@ -65,14 +94,19 @@ impl TcpPeers {
                 Ok((stream, _)) => {
                     // A stranger that connects and says nothing must not hold up the others for ever.
                     stream.set_nonblocking(false).map_err(|e| gone(&e))?;
-                    stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(|e| gone(&e))?;
+                    stream.set_read_timeout(Some(GREETING_TIME)).map_err(|e| gone(&e))?;
                     if let Some((rank, stream)) = greeted(stream, count, &what)? {
                         let slot = streams.get_mut(rank - 1).filter(|slot| slot.is_none());
                         *slot.ok_or_else(|| others(&tr!("rank {rank} came twice", "RANK {rank} 重复")))? = Some(stream);
                     }
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock && Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(20));
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {
+                    let absent: Vec<usize> = (1..count).filter(|rank| streams[rank - 1].is_none()).collect();
+                    if Instant::now() >= until {
+                        return Err(missing(&absent));
+                    }
+                    still(&absent)?;
+                    std::thread::sleep(LOOK);
                 }
                 Err(e) => return Err(gone(&e)),
             }
@@ -88,13 +122,16 @@ impl TcpPeers {
     ///
     /// # Errors
     /// As [`TcpPeers::first`].
-    pub fn join(address: &str, rank: usize, count: usize, what: [u8; 32]) -> Result<TcpPeers> {
+    pub fn join(address: &str, rank: usize, count: usize, what: [u8; 32], still: Still<'_>) -> Result<TcpPeers> {
         let until = Instant::now() + PATIENCE;
         let mut stream = loop {
             match TcpStream::connect(address) {
                 Ok(stream) => break stream,
-                Err(e) if Instant::now() > until => return Err(gone(&e)),
-                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Err(_) if Instant::now() > until => return Err(missing(&[0])),
+                Err(_) => {
+                    still(&[0])?;
+                    std::thread::sleep(LOOK);
+                }
             }
         };
         stream.set_nodelay(true).map_err(|e| gone(&e))?;
@@ -103,8 +140,7 @@ impl TcpPeers {
         hello.extend((count as u32).to_le_bytes());
         hello.extend(what);
         stream.write_all(&hello).map_err(|e| gone(&e))?;
-        let mut answer = [0; 8];
-        stream.read_exact(&mut answer).map_err(|e| gone(&e))?;
+        let answer = answer(&mut stream, still)?;
         if answer != *GREETING {
             return Err(others(&tr!("the first process answered something else", "首个进程的应答不符")));
         }
@@ -131,6 +167,23 @@ impl TcpPeers {
         }
         Ok(())
     }
+}
+
+/// What the first process says once all are there, which may take as long as the slowest.
+fn answer(stream: &mut TcpStream, still: Still<'_>) -> Result<[u8; 8]> {
+    use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    stream.set_read_timeout(Some(LOOK)).map_err(|e| gone(&e))?;
+    let (mut answer, mut got) = ([0; 8], 0);
+    while got < answer.len() {
+        match stream.read(&mut answer[got..]) {
+            Ok(0) => return Err(gone(&std::io::ErrorKind::UnexpectedEof.into())),
+            Ok(n) => got += n,
+            Err(e) if matches!(e.kind(), WouldBlock | TimedOut | Interrupted) => still(&[])?,
+            Err(e) => return Err(gone(&e)),
+        }
+    }
+    stream.set_read_timeout(None).map_err(|e| gone(&e))?;
+    Ok(answer)
 }
 
 /// The rank of a process that wants to train the same; `None` for a stranger.
@@ -244,6 +297,10 @@ impl Peers for TcpPeers {
 mod tests {
     use super::*;
 
+    fn wait(_: &[usize]) -> Result<()> {
+        Ok(())
+    }
+
     /// Runs `work` as every rank of `count` processes, each on a thread.
     fn together<T: Send>(count: usize, work: impl Fn(&TcpPeers) -> T + Sync) -> Vec<T> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -251,9 +308,9 @@ mod tests {
         std::thread::scope(|scope| {
             let (work, address) = (&work, &address);
             let threads: Vec<_> = (1..count)
-                .map(|rank| scope.spawn(move || work(&TcpPeers::join(address, rank, count, [7; 32]).unwrap())))
+                .map(|rank| scope.spawn(move || work(&TcpPeers::join(address, rank, count, [7; 32], &wait).unwrap())))
                 .collect();
-            let first = work(&TcpPeers::first(&listener, count, [7; 32]).unwrap());
+            let first = work(&TcpPeers::first(&listener, count, [7; 32], &wait).unwrap());
             std::iter::once(first).chain(threads.into_iter().map(|t| t.join().unwrap())).collect()
         })
     }
@@ -280,16 +337,35 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| TcpPeers::join(&address, 1, 2, [8; 32]).err().unwrap().kind);
-            assert_eq!(TcpPeers::first(&listener, 2, [7; 32]).err().unwrap().kind, Kind::Mismatch);
+            let other = scope.spawn(|| TcpPeers::join(&address, 1, 2, [8; 32], &wait).err().unwrap().kind);
+            assert_eq!(TcpPeers::first(&listener, 2, [7; 32], &wait).err().unwrap().kind, Kind::Mismatch);
             assert_eq!(other.join().unwrap(), Kind::Io);
         });
         std::thread::scope(|scope| {
-            scope.spawn(|| drop(TcpPeers::join(&address, 1, 2, [7; 32]).unwrap()));
+            scope.spawn(|| drop(TcpPeers::join(&address, 1, 2, [7; 32], &wait).unwrap()));
             // A stranger in between is passed over.
             TcpStream::connect(&address).unwrap().write_all(&[0; 48]).unwrap();
-            let peers = TcpPeers::first(&listener, 2, [7; 32]).unwrap();
+            let peers = TcpPeers::first(&listener, 2, [7; 32], &wait).unwrap();
             assert_eq!(peers.sum(&mut [1.0]).unwrap_err().kind, Kind::Io);
         });
+    }
+
+    #[test]
+    fn those_who_wait_know_for_whom_and_stop_when_they_are_told_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let stop = Error::new(Kind::Interrupted, "stop");
+        std::thread::scope(|scope| {
+            // The second of three waits for the third, too, and ends with the first.
+            let second = scope.spawn(|| TcpPeers::join(&address, 1, 3, [7; 32], &wait).err().unwrap().kind);
+            let still = |absent: &[usize]| if absent == [2] { Err(stop.clone()) } else { Ok(()) };
+            assert_eq!(TcpPeers::first(&listener, 3, [7; 32], &still).err().unwrap().kind, Kind::Interrupted);
+            assert_eq!(second.join().unwrap(), Kind::Io);
+        });
+        let told = |_: &[usize]| Err(stop.clone());
+        assert_eq!(TcpPeers::join(&address, 1, 3, [7; 32], &told).err().unwrap().kind, Kind::Interrupted);
+        drop(listener);
+        assert_eq!(TcpPeers::join(&address, 1, 3, [7; 32], &told).err().unwrap().kind, Kind::Interrupted);
+        assert!(missing(&[1, 3]).message.contains("1, 3"));
     }
 }

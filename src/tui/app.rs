@@ -72,6 +72,8 @@ pub struct App {
     waiting: Vec<(ScreenId, Query)>,
     /// What takes changes back, the newest last.
     undo: Vec<(ScreenId, String, Query)>,
+    /// Changes that are being taken back.
+    undoing: Vec<(ScreenId, String, Query)>,
     chores: Vec<Chore>,
     quit: Quit,
 }
@@ -108,6 +110,7 @@ impl App {
             queries: Vec::new(),
             waiting: Vec::new(),
             undo: Vec::new(),
+            undoing: Vec::new(),
             chores: Vec::new(),
             quit: Quit::No,
         };
@@ -277,9 +280,9 @@ impl App {
             Action::Mouse => self.switch_mouse(),
             Action::Suspend => self.chores.push(Chore::Suspend),
             Action::Undo => {
-                if let Some((screen, told, query)) = self.undo.pop() {
-                    self.notice = Some((tr!("taken back: {told}", "已撤销：{told}"), Role::Good));
-                    self.queries.push((screen, query));
+                if let Some(change) = self.undo.pop() {
+                    self.queries.push((change.0, change.2.clone()));
+                    self.undoing.push(change);
                 }
             }
             Action::Go(screen) => self.go(screen),
@@ -436,6 +439,11 @@ impl App {
                     }
                 }
                 Effect::Go(screen) => self.go(screen),
+                Effect::Look { screen, run } => {
+                    let effects = self.screen_mut(screen).look(&run);
+                    self.go(screen);
+                    self.apply(screen, effects);
+                }
                 Effect::Prefer(chosen) => self.prefer(chosen),
                 Effect::Tour => self.overlay = Some(Overlay::Tour(Tour::default())),
             }
@@ -493,15 +501,49 @@ impl App {
         self.waiting = waiting;
         let mut asked: Vec<(ScreenId, Query)> = asked;
         asked.dedup_by_key(|(screen, _)| *screen);
-        if let (Some(Overlay::Form(form)), Ok(Answer::Choices(choices))) = (&mut self.overlay, &reply.answer) {
-            form.offer(choices.clone());
+        if matches!(reply.query, Query::Choices | Query::Forecast(_)) {
+            return self.inform(reply);
+        }
+        let undone = self.undoing.iter().position(|(.., query)| *query == reply.query);
+        let undone = undone.map(|place| self.undoing.remove(place));
+        if let (Some((_, told, _)), Ok(_)) = (&undone, &reply.answer) {
+            // Before the screens, which may know more about it.
+            self.notice = Some((tr!("taken back: {told}", "已撤销：{told}"), Role::Good));
         }
         for (screen, query) in asked {
             let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
             self.apply(screen, effects);
         }
+        if let (Some(change), Err(error)) = (undone, &reply.answer) {
+            // It can be tried again.
+            self.tell(error);
+            self.undo.push(change);
+        }
         if self.quit == Quit::Soon && self.waiting.is_empty() && self.queries.is_empty() {
             self.quit = Quit::Now;
+        }
+    }
+
+    /// Takes an answer that is the form's and no screen's.
+    fn inform(&mut self, reply: Reply) {
+        let Some(Overlay::Form(form)) = &mut self.overlay else { return };
+        match (reply.query, reply.answer) {
+            (_, Ok(Answer::Choices(choices))) => form.offer(choices),
+            (Query::Forecast(argv), Ok(Answer::Forecast(forecast))) => form.take_forecast(argv, Ok(forecast)),
+            (Query::Forecast(argv), Err(error)) => form.take_forecast(argv, Err(error)),
+            (_, Err(error)) => self.tell(&error),
+            (_, Ok(_)) => {}
+        }
+    }
+
+    /// Asks for the forecast that the form wants. One at a time: while it is worked out, the user types on.
+    fn ask_forecast(&mut self) {
+        let is_forecast = |(_, query): &(ScreenId, Query)| matches!(query, Query::Forecast(_));
+        if let Some(Overlay::Form(form)) = &self.overlay
+            && !self.waiting.iter().chain(&self.queries).any(is_forecast)
+            && let Some(argv) = form.wants_forecast()
+        {
+            self.queries.push((self.screen, Query::Forecast(argv)));
         }
     }
 
@@ -519,6 +561,7 @@ impl App {
 
     /// The questions to send.
     pub fn take_queries(&mut self) -> Vec<Query> {
+        self.ask_forecast();
         let asked = std::mem::take(&mut self.queries);
         let mut queries: Vec<Query> = Vec::with_capacity(asked.len());
         for (_, query) in &asked {

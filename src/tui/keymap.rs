@@ -160,12 +160,14 @@ fn own(view: View) -> &'static [Action] {
     use Action::{Back, Cancel, Confirm, Delete, Filter, Left, Mark, New, Next, NextField, OnlyWrong, Open, Previous};
     match view {
         View::Home => &[Open],
-        View::Datasets => &[Open, New, Filter, Delete, Back],
-        View::Rows => &[Open, Filter, Back],
-        View::Row => &[Next, Previous, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back],
-        View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Back],
+        View::Datasets => &[Open, New, Action::Versions, Filter, Delete, Back],
+        View::Rows => &[Open, Filter, Action::ByPart, Action::ByLanguage, Action::ByMark, Action::Versions, New, Back],
+        View::Row => {
+            &[Next, Previous, Action::Mask, Action::Edit, Action::MarkGood, Action::MarkBad, Action::Copy, Back]
+        }
+        View::Mask => &[Next, Previous, Action::NextTemplate, Action::NextModel, Action::Copy, Back],
         View::Versions => &[Open, Action::Restore, Action::Copy, Filter, Back],
-        View::Difference => &[Action::Restore, Back],
+        View::Difference => &[Action::Restore, Action::Copy, Back],
         View::Models => &[Open, Action::Pull, Action::Merge, Action::Copy, Filter, Back],
         View::Model => &[Action::Pull, Action::Merge, Action::Copy, Back],
         View::Subjects => &[Open, Action::Sort, Action::Flips, Action::Copy, Filter, Back],

@@ -36,17 +36,17 @@ pub use source::{
     RatingsView, SideEnd, Tally,
 };
 pub use source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, JobLine, JobsAnswer,
-    JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine, ModelsAnswer,
-    ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing, SubjectView,
-    VersionView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, DiffView, Figure, ForecastView, JobLine,
+    JobsAnswer, JobsQuery, LeaderboardView, LogPiece, MaskToken, MaskView, Measure, ModelFacts, ModelKind, ModelLine,
+    ModelsAnswer, ModelsQuery, Names, OutcomeView, Place, RowChangeView, RowFilter, RowPage, RowView, Source, Standing,
+    SubjectView, VersionView, Vote,
 };
 pub use source::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
 pub use terminal::Session;
 pub use theme::{Role, Theme, ThemeName};
 pub use verbs::{Commands, Naming, Verb, VerbField};
 pub use widgets::Block;
-pub use workbench_source::WorkbenchSource;
+pub use workbench_source::{ReadTraining, WorkbenchSource};
 
 use crate::error::{Error, Kind, Result};
 use crate::tr;

@@ -4,8 +4,8 @@
 use super::preferences::Preferences;
 use super::source::{ArenaAnswer, ArenaQuery, ScoresAnswer, ScoresQuery};
 use super::source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, JobsAnswer, JobsQuery, LeaderboardView,
-    ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, SubjectView, Vote,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, ForecastView, JobsAnswer, JobsQuery,
+    LeaderboardView, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, SubjectView, Vote,
 };
 use crate::error::Result;
 use crate::job::JobEvent;
@@ -33,6 +33,7 @@ pub enum Query {
     Scores(ScoresQuery),
     Jobs(JobsQuery),
     Choices,
+    Forecast(Vec<String>),
     Keep(Preferences),
 }
 
@@ -56,6 +57,7 @@ pub enum Answer {
     Scores(ScoresAnswer),
     Jobs(JobsAnswer),
     Choices(Choices),
+    Forecast(ForecastView),
     Keep,
 }
 
@@ -87,6 +89,7 @@ pub fn answer(source: &mut dyn Source, query: Query) -> Reply {
         Query::Scores(query) => source.scores(query).map(Answer::Scores),
         Query::Jobs(query) => source.jobs(query).map(Answer::Jobs),
         Query::Choices => source.choices().map(Answer::Choices),
+        Query::Forecast(argv) => source.forecast(argv).map(Answer::Forecast),
         Query::Keep(preferences) => source.keep(preferences).map(|()| Answer::Keep),
     };
     Reply { query, answer }

@@ -27,11 +27,13 @@ pub enum Role {
     FirstLine,
     /// The second line of a chart.
     SecondLine,
+    /// What a model is taught.
+    Learnt,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Role; 10] = [
+    pub const ALL: [Role; 11] = [
         Role::Plain,
         Role::Dim,
         Role::Title,
@@ -42,6 +44,7 @@ impl Role {
         Role::Warn,
         Role::FirstLine,
         Role::SecondLine,
+        Role::Learnt,
     ];
 }
 
@@ -140,6 +143,7 @@ impl Theme {
     pub fn style(self, role: Role) -> Style {
         let modifier = match role {
             Role::Title | Role::Accent | Role::Bad | Role::SecondLine => Modifier::BOLD,
+            Role::Learnt => Modifier::UNDERLINED,
             Role::Dim if !self.color || self.name == ThemeName::Terminal => Modifier::DIM,
             _ => Modifier::empty(),
         };
@@ -156,7 +160,7 @@ impl Theme {
             (_, Role::Plain | Role::Title) => None,
             (ThemeName::Terminal, role) => match role {
                 Role::Accent | Role::Key | Role::FirstLine => Some(Color::Cyan),
-                Role::Good => Some(Color::Green),
+                Role::Good | Role::Learnt => Some(Color::Green),
                 Role::Bad => Some(Color::Red),
                 Role::Warn | Role::SecondLine => Some(Color::Yellow),
                 _ => None,
@@ -164,21 +168,21 @@ impl Theme {
             (ThemeName::Dark, role) => match role {
                 Role::Dim => rgb(0x8b, 0x94, 0x9e),
                 Role::Accent | Role::Key | Role::FirstLine => rgb(0x6c, 0xc7, 0xd9),
-                Role::Good => rgb(0x7e, 0xc6, 0x99),
+                Role::Good | Role::Learnt => rgb(0x7e, 0xc6, 0x99),
                 Role::Bad => rgb(0xf4, 0x7a, 0x7a),
                 _ => rgb(0xe8, 0xb8, 0x5c),
             },
             (ThemeName::Light, role) => match role {
                 Role::Dim => rgb(0x5f, 0x68, 0x71),
                 Role::Accent | Role::Key | Role::FirstLine => rgb(0x00, 0x5c, 0x8a),
-                Role::Good => rgb(0x1a, 0x6b, 0x34),
+                Role::Good | Role::Learnt => rgb(0x1a, 0x6b, 0x34),
                 Role::Bad => rgb(0xb3, 0x1d, 0x28),
                 _ => rgb(0x8a, 0x4b, 0x00),
             },
             (ThemeName::HighContrast, role) => match role {
                 Role::Dim => rgb(0xd0, 0xd0, 0xd0),
                 Role::Accent | Role::Key | Role::FirstLine => rgb(0x00, 0xff, 0xff),
-                Role::Good => rgb(0x00, 0xff, 0x5f),
+                Role::Good | Role::Learnt => rgb(0x00, 0xff, 0x5f),
                 Role::Bad => rgb(0xff, 0x87, 0x87),
                 _ => rgb(0xff, 0xff, 0x00),
             },

@@ -11,6 +11,10 @@ pub enum Naming {
     Model,
     /// An adapter of this home.
     Adapter,
+    /// An adapter that is to be made.
+    NewAdapter,
+    /// A dataset, or a share of the rows.
+    HeldOut,
     /// A dataset of this home.
     Dataset,
     /// A benchmark or a group of them.
@@ -32,6 +36,8 @@ pub struct VerbField {
     pub help: String,
     /// Whether the verb cannot do without it.
     pub required: bool,
+    /// Arguments that make it needless when they are given.
+    pub unless: Vec<String>,
     /// Whether it is followed by a value; otherwise it is there or not.
     pub valued: bool,
     /// Whether it takes several values.

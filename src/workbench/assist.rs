@@ -23,7 +23,7 @@ pub fn assist(
     request.config.check()?;
     let model = load(&request)?;
     let prepared = prepare(bench, &request, &model)?;
-    let peers = meet(&request, &model, &prepared)?;
+    let peers = meet(&request, &model, &prepared, cancel)?;
     let trainer = Trainer {
         decoder: &model.decoder,
         data: &prepared.data,
@@ -39,11 +39,16 @@ pub fn assist(
 }
 
 /// Meets the processes that train together, if there are any: all must have the same rows, weights and settings.
-pub(super) fn meet(request: &TrainRequest, model: &LoadedModel, prepared: &Prepared) -> Result<Option<Arc<dyn Peers>>> {
+pub(super) fn meet(
+    request: &TrainRequest,
+    model: &LoadedModel,
+    prepared: &Prepared,
+    cancel: &CancelToken,
+) -> Result<Option<Arc<dyn Peers>>> {
     let Some(seat) = &model.seat else { return Ok(None) };
     let settings = serde_json::to_string(&request.config).map_err(|e| Error::internal(e.to_string()))?;
     let place = model.card.as_ref().map_or("cpu", |card| if card.exact { "card f32" } else { "card bf16" });
     let data = &prepared.dataset_version;
     let what = [&settings, &model.hash, data, &request.template, place, &store::code_version()];
-    seat.meet(&what.join("\n")).map(Some)
+    seat.meet(&what.join("\n"), cancel).map(Some)
 }

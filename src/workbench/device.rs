@@ -69,7 +69,7 @@ impl Wish {
         }
     }
 
-    /// Refuses a card for what only the processor does.
+    /// Refuses a card for what has nothing to compute on one.
     ///
     /// # Errors
     /// `Unsupported`.
@@ -79,8 +79,8 @@ impl Wish {
             Wish::Card(_) => Err(Error::new(
                 Kind::Unsupported,
                 tr!(
-                    "the GPU trains (train, pretrain, bench train); everything else is computed on the processor",
-                    "GPU 仅用于训练（train、pretrain、bench train）；其余均在处理器上计算"
+                    "the GPU trains and answers (train, pretrain, run, chat, serve, arena, data draft, bench); this is done on the processor",
+                    "GPU 用于训练与作答（train、pretrain、run、chat、serve、arena、data draft、bench）；此命令在处理器上执行"
                 ),
             )
             .hint(tr!("use --device auto or cpu", "请用 --device auto 或 cpu"))),
@@ -137,7 +137,7 @@ pub fn choose(bench: &Workbench, wish: Wish, seat: Option<&Seat>, request: &Trai
 }
 
 /// Why a card that is there is not used; nothing where there is none.
-fn why_not() -> Option<String> {
+pub(super) fn why_not() -> Option<String> {
     let reason = match cuda::cards() {
         Err(e) if e.kind == Kind::NotFound || !cfg!(feature = "cuda") => return None,
         Err(e) => e.message,

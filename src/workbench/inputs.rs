@@ -1,8 +1,10 @@
 //! What an import's paths stand for: files, folders, patterns such as `data/*.jsonl`, and lists of data sets.
 
 use super::data::Input;
+use super::stream_input::{StreamInput, may_wait};
 use crate::data::{self, Format, ImportOptions, ReadReport, Record};
 use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::tr;
 use serde::Serialize;
 use std::fs::File;
@@ -185,7 +187,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Reads `part`; `done` counts the bytes of its file. `None`: it is no data file after all, and was not named, so it is
+/// Reads `part`; `done` counts the bytes of its file. A file that keeps its reader waiting is given up when `cancel` is set. `None`: it is no data file after all, and was not named, so it is
 /// passed over for that reason.
 ///
 /// # Errors
@@ -193,6 +195,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 pub(super) fn read(
     part: &Part,
     done: &AtomicU64,
+    cancel: &CancelToken,
     on: &mut dyn FnMut(Record) -> Result<()>,
 ) -> Result<Result<ReadReport, Skipped>> {
     let mut records = 0u64;
@@ -201,6 +204,10 @@ pub(super) fn read(
         on(record)
     };
     let result = match &part.input {
+        Input::File(path) if may_wait(path) => {
+            let stream = Counted { inner: StreamInput::open(path.clone(), cancel), done };
+            data::read(BufReader::with_capacity(1 << 18, stream), &path.to_string_lossy(), &part.options, &mut on)
+        }
         Input::File(path) => {
             let file = File::open(path).map_err(|e| Error::io(path, &e))?;
             let reader = BufReader::with_capacity(1 << 18, Counted { inner: file, done });
@@ -219,12 +226,12 @@ pub(super) fn read(
 }
 
 /// Counts the bytes that were read.
-struct Counted<'c> {
-    inner: File,
+struct Counted<'c, R> {
+    inner: R,
     done: &'c AtomicU64,
 }
 
-impl Read for Counted<'_> {
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.done.fetch_add(n as u64, Ordering::Relaxed);

@@ -1,5 +1,6 @@
 //! Models and adapters by the names that users give them.
 
+use super::answering::Place;
 use super::together::Seat;
 use super::watched_weights::WatchedWeights;
 use super::{LocalSpeaker, RemoteContestant, RemoteSpeaker, Speaker, Workbench, models};
@@ -7,7 +8,8 @@ use crate::arena::Contestant;
 use crate::error::{Error, Kind, Result};
 use crate::infer::{Engine, LanguageModel, Sampling};
 use crate::job::CancelToken;
-use crate::model::{Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, open};
+use crate::model::{CardWeights, Decoder, Lora, ModelConfig, Tokenizer, WeightForm, adapter, open};
+use crate::ops::Arithmetic;
 use crate::prompt::{Message, Renderer, Role, Template};
 use crate::remote::{self, RemoteModel};
 use crate::tr;
@@ -32,6 +34,8 @@ pub struct LoadedModel {
     pub form: WeightForm,
     /// The card that trains it; `None` is the processor.
     pub card: Option<OnCard>,
+    /// Its weights on the card that it answers on; `None` is the processor.
+    pub answers: Option<Arc<dyn CardWeights>>,
     /// The place among processes that train it together.
     pub seat: Option<Arc<Seat>>,
 }
@@ -78,6 +82,8 @@ impl Workbench {
         form: WeightForm,
         watch: &(dyn Fn(usize, usize) -> bool + Sync),
     ) -> Result<LoadedModel> {
+        // A form that a card was asked for may be none of this processor's.
+        WeightForm::parse_arithmetic(form.arithmetic.name())?;
         let path = models::resolve(self, spec)?;
         let files = open(&path)?;
         let weights = WatchedWeights::new(&*files.weights, watch);
@@ -90,6 +96,7 @@ impl Workbench {
             path,
             form,
             card: None,
+            answers: None,
             seat: None,
         })
     }
@@ -140,8 +147,8 @@ impl Workbench {
         })
     }
 
-    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights. Models of
-    /// servers are treated as `server` says.
+    /// Contestants by their specs, `MODEL` or `MODEL+ADAPTER`. Those with the same model share its weights and answer at
+    /// `place`. Models of servers are treated as `server` says.
     ///
     /// # Errors
     /// Those of loading and of [`RemoteModel::connect`].
@@ -149,6 +156,7 @@ impl Workbench {
         &self,
         specs: &[&str],
         sampling: &Sampling,
+        place: Place<'_>,
         server: &remote::Options,
         cancel: &CancelToken,
     ) -> Result<Vec<Box<dyn Contestant>>> {
@@ -164,7 +172,7 @@ impl Workbench {
             let model = match models.iter().find(|m| m.name == base) {
                 Some(model) => model.clone(),
                 None => {
-                    let model = self.load_model(base)?;
+                    let model = self.load_to_answer(base, WeightForm::F32, place)?;
                     models.push(model.clone());
                     model
                 }
@@ -250,7 +258,17 @@ impl LoadedModel {
         }
         end.sort_unstable();
         end.dedup();
-        Ok(Engine::new(Arc::clone(&self.decoder), adapter.map(|a| Arc::clone(&a.lora)), end))
+        let lora = adapter.map(|a| Arc::clone(&a.lora));
+        let Some(card) = &self.answers else { return Ok(Engine::new(Arc::clone(&self.decoder), lora, end)) };
+        let lora = lora.map(|lora| self.decoder.settle(lora));
+        Ok(Engine::over(Arc::clone(card).with(lora.as_deref())?, end))
+    }
+
+    /// The same, answering on a card: in f32 if `exact`, else in bf16.
+    #[must_use]
+    pub fn answering_on(self, weights: Arc<dyn CardWeights>, exact: bool) -> LoadedModel {
+        let arithmetic = if exact { Arithmetic::F32 } else { Arithmetic::Bf16 };
+        LoadedModel { answers: Some(weights), form: WeightForm { arithmetic, ..self.form }, ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::ops::Arithmetic;
 use crate::ops::cuda;
 use crate::train::TrainConfig;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What is planned.
 #[derive(Clone, Debug)]
@@ -94,13 +94,22 @@ const STORAGES: [BaseStorage; 3] = [BaseStorage::Full, BaseStorage::Int8, BaseSt
 /// # Errors
 /// `Usage` for settings that cannot train; those of finding and reading the model's configuration.
 pub fn plan(bench: impl FnOnce() -> Result<Workbench>, request: &PlanRequest) -> Result<PlanReport> {
+    request.config.check()?;
+    let model = configuration(&request.model, |spec| models::resolve(&bench()?, spec))?;
+    plan_for(&model, request, &STORAGES)
+}
+
+/// The table for a model whose configuration is known, with the base in these forms.
+///
+/// # Errors
+/// `Usage` for settings that cannot train.
+pub(super) fn plan_for(model: &ModelConfig, request: &PlanRequest, storages: &[BaseStorage]) -> Result<PlanReport> {
     let PlanRequest { config, arithmetic, .. } = request;
     config.check()?;
-    let model = configuration(bench, &request.model)?;
     config.lora.check_patterns(model.num_layers)?;
     let longest = config.shape.max_len.min(model.max_positions);
     let sizes = |arithmetic: Arithmetic, storage: BaseStorage| {
-        TrainingSizes::planned(&model, &config.lora, WeightForm { arithmetic, storage }, 2.0)
+        TrainingSizes::planned(model, &config.lora, WeightForm { arithmetic, storage }, 2.0)
     };
     let way = |storage: BaseStorage, dtype: &'static str, found: std::result::Result<_, MemoryEstimate>| {
         let least = MemoryPlan { tokens_at_once: 1, checkpointing: true };
@@ -123,8 +132,13 @@ pub fn plan(bench: impl FnOnce() -> Result<Workbench>, request: &PlanRequest) ->
         let found = plan_for_machine(&sizes(*arithmetic, storage), config.checkpointing, longest, free);
         way(storage, arithmetic.name(), found)
     };
-    let mut places = vec![Place { name: "cpu".to_owned(), free, unsupported: None, ways: STORAGES.map(here).to_vec() }];
-    let unsupported = check_card(&model, &config.lora).err().map(|e| e.message);
+    let mut places = vec![Place {
+        name: "cpu".to_owned(),
+        free,
+        unsupported: None,
+        ways: storages.iter().copied().map(here).collect(),
+    }];
+    let unsupported = check_card(model, &config.lora).err().map(|e| e.message);
     let on_card = |name: String, free: u64| {
         let of = |storage| {
             let demand = CardDemand {
@@ -137,7 +151,7 @@ pub fn plan(bench: impl FnOnce() -> Result<Workbench>, request: &PlanRequest) ->
             let found = plan_for_card(&sizes(Arithmetic::F32, storage), demand, config.checkpointing, Some(free));
             way(storage, "bf16", found)
         };
-        let ways = if unsupported.is_some() { Vec::new() } else { STORAGES.map(of).to_vec() };
+        let ways = if unsupported.is_some() { Vec::new() } else { storages.iter().copied().map(of).collect() };
         Place { name, free: Some(free), unsupported: unsupported.clone(), ways }
     };
     for card in cuda::cards().unwrap_or_default() {
@@ -157,11 +171,19 @@ pub fn plan(bench: impl FnOnce() -> Result<Workbench>, request: &PlanRequest) ->
     })
 }
 
-/// The configuration of a model that is here, or in a `config.json`.
-fn configuration(bench: impl FnOnce() -> Result<Workbench>, spec: &str) -> Result<ModelConfig> {
+/// The configuration of the model that `spec` names.
+///
+/// # Errors
+/// Those of finding and opening it.
+pub(super) fn configuration_here(bench: &Workbench, spec: &str) -> Result<ModelConfig> {
+    configuration(spec, |spec| models::resolve(bench, spec))
+}
+
+/// The configuration of a model that `resolve` finds, or in a `config.json`.
+fn configuration(spec: &str, resolve: impl FnOnce(&str) -> Result<PathBuf>) -> Result<ModelConfig> {
     let path = Path::new(spec);
     if path.extension().is_some_and(|e| e == "json") && path.is_file() {
         return super::bench::read_config(path);
     }
-    Ok(open(&models::resolve(&bench()?, spec)?)?.config)
+    Ok(open(&resolve(spec)?)?.config)
 }

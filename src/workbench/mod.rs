@@ -1,6 +1,7 @@
 //! One function per verb: what both front ends (command line and terminal interface) call.
 //! It brings the store together with the engines, which know nothing of each other.
 
+pub mod answering;
 pub mod arena;
 pub mod assist;
 pub mod bench;
@@ -15,8 +16,8 @@ pub mod doctor;
 pub mod evals;
 pub mod expand;
 pub mod export;
-mod export_text;
 pub mod family;
+pub mod forecast;
 pub mod gpu_check;
 pub mod inputs;
 pub mod inventory;
@@ -34,11 +35,14 @@ mod runs;
 mod samples;
 mod score;
 mod speaker;
+mod stream_input;
 mod talk;
 mod text_rows;
 pub mod together;
 pub mod train;
+mod train_publish;
 mod train_rows;
+mod train_run;
 mod watched_weights;
 
 pub use load::{LoadedAdapter, LoadedModel, LocalContestant};

@@ -83,19 +83,27 @@ pub struct Provenance {
     pub tokenizer_hash: String,
     /// In which form the weights are multiplied; `None` for a server's model.
     pub weights: Option<WeightForm>,
+    /// Whether a card multiplies them, which rounds otherwise.
+    pub on_card: bool,
 }
 
 /// Part of every examinee's key: to be raised when the same weights come to give other numbers, beyond rounding, or other texts.
 const ENGINE: &str = "1";
 
 impl Provenance {
+    /// The form of the weights as reports have it: `f32`, `bf16 int8`, `bf16 cuda`.
+    fn form(&self) -> String {
+        let form = self.weights.map(WeightForm::label).unwrap_or_default();
+        if self.on_card { form + " cuda" } else { form }
+    }
+
     /// What decides, together with a prompt, what is answered: weights, adapter, tokenizer, arithmetic and engine. Empty for a
     /// server's model, whose weights may change behind its name.
     fn key(&self) -> String {
         if self.model_hash.is_empty() || self.tokenizer_hash.is_empty() {
             return String::new();
         }
-        let form = self.weights.map(WeightForm::label).unwrap_or_default();
+        let form = self.form();
         let parts = [ENGINE, &self.model_hash, &self.adapter_hash, &self.tokenizer_hash, &form];
         hex(&Sha256::digest(parts.join("\n")))
     }
@@ -158,6 +166,7 @@ pub fn with_examinee<T>(
             flags: lasting_paths(model, adapter),
             tokenizer_hash: model.tokenizer.hash().to_owned(),
             weights: Some(model.form),
+            on_card: model.answers.is_some(),
         },
         model: &engine,
         tokenizer: &*model.tokenizer,
@@ -424,7 +433,7 @@ impl Job<'_> {
                     model: self.who.provenance.model.clone(),
                     adapter: self.who.provenance.adapter.clone(),
                     template: self.template.to_owned(),
-                    weights: self.who.provenance.weights.map(WeightForm::label).unwrap_or_default(),
+                    weights: self.who.provenance.form(),
                     reused: scored.reused,
                     report: numbers,
                     outcomes: scored.outcomes,

@@ -48,8 +48,12 @@ pub(super) fn prepare_text(bench: &Workbench, request: &TrainRequest, model: &Lo
     }
     let records = request.datasets().into_iter().map(|name| bench.store.dataset(name)).collect::<Result<Vec<_>>>()?;
     let read = |name: &str, shown: &str, split: Option<Split>| -> Result<Vec<Vec<u32>>> {
-        let rows = bench.store.rows(name, &RowQuery { split, ..RowQuery::default() })?;
-        rows.iter().map(|row| document(row, shown, model)).collect()
+        let mut documents = Vec::new();
+        bench.store.each_row(name, &RowQuery { split, ..RowQuery::default() }, &mut |row| {
+            documents.push(document(&row, shown, model)?);
+            Ok(())
+        })?;
+        Ok(documents)
     };
     let mut train = Vec::new();
     let mut val = Vec::new();
@@ -77,8 +81,7 @@ pub(super) fn prepare_text(bench: &Workbench, request: &TrainRequest, model: &Lo
         train.shuffle(&mut ChaCha8Rng::seed_from_u64(config.seed));
     }
     let (train_rows, val_rows) = (train.len(), val.len());
-    let fitted = |documents: &[Vec<u32>]| fill(documents.iter().map(Vec::as_slice), max_len);
-    let data = TrainData { train: fitted(&train), val: fitted(&val) };
+    let data = TrainData { train: fill(train, max_len), val: fill(val, max_len) };
     if data.train.iter().all(|sequence| sequence.ids.len() < 2) {
         return Err(Error::new(Kind::InvalidInput, tr!("there is no text to learn", "没有可学习的文本")).hint(tr!(
             "import some: linly-bench data import FILE.txt --name NAME --format text",

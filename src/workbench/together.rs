@@ -1,13 +1,14 @@
 //! Several processes that train together: found by torchrun's environment variables, or started by this program (`--gpus N`).
 
 use crate::error::{Error, Kind, Result};
+use crate::job::CancelToken;
 use crate::tr;
 use crate::train::{Peers, TcpPeers};
 use sha2::{Digest, Sha256};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// This process's place among those that train together.
 pub struct Seat {
@@ -22,7 +23,7 @@ pub struct Seat {
     /// The first process's ear, where this program started the others.
     listener: Option<TcpListener>,
     /// The others, likewise.
-    children: Vec<Child>,
+    children: Mutex<Vec<Child>>,
     /// Whether they have met.
     met: AtomicBool,
 }
@@ -68,7 +69,7 @@ impl Seat {
                 local,
                 address,
                 listener: None,
-                children: Vec::new(),
+                children: Mutex::default(),
                 met: AtomicBool::default(),
             }));
         }
@@ -103,19 +104,25 @@ impl Seat {
             local: 0,
             address,
             listener: Some(listener),
-            children,
+            children: Mutex::new(children),
             met: AtomicBool::default(),
         }))
+    }
+
+    /// Where the first process waits, `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Meets the others, who must train the same: `what` says it.
     ///
     /// # Errors
-    /// Those of [`TcpPeers`].
-    pub fn meet(&self, what: &str) -> Result<Arc<dyn Peers>> {
+    /// Those of [`TcpPeers`]; `Interrupted`; `Io` when a process that was started here has ended before it came.
+    pub fn meet(&self, what: &str, cancel: &CancelToken) -> Result<Arc<dyn Peers>> {
+        let still = |absent: &[usize]| self.still(absent, cancel);
         let what: [u8; 32] = Sha256::digest(what.as_bytes()).into();
         if self.rank > 0 {
-            return Ok(Arc::new(TcpPeers::join(&self.address, self.rank, self.count, what)?));
+            return Ok(Arc::new(TcpPeers::join(&self.address, self.rank, self.count, what, &still)?));
         }
         let own;
         let listener = match &self.listener {
@@ -131,20 +138,81 @@ impl Seat {
                 &own
             }
         };
-        let peers = TcpPeers::first(listener, self.count, what)?;
+        let peers = TcpPeers::first(listener, self.count, what, &still)?;
         self.met.store(true, Ordering::Relaxed);
         Ok(Arc::new(peers))
+    }
+}
+
+impl Seat {
+    /// Whether it is worth waiting for the ranks that are not there yet.
+    fn still(&self, absent: &[usize], cancel: &CancelToken) -> Result<()> {
+        let ranks = absent.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        if cancel.is_cancelled() {
+            let message = if absent.is_empty() {
+                tr!("interrupted while waiting for the other processes", "等待其他进程时被中断")
+            } else {
+                tr!("interrupted while waiting for rank {ranks}", "等待 RANK {ranks} 时被中断")
+            };
+            return Err(Error::new(Kind::Interrupted, message));
+        }
+        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        for rank in absent {
+            let Some(child) = rank.checked_sub(1).and_then(|i| children.get_mut(i)) else { continue };
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(Error::new(
+                    Kind::Io,
+                    tr!(
+                        "the process of rank {rank} ended before the training began ({status})",
+                        "RANK {rank} 的进程在训练开始前就结束了（{status}）"
+                    ),
+                )
+                .hint(tr!("what it said is above", "其输出见上文")));
+            }
+        }
+        Ok(())
     }
 }
 
 impl Drop for Seat {
     /// The others end with the first: once they have met, a step that it does not take ends theirs.
     fn drop(&mut self) {
-        for child in &mut self.children {
+        for child in self.children.get_mut().unwrap_or_else(PoisonError::into_inner) {
             if !self.met.load(Ordering::Relaxed) {
                 let _ = child.kill();
             }
             let _ = child.wait();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_has_ended_is_not_waited_for() {
+        let start = |program: &str| Command::new(program).stdin(Stdio::piped()).spawn().unwrap();
+        // `cat` waits for its input, which this test holds.
+        let mut ended = start("false");
+        ended.wait().unwrap();
+        let seat = Seat {
+            rank: 0,
+            count: 3,
+            local: 0,
+            address: String::new(),
+            listener: None,
+            children: Mutex::new(vec![start("cat"), ended]),
+            met: AtomicBool::default(),
+        };
+        let never = CancelToken::default();
+        assert!(seat.still(&[1], &never).is_ok());
+        // One that came already may end: its connection says so.
+        assert!(seat.still(&[], &never).is_ok());
+        let error = seat.still(&[1, 2], &never).unwrap_err();
+        assert!(error.kind == Kind::Io && error.message.contains("rank 2"), "{error}");
+        let stopped = CancelToken::default();
+        stopped.cancel();
+        assert_eq!(seat.still(&[1, 2], &stopped).unwrap_err().kind, Kind::Interrupted);
     }
 }

@@ -7,7 +7,7 @@ use crate::batch::{Fitted, Unfit, fit, supervised_tokens};
 use crate::data::Split;
 use crate::error::{Error, Kind, Result};
 use crate::prompt::{Rendered, Renderer, Template};
-use crate::store::{RowQuery, StoredRow};
+use crate::store::{RowQuery, Store, StoredRow};
 use crate::tr;
 use crate::train::TrainData;
 use serde::Serialize;
@@ -74,9 +74,7 @@ pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedM
     let template: Template = request.template.parse()?;
     let renderer = Renderer::new(template, &*model.tokenizer)?.loss_on(config.loss_on);
     let mut reader = Reader { request, renderer: &renderer, dropped: Vec::new(), fitting: Fitting::default() };
-    let mut rows = |dataset: &str, split: Option<Split>| -> Result<Vec<Vec<Rendered>>> {
-        reader.fitted(plain_name(dataset), bench.store.rows(dataset, &RowQuery { split, ..RowQuery::default() })?)
-    };
+    let mut rows = |dataset: &str, split: Option<Split>| reader.fitted(&bench.store, dataset, split);
     let mut train = rows(&exact, Some(Split::Train))?;
     let mut val = match &request.held_out {
         HeldOut::Own => rows(&exact, Some(Split::Val))?,
@@ -89,7 +87,8 @@ pub(super) fn prepare(bench: &Workbench, request: &TrainRequest, model: &LoadedM
     let Reader { mut dropped, fitting, .. } = reader;
     dropped.sort_unstable();
     let (train_rows, val_rows) = (train.len(), val.len());
-    let data = TrainData { train: train.concat(), val: val.concat() };
+    let flat = |rows: Vec<Vec<Rendered>>| rows.into_iter().flatten().collect();
+    let data = TrainData { train: flat(train), val: flat(val) };
     let (dataset, dataset_version) = (record.name, record.version);
     Ok(Prepared {
         data,
@@ -117,11 +116,17 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Each row that is kept, as the one or more sequences that it becomes.
-    fn fitted(&mut self, dataset: &str, rows: Vec<StoredRow>) -> Result<Vec<Vec<Rendered>>> {
+    /// Each row of `words` that is kept, as the one or more sequences that it becomes. Its texts are not kept: a training
+    /// needs tokens and mask, five bytes a token, for as long as it runs.
+    fn fitted(&mut self, store: &Store, words: &str, split: Option<Split>) -> Result<Vec<Vec<Rendered>>> {
+        let (dataset, query) = (plain_name(words), RowQuery { split, ..RowQuery::default() });
         let (max_len, rule) = (self.request.config.shape.max_len, self.request.config.overlong);
-        let mut kept = Vec::with_capacity(rows.len());
-        for StoredRow { row, example, .. } in rows {
+        let mut kept = Vec::new();
+        let mut keep = |mut pieces: Vec<Rendered>| {
+            pieces.iter_mut().for_each(without_text);
+            kept.push(pieces);
+        };
+        store.each_row(words, &query, &mut |StoredRow { row, example, .. }| {
             let rendered = self.renderer.example(&example).map_err(|mut e| {
                 e.message = tr!("row {row} of {dataset}: {}", "{dataset} 第 {row} 行：{}", e.message);
                 e
@@ -138,17 +143,17 @@ impl Reader<'_> {
             }
             let (tokens, leading) = (rendered.ids.len(), self.renderer.leading_tokens(&rendered)?);
             match fit(rendered, max_len, rule, leading) {
-                Fitted::Whole(rendered) => kept.push(vec![rendered]),
+                Fitted::Whole(rendered) => keep(vec![rendered]),
                 Fitted::Cut(rendered, gone) => {
                     self.fitting.cut_rows += 1;
                     self.fitting.cut_tokens += gone;
-                    kept.push(vec![rendered]);
+                    keep(vec![rendered]);
                 }
                 Fitted::Pieces(pieces, empty) => {
                     self.fitting.split_rows += 1;
                     self.fitting.pieces += pieces.len();
                     self.fitting.empty_pieces += empty;
-                    kept.push(pieces);
+                    keep(pieces);
                 }
                 Fitted::LeftOut(why) => {
                     let why = match why {
@@ -158,9 +163,17 @@ impl Reader<'_> {
                     self.dropped.push(DroppedRow { dataset: dataset.to_owned(), row, tokens, why });
                 }
             }
-        }
+            Ok(())
+        })?;
         Ok(kept)
     }
+}
+
+/// Lets go of what only people read, and of room for tokens that will not come.
+fn without_text(row: &mut Rendered) {
+    row.text = String::new();
+    row.ids.shrink_to_fit();
+    row.mask.shrink_to_fit();
 }
 
 /// Takes `share` of the rows out of `train`. Whole rows: the pieces of a split row stay on one side.
@@ -218,7 +231,10 @@ impl Prepared {
     /// What was done to over-long rows, a line each, for people. `list` is where the dropped ones are listed.
     pub fn notes(&self, max_len: usize, list: &Path) -> Vec<String> {
         let mut notes = Vec::new();
-        let trained: HashSet<&[u32]> = self.data.train.iter().map(|row| &row.ids[..]).collect();
+        // Only what is held out is remembered, which is the smaller part.
+        let held: HashSet<&[u32]> = self.data.val.iter().map(|row| &row.ids[..]).collect();
+        let trained: HashSet<&[u32]> =
+            self.data.train.iter().map(|row| &row.ids[..]).filter(|ids| held.contains(ids)).collect();
         let both = self.data.val.iter().filter(|row| trained.contains(&row.ids[..])).count();
         if both > 0 {
             let all = self.data.val.len();

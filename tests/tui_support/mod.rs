@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // A failure here is a failed test.
 
 pub mod arena;
+mod data;
 pub mod runs;
 
 use linly_bench::data::Split;
@@ -54,6 +55,7 @@ pub struct Fake {
     pub stopped: Vec<String>,
     pub kept: Vec<Preferences>,
     pub sitting: arena::Sitting,
+    pub forecast: ForecastView,
 }
 
 impl Fake {
@@ -74,41 +76,7 @@ impl Source for Fake {
 
     fn data(&mut self, query: &DataQuery) -> Result<DataAnswer> {
         self.check("data")?;
-        Ok(match query {
-            DataQuery::Rows { filter, offset, limit, .. } => {
-                let hits = self.rows.iter().filter(|r| r.instruction.contains(&filter.search));
-                let hits: Vec<RowView> = hits.cloned().collect();
-                let total = hits.len() as u64;
-                let rows = hits.into_iter().skip(*offset as usize).take(*limit as usize).collect();
-                DataAnswer::Rows(RowPage { total, exact: true, rows })
-            }
-            DataQuery::Delete { name } => {
-                self.deleted.push(name.clone());
-                let (gone, kept) = self.datasets.drain(..).partition(|d| d.name == *name);
-                (self.bin, self.datasets) = (gone, kept);
-                DataAnswer::Done
-            }
-            DataQuery::Mark { row, mark, .. } => {
-                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.mark = *mark);
-                DataAnswer::Done
-            }
-            DataQuery::Save { row, text, .. } => {
-                if text == "nonsense" {
-                    return Err(Error::new(Kind::InvalidInput, "this is no row"));
-                }
-                self.rows.iter_mut().filter(|r| r.row == *row).for_each(|r| r.output = text.clone());
-                DataAnswer::Changed { before: 1, after: 2 }
-            }
-            DataQuery::Restore { version, .. } => {
-                self.restored.push(*version);
-                DataAnswer::Changed { before: 2, after: 3 }
-            }
-            DataQuery::Undelete { .. } => {
-                self.datasets.append(&mut self.bin);
-                DataAnswer::Done
-            }
-            other => return Err(Error::new(Kind::Unsupported, format!("not made up: {other:?}"))),
-        })
+        data::answer(self, query)
     }
 
     fn models(&mut self, query: &ModelsQuery) -> Result<ModelsAnswer> {
@@ -238,6 +206,10 @@ impl Source for Fake {
         })
     }
 
+    fn forecast(&mut self, _argv: &[String]) -> Result<ForecastView> {
+        self.check("forecast").map(|()| self.forecast.clone())
+    }
+
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {
         self.check("keep")?;
         self.kept.push(preferences.clone());
@@ -259,6 +231,8 @@ pub fn job(id: &str, state: JobState) -> JobLine {
         },
         message: if state == JobState::Failed { "there is no dataset `x`".into() } else { String::new() },
         runs: Vec::new(),
+        stops: 0,
+        resumed_as: None,
         progress: (state == JobState::Running).then(|| ("steps".into(), 180, Some(300))),
     }
 }
@@ -538,6 +512,15 @@ pub fn filled() -> Fake {
                 ..job("job-20261123-090000-cccc", JobState::Finished)
             },
         ],
+        forecast: ForecastView {
+            place: "cpu".into(),
+            memory: Some(1_310_000_000),
+            free: Some(18_200_000_000),
+            fits: true,
+            steps: Some(3000),
+            seconds: Some(725.0),
+            speed: Some((830.4, "train-20261124-112000-cccc".into())),
+        },
         log: "loading the model\nstep 1: loss 3.21\n\u{1b}[32mstep 2\u{1b}[0m: 损失 3.01\rstep 3: 损失 2.87\n".into(),
         ..Fake::default()
     }

@@ -1,3 +1,5 @@
+use super::super::example::Split;
+use super::super::roles::FieldMap;
 use super::*;
 
 fn import(bytes: &[u8], options: &ImportOptions) -> (Vec<Row>, Vec<Reject>) {

@@ -5,11 +5,13 @@ mod block;
 mod decoder;
 mod factors;
 mod group;
+mod inference;
 mod pass;
 #[cfg(test)]
 mod tests;
 mod training;
 
 pub use decoder::{DeviceDecoder, check_card};
+pub use inference::{CardInference, PoolRows, check_card_inference};
 pub use pass::{logit_rows, logit_stride};
 pub use training::{CardTraining, DeviceTraining};

@@ -36,6 +36,21 @@ pub trait Device: Send + Sync {
     /// Those of the card.
     fn clear(&self, at: u64, bytes: usize) -> Result<()>;
 
+    /// Copies from one place on the card to another; they do not overlap.
+    ///
+    /// # Errors
+    /// Those of the card.
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<()>;
+
+    /// Notes what `work` starts instead of doing it, to be repeated as a whole (a CUDA graph): one call then stands for hundreds.
+    /// `None` where that cannot be done; nothing was started then. `work` neither allocates nor moves data between machine and card.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    fn record(&self, _work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        Ok(None)
+    }
+
     /// Starts a kernel.
     ///
     /// # Errors
@@ -74,6 +89,15 @@ pub trait Device: Send + Sync {
     fn group(&self, _ticket: &[u8], _rank: usize, _count: usize) -> Result<Box<dyn CardGroup>> {
         Err(Error::internal("this device cannot add up with others"))
     }
+}
+
+/// Work that was noted, to be repeated.
+pub trait Recording: Send + Sync {
+    /// Does it, with what the same addresses hold by now.
+    ///
+    /// # Errors
+    /// Those of the card.
+    fn replay(&self) -> Result<()>;
 }
 
 /// Cards that add up.
@@ -331,6 +355,16 @@ impl<T: Element> Buffer<T> {
     /// Those of the card.
     pub fn clear(&self) -> Result<()> {
         self.device.clear(self.address, self.len * size_of::<T>())
+    }
+
+    /// Makes the first `count` numbers those of `from`, another buffer on the same card.
+    ///
+    /// # Errors
+    /// Those of the card.
+    pub fn copy_from(&self, from: &Buffer<T>, count: usize) -> Result<()> {
+        self.holds(count)?;
+        from.holds(count)?;
+        self.device.copy(self.address, from.address, count * size_of::<T>())
     }
 
     /// Where it lies.

@@ -16,12 +16,13 @@
 #define __device__ inline
 #define __forceinline__
 #define __global__
-#define __launch_bounds__(x)
+#define __launch_bounds__(...)
 #define __shared__ static
 #define KERNEL extern "C" void
 #define DYNAMIC_SHARED(type, name) type* name = reinterpret_cast<type*>(emulated_shared)
 
 struct Three { unsigned x, y, z; };
+struct uint2 { unsigned x, y; };
 struct uint4 { unsigned x, y, z, w; };
 struct float4 { float x, y, z, w; };
 static inline float4 make_float4(float x, float y, float z, float w) { return float4{x, y, z, w}; }

@@ -1,6 +1,6 @@
 //! Stands in for a card in tests: the kernels' own text, compiled as C++ with `emulate.h` and run on the CPU.
 
-use super::device::{Argument, Device, Launch};
+use super::device::{Argument, Device, Launch, Recording};
 use super::kernels::{Kernel, KernelFile};
 use super::product::{AnyRows, Product};
 use crate::error::{Error, Kind, Result};
@@ -30,6 +30,27 @@ pub struct Emulator {
     change: Option<Change>,
     /// Bytes held now, and the most so far.
     held: Mutex<(usize, usize)>,
+    /// While work is noted: its launches so far, and whether it can be repeated.
+    noted: Mutex<Option<(Vec<Noted>, bool)>>,
+    /// Whether work can be noted at all.
+    records: bool,
+}
+
+/// A launch with its arguments.
+type Noted = (Kernel, Launch, Vec<Argument>);
+
+/// Launches that are repeated one by one, as a CUDA graph's are.
+struct Repeated {
+    reversed: bool,
+    change: Option<Change>,
+    launches: Vec<Noted>,
+}
+
+impl Recording for Repeated {
+    fn replay(&self) -> Result<()> {
+        let card = Emulator { change: self.change, ..Emulator::counting(self.reversed) };
+        self.launches.iter().try_for_each(|(kernel, launch, arguments)| card.launch(*kernel, launch, arguments))
+    }
 }
 
 type Start = unsafe extern "C" fn(*const u32, *const u32, u32, c_int, *mut *mut c_void) -> c_int;
@@ -58,7 +79,12 @@ impl Emulator {
 
     /// The same, whose memory can be asked for.
     pub fn counting(reversed: bool) -> Emulator {
-        Emulator { reversed, change: None, held: Mutex::default() }
+        Emulator { reversed, change: None, held: Mutex::default(), noted: Mutex::default(), records: true }
+    }
+
+    /// A card that records nothing.
+    pub fn without_recording() -> Arc<dyn Device> {
+        Arc::new(Emulator { records: false, ..Emulator::counting(false) })
     }
 
     /// Most bytes that were held at a time.
@@ -163,7 +189,30 @@ impl Device for Emulator {
         Ok(())
     }
 
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
+        // SAFETY: callers copy between their buffers.
+        unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
+        Ok(())
+    }
+
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        if !self.records {
+            return Ok(None);
+        }
+        let noted = || self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted() = Some((Vec::new(), true));
+        let done = work();
+        let (launches, whole) = noted().take().unwrap_or_default();
+        done?;
+        let repeated = Repeated { reversed: self.reversed, change: self.change, launches };
+        Ok(whole.then(|| Box::new(repeated) as Box<dyn Recording>))
+    }
+
     fn launch(&self, kernel: Kernel, launch: &Launch, arguments: &[Argument]) -> Result<()> {
+        if let Some((launches, _)) = &mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner) {
+            launches.push((kernel, *launch, arguments.to_vec()));
+            return Ok(());
+        }
         let name = kernel.name;
         let handle = library(kernel.file, self.change)?;
         let (start, letters) = (find(handle, format!("launch_{name}"))?, find(handle, format!("arguments_{name}"))?);
@@ -204,6 +253,11 @@ impl Device for Emulator {
 
     fn multiply(&self, p: &Product<'_>) -> Result<()> {
         p.check()?;
+        if let Some((_, whole)) = &mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner) {
+            // Only launches are repeated here: whoever records must be able to do without.
+            *whole = false;
+            return Ok(());
+        }
         let at = |rows: AnyRows<'_>, row: usize, column: usize| row * rows.stride() as usize + column;
         // SAFETY: the product's rows were checked against their buffers.
         let number = |rows: AnyRows<'_>, row: usize, column: usize| unsafe {

@@ -2,7 +2,8 @@
 //! without them.
 
 use super::card::{self, Card};
-use super::device::{Argument, CardGroup, Device, Launch};
+use super::device::{Argument, CardGroup, Device, Launch, Recording};
+use super::graph::Graph;
 use super::kernels::{Kernel, KernelFile};
 use super::machine_code;
 use super::matmul::Library;
@@ -13,7 +14,8 @@ use crate::tr;
 use cudarc::driver::{result, sys};
 use std::collections::HashMap;
 use std::ffi::{CString, c_void};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::thread::ThreadId;
 
 /// Bytes of shared memory that every launch may ask for; more must be announced.
 const SHARED_BY_DEFAULT: u32 = 48 * 1024;
@@ -26,6 +28,10 @@ pub struct Gpu {
     library: Library,
     modules: Mutex<HashMap<KernelFile, sys::CUmodule>>,
     functions: Mutex<HashMap<&'static str, sys::CUfunction>>,
+    /// Written while a thread records, read by all others' work…
+    recording: RwLock<()>,
+    /// …and which thread that is.
+    recorder: Mutex<Option<ThreadId>>,
 }
 
 // SAFETY: handles of the driver may be used from any thread; the context is made current before each use, and the maps
@@ -83,6 +89,8 @@ impl Gpu {
                 library: library.with_workspace(workspace)?,
                 modules: Mutex::default(),
                 functions: Mutex::default(),
+                recording: RwLock::default(),
+                recorder: Mutex::default(),
             })
         }
     }
@@ -92,10 +100,16 @@ impl Gpu {
         &self.card
     }
 
-    /// Makes the card's context that of the calling thread.
-    fn enter(&self) -> Result<()> {
+    /// Makes the card's context that of the calling thread, and waits while another thread records: what this one puts on the
+    /// stream would become a part of the recording.
+    fn enter(&self) -> Result<Option<RwLockReadGuard<'_, ()>>> {
         // SAFETY: the context is never released.
-        unsafe { result::ctx::set_current(self.context) }.map_err(|e| failed("switch", e))
+        unsafe { result::ctx::set_current(self.context) }.map_err(|e| failed("switch", e))?;
+        let recorder = *self.recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        if recorder == Some(std::thread::current().id()) {
+            return Ok(None);
+        }
+        Ok(Some(self.recording.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
     fn function(&self, kernel: Kernel, shared: u32) -> Result<sys::CUfunction> {
@@ -131,14 +145,14 @@ impl Gpu {
 
 impl Device for Gpu {
     fn allocate(&self, bytes: usize) -> Result<u64> {
-        self.enter()?;
+        let _alone = self.enter()?;
         // The driver refuses a size of zero.
         // SAFETY: the stream lives.
         unsafe { result::malloc_async(self.stream, bytes.max(1)) }.map_err(|e| failed("allocate", e))
     }
 
     fn free(&self, address: u64, _bytes: usize) {
-        if self.enter().is_ok() {
+        if let Ok(_alone) = self.enter() {
             // SAFETY: the address came from `allocate`. In stream order: work that uses it comes first. A failure here
             // is one of earlier work, which the next call reports.
             let _ = unsafe { result::free_async(address, self.stream) };
@@ -146,14 +160,14 @@ impl Device for Gpu {
     }
 
     fn upload(&self, to: u64, bytes: &[u8]) -> Result<()> {
-        self.enter()?;
+        let _alone = self.enter()?;
         // SAFETY: callers write into their buffer. From memory that is not pinned the call returns when the bytes have
         // been taken over.
         unsafe { result::memcpy_htod_async(to, bytes, self.stream) }.map_err(|e| failed("take data", e))
     }
 
     fn download(&self, from: u64, bytes: &mut [u8]) -> Result<()> {
-        self.enter()?;
+        let _alone = self.enter()?;
         // SAFETY: callers read from their buffer, and the stream is waited for before the bytes are used.
         unsafe {
             result::memcpy_dtoh_async(bytes, from, self.stream).map_err(|e| failed("give data", e))?;
@@ -161,8 +175,24 @@ impl Device for Gpu {
         }
     }
 
+    fn copy(&self, to: u64, from: u64, bytes: usize) -> Result<()> {
+        let _alone = self.enter()?;
+        // SAFETY: callers copy between their buffers.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(|e| failed("copy data", e))
+    }
+
+    fn record(&self, work: &mut dyn FnMut() -> Result<()>) -> Result<Option<Box<dyn Recording>>> {
+        let _context = self.enter()?.map(drop);
+        let _alone = self.recording.write().unwrap_or_else(PoisonError::into_inner);
+        let set = |thread| *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+        set(Some(std::thread::current().id()));
+        let graph = Graph::of(self.context, self.stream, work);
+        set(None);
+        Ok(graph?.map(|graph| Box::new(graph) as Box<dyn Recording>))
+    }
+
     fn clear(&self, at: u64, bytes: usize) -> Result<()> {
-        self.enter()?;
+        let _alone = self.enter()?;
         if bytes == 0 {
             return Ok(());
         }
@@ -174,7 +204,7 @@ impl Device for Gpu {
         if launch.grid.contains(&0) {
             return Ok(());
         }
-        self.enter()?;
+        let _alone = self.enter()?;
         let function = self.function(kernel, launch.shared)?;
         let mut words: Vec<u64> = arguments.iter().map(|a| a.bits()).collect();
         let mut addresses: Vec<*mut c_void> = words.iter_mut().map(|word| std::ptr::from_mut(word).cast()).collect();
@@ -189,7 +219,7 @@ impl Device for Gpu {
     }
 
     fn multiply(&self, product: &Product<'_>) -> Result<()> {
-        self.enter()?;
+        let _alone = self.enter()?;
         self.library.multiply(product, self.stream)
     }
 
@@ -198,7 +228,7 @@ impl Device for Gpu {
     }
 
     fn memory(&self) -> Option<(u64, u64)> {
-        self.enter().ok()?;
+        let _alone = self.enter().ok()?;
         result::mem_get_info().ok().map(|(free, total)| (free as u64, total as u64))
     }
 
@@ -211,7 +241,7 @@ impl Device for Gpu {
     }
 
     fn group(&self, ticket: &[u8], rank: usize, count: usize) -> Result<Box<dyn CardGroup>> {
-        self.enter()?;
+        let _alone = self.enter()?;
         Ok(Box::new(nccl::Group::join(ticket, rank, count, self.context, self.stream)?))
     }
 }

@@ -73,13 +73,15 @@ files! {
     }
     /// Both, without tiles: f32, and other head sizes.
     AttentionPlain = "attention_plain.cu" + [] {
-        "attention_plain_float" "attention_plain_bf16" "attention_plain_queries_float" "attention_plain_queries_bf16"
+        "attention_plain_float" "attention_plain_bf16" "attention_pooled_float" "attention_pooled_bf16" "attention_plain_queries_float" "attention_plain_queries_bf16"
         "attention_plain_keys_float" "attention_plain_keys_bf16"
     }
     /// Attention of one new row a sequence.
     AttentionDecode = "attention_decode.cu" + [] {
-        "attention_decode_64_4" "attention_decode_64_8" "attention_decode_96_4" "attention_decode_96_8"
-        "attention_decode_128_4" "attention_decode_128_8" "attention_decode_256_4" "attention_decode_join"
+        "attention_decode_float_64_4" "attention_decode_float_64_8" "attention_decode_float_96_4" "attention_decode_float_96_8"
+        "attention_decode_float_128_4" "attention_decode_float_128_8" "attention_decode_float_256_4"
+        "attention_decode_bf16_64_4" "attention_decode_bf16_64_8" "attention_decode_bf16_96_4" "attention_decode_bf16_96_8"
+        "attention_decode_bf16_128_4" "attention_decode_bf16_128_8" "attention_decode_bf16_256_4" "attention_decode_join"
     }
     /// The softmax of the output layer.
     CrossEntropy = "cross_entropy.cu" + [] {
@@ -90,9 +92,21 @@ files! {
     /// Trained factors to where products read them.
     Factors = "factors.cu" + [] { "place_factors_float" "place_factors_bf16" }
     /// Quantised rows to bf16.
-    Dequantise = "dequantise.cu" + ["quantised.cuh"] { "dequantise_Q8_0" "dequantise_Q4_0" "dequantise_Q4_1" }
+    Dequantise = "dequantise.cu" + ["quantised.cuh"] {
+        "dequantise_Q8_0" "dequantise_Q4_0" "dequantise_Q4_1" "dequantise_Q4_K" "dequantise_Q6_K"
+    }
     /// Products of decoding.
     MatrixVector = "matrix_vector.cu" + ["quantised.cuh"] {
-        "matrix_vector_bf16" "matrix_vector_Q8_0" "matrix_vector_Q4_0" "matrix_vector_Q4_1" "low_rank"
+        "matrix_vector_float_2" "matrix_vector_float_8" "matrix_vector_bf16_2" "matrix_vector_bf16_8"
+        "matrix_vector_Q8_0_2" "matrix_vector_Q8_0_8" "matrix_vector_Q4_0_2" "matrix_vector_Q4_0_8"
+        "matrix_vector_Q4_1_2" "matrix_vector_Q4_1_8" "matrix_vector_Q4_K_2" "matrix_vector_Q4_K_8"
+        "matrix_vector_Q6_K_2" "matrix_vector_Q6_K_8" "gated_float_2" "gated_float_8" "gated_bf16_2" "gated_bf16_8"
+        "gated_Q8_0_2" "gated_Q8_0_8" "gated_Q4_0_2" "gated_Q4_0_8" "gated_Q4_1_2" "gated_Q4_1_8" "gated_Q4_K_2"
+        "gated_Q4_K_8" "gated_Q6_K_2" "gated_Q6_K_8" "low_rank"
+    }
+    /// What else a step of inference does.
+    Inference = "inference.cu" + [] {
+        "embed_rows_float" "embed_rows_bf16" "norm_rows_float" "norm_rows_bf16" "cache_rows_float_float"
+        "cache_rows_float_bf16" "cache_rows_bf16_bf16" "scale_columns_float" "scale_columns_bf16" "token_logprobs"
     }
 }

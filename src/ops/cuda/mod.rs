@@ -18,7 +18,10 @@ pub(crate) mod emulator;
 mod factors;
 #[cfg(feature = "cuda")]
 mod gpu;
+#[cfg(feature = "cuda")]
+mod graph;
 mod head_norm;
+mod inference;
 mod kernels;
 mod loss;
 #[cfg(feature = "cuda")]
@@ -37,12 +40,16 @@ mod tests;
 
 pub use attention::{Heads, Segments, attention, attention_backward};
 pub use card::{Card, cards};
-pub use decoding::{CachedRows, DecodeScratch, LowRank, MOST_ROWS, Weight, attention_decode, low_rank, matrix_vector};
-pub use device::{Argument, Buffer, CardGroup, Device, Element, Launch, Number, Rows};
+pub use decoding::{
+    Around, CachedKeys, DecodeScratch, LowRank, MOST_ROWS, RowPlaces, Weight, attention_decode, low_rank,
+    matrix_vector, matrix_vector_gated,
+};
+pub use device::{Argument, Buffer, CardGroup, Device, Element, Launch, Number, Recording, Rows};
 pub use factors::{Placement, place_factors};
 #[cfg(feature = "cuda")]
 pub use gpu::Gpu;
 pub use head_norm::{HeadRows, head_norm, head_norm_backward};
+pub use inference::{CacheWriter, cache_rows, embed_rows, norm_rows, scale_columns, token_logprobs};
 pub use kernels::{Kernel, KernelFile};
 pub use loss::{add_to_total, argmax, cross_entropy};
 pub use nvrtc::{Compiler, Target, library_folders};

@@ -7,15 +7,37 @@ use crate::ops::quantised::BlockForm;
 use half::bf16;
 use std::sync::Arc;
 
-/// Numbers of a block.
-const BLOCK: usize = 32;
-
-/// Bytes of a block's factors, and of its numbers; the factors come first in a file.
-fn bytes_of(form: BlockForm) -> (usize, usize) {
+/// Puts a block's numbers and its factors apart, as `quantised.cuh` describes them.
+fn split(form: BlockForm, block: &[u8], numbers: &mut Vec<u8>, factors: &mut Vec<u16>) {
+    let half = |at: usize| u16::from_le_bytes([block[at], block[at + 1]]);
     match form {
-        BlockForm::Q8_0 => (2, 32),
-        BlockForm::Q4_0 => (2, 16),
-        BlockForm::Q4_1 => (4, 16),
+        BlockForm::Q8_0 | BlockForm::Q4_0 => {
+            factors.push(half(0));
+            numbers.extend_from_slice(&block[2..]);
+        }
+        BlockForm::Q4_1 => {
+            factors.extend([half(0), half(2)]);
+            numbers.extend_from_slice(&block[4..]);
+        }
+        BlockForm::Q4K => {
+            // Twelve bytes hold eight pairs of six bits: the low four of the last four pairs, whose high two stand above the first.
+            let packed = &block[4..16];
+            let pair = |j: usize| match j {
+                0..4 => (packed[j] & 63, packed[j + 4] & 63),
+                _ => (packed[j + 4] & 15 | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4),
+            };
+            factors.extend([half(0), half(2)]);
+            for first in [0, 2, 4, 6] {
+                let (low, high) = (pair(first), pair(first + 1));
+                factors.extend([u16::from_le_bytes([low.0, high.0]), u16::from_le_bytes([low.1, high.1])]);
+            }
+            numbers.extend_from_slice(&block[16..]);
+        }
+        BlockForm::Q6K => {
+            factors.push(half(208));
+            factors.extend((192..208).step_by(2).map(half));
+            numbers.extend_from_slice(&block[..192]);
+        }
     }
 }
 
@@ -41,15 +63,14 @@ impl CardRows {
         rows: usize,
         width: usize,
     ) -> Result<CardRows> {
-        let (factor, number) = bytes_of(format);
-        if !width.is_multiple_of(BLOCK) || blocks.len() != rows * width / BLOCK * (factor + number) {
+        let (count, bytes) = format.block();
+        if !width.is_multiple_of(count) || blocks.len() != rows * width / count * bytes {
             return Err(Error::internal("quantised rows do not have their size"));
         }
-        let mut numbers = Vec::with_capacity(rows * width / BLOCK * number);
-        let mut factors = Vec::with_capacity(rows * width / BLOCK * factor / 2);
-        for block in blocks.chunks_exact(factor + number) {
-            factors.extend(block[..factor].chunks_exact(2).map(|half| u16::from_le_bytes([half[0], half[1]])));
-            numbers.extend_from_slice(&block[factor..]);
+        let mut numbers = Vec::with_capacity(blocks.len());
+        let mut factors = Vec::with_capacity(blocks.len() / 8);
+        for block in blocks.chunks_exact(bytes) {
+            split(format, block, &mut numbers, &mut factors);
         }
         let (numbers, factors) = (Buffer::of(device, &numbers)?, Buffer::of(device, &factors)?);
         Ok(CardRows { format, numbers, factors, rows, width })
@@ -77,18 +98,19 @@ pub fn dequantise(matrix: &CardRows, rows: Option<&Buffer<u32>>, out: Rows<'_, b
         BlockForm::Q8_0 => "dequantise_Q8_0",
         BlockForm::Q4_0 => "dequantise_Q4_0",
         BlockForm::Q4_1 => "dequantise_Q4_1",
+        BlockForm::Q4K => "dequantise_Q4_K",
+        BlockForm::Q6K => "dequantise_Q6_K",
     };
-    let blocks = matrix.width / BLOCK;
     out.device().launch(
         Kernel { file: KernelFile::Dequantise, name },
-        &Launch::line((count * blocks).div_ceil(256), 256),
+        &Launch::line((count * matrix.width.div_ceil(256)).div_ceil(8), 256),
         &[
             (&matrix.numbers).into(),
             (&matrix.factors).into(),
             rows.into(),
             out.into(),
             (count as u32).into(),
-            (blocks as u32).into(),
+            (matrix.width as u32).into(),
             out.stride().into(),
         ],
     )?;

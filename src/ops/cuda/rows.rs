@@ -124,9 +124,9 @@ pub fn rms_norm_backward<T: Number>(
 
 /// Cosines and sines on the card, `[positions, half]` each.
 pub struct Rotary {
-    cosines: Buffer<f32>,
-    sines: Buffer<f32>,
-    half: usize,
+    pub(super) cosines: Buffer<f32>,
+    pub(super) sines: Buffer<f32>,
+    pub(super) half: usize,
 }
 
 impl Rotary {

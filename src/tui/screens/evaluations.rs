@@ -34,6 +34,8 @@ pub struct Evaluations {
     open: Option<Open>,
     /// Lies over everything else.
     flips: Option<Flips>,
+    /// A run to open when the list that has it is here.
+    sought: Option<String>,
 }
 
 impl Default for Evaluations {
@@ -42,7 +44,7 @@ impl Default for Evaluations {
             |r: &RunRecord| r.id.clone(),
             |r| format!("{} {} {} {} {}", r.id, r.task, r.model, r.adapter, r.status.as_str()),
         );
-        Evaluations { runs, marked: None, matrix: None, open: None, flips: None }
+        Evaluations { runs, marked: None, matrix: None, open: None, flips: None, sought: None }
     }
 }
 
@@ -87,7 +89,22 @@ impl Evaluations {
     }
 
     fn enter_run(&mut self) -> Vec<Effect> {
-        let Some(run) = self.current().map(str::to_owned) else { return vec![] };
+        let run = self.current().map(str::to_owned);
+        run.map_or_else(Vec::new, |run| self.open_run(run))
+    }
+
+    /// Opens the run that was sought, if it is here by now.
+    fn open_sought(&mut self) -> Vec<Effect> {
+        match self.sought.take() {
+            Some(run) if self.runs.all().iter().any(|r| r.id == run) => self.open_run(run),
+            sought => {
+                self.sought = sought;
+                vec![]
+            }
+        }
+    }
+
+    fn open_run(&mut self, run: String) -> Vec<Effect> {
         let beside = self.marked.clone().filter(|marked| *marked != run);
         let beside = beside.map(|run| Beside { name: self.name_of(&run), run, subjects: HashMap::new() });
         let record = self.runs.all().iter().find(|r| r.id == run);
@@ -349,6 +366,9 @@ impl Screen for Evaluations {
                     open.running = running;
                 }
                 self.runs.set(Ok(runs));
+                ended.extend(self.open_sought());
+                // It was asked of a list that should have it: a run that is not there was removed since.
+                self.sought = None;
                 return ended;
             }
             (Query::Runs { .. }, Err(error), _) => self.runs.set(Err(error)),
@@ -413,6 +433,12 @@ impl Screen for Evaluations {
             (None, Some(Open { subject: None, subjects, .. }), _) => subjects.refilter(),
             (None, Some(Open { subject: Some(subject), .. }), _) => subject.items.refilter(),
         }
+    }
+
+    fn look(&mut self, run: &str) -> Vec<Effect> {
+        (self.flips, self.open) = (None, None);
+        self.sought = Some(run.to_owned());
+        self.open_sought()
     }
 
     fn click(&mut self, column: u16, row: u16) -> bool {

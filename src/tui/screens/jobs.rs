@@ -185,6 +185,7 @@ impl Jobs {
             }
             facts.extend(job.exit_code.map(|code| tr!("exit code {code}", "退出码 {code}")));
             facts.extend(job.runs.iter().cloned());
+            facts.extend(job.resumed_as.as_ref().map(|next| tr!("goes on as {next}", "由 {next} 继续")));
             facts.retain(|fact| !fact.is_empty());
             p.text(x, rest.y, rest.right().saturating_sub(x), &facts.join("   "), Role::Dim);
             rest = down(rest, 1);
@@ -225,6 +226,10 @@ impl Screen for Jobs {
                 Some(tr!("it is still running", "它还在运行"))
             }
             Action::Resume if job.is_some_and(|j| j.state == JobState::Finished) => Some(tr!("it is done", "它已完成")),
+            Action::Resume => {
+                let next = job.and_then(|j| j.resumed_as.as_ref());
+                next.map(|next| tr!("it goes on as {next}", "它已由 {next} 继续"))
+            }
             Action::Back if self.open.is_none() && self.list.filter.is_empty() => Some(at_top()),
             _ => None,
         }
@@ -303,8 +308,16 @@ impl Screen for Jobs {
                 let list = Effect::Ask(Query::Jobs(JobsQuery::List));
                 vec![Effect::Notice(told, Role::Good), Effect::Go(ScreenId::Jobs), list]
             }
-            (JobsQuery::Stop(_), Ok(_)) => {
-                let told = tr!("it stops at its next safe point", "它会在下一个安全点停止");
+            (JobsQuery::Stop(id), Ok(_)) => {
+                let again = self.list.all().iter().any(|j| j.id == *id && j.stops > 0);
+                let told = if again {
+                    tr!("it was stopped at once", "已立即停止")
+                } else {
+                    tr!(
+                        "it stops at its next safe point; s once more stops it at once",
+                        "它会在下一个安全点停止；再按 s 立即停止"
+                    )
+                };
                 vec![Effect::Notice(told, Role::Warn), Effect::Ask(Query::Jobs(JobsQuery::List))]
             }
             (_, Ok(_)) => vec![Effect::Ask(Query::Jobs(JobsQuery::List))],

@@ -99,16 +99,17 @@ impl Leaderboard {
         self.list.set(Ok(standings));
     }
 
-    /// To the screen of what the figure comes from.
+    /// To what the figure comes from: its run, or the screen of its arena.
     fn follow(&self) -> Vec<Effect> {
         let Some((measure, figure)) = self.figure() else { return vec![] };
-        let screen = match measure {
-            Measure::Accuracy => ScreenId::Evaluations,
-            Measure::Rating => ScreenId::Arena,
-            Measure::Loss => ScreenId::Training,
+        let run = figure.origin.clone();
+        let words = tr!("it comes from {run}; 7 leads back to the leaderboard", "来源：{run}；按 7 返回排行榜");
+        let there = match measure {
+            Measure::Accuracy => Effect::Look { screen: ScreenId::Evaluations, run },
+            Measure::Loss => Effect::Look { screen: ScreenId::Training, run },
+            Measure::Rating => Effect::Go(ScreenId::Arena),
         };
-        let words = tr!("it comes from {}", "来源：{}", figure.origin);
-        vec![Effect::Go(screen), Effect::Notice(words, Role::Accent)]
+        vec![there, Effect::Notice(words, Role::Accent)]
     }
 
     fn offer(&mut self) {

@@ -75,6 +75,13 @@ pub enum Effect {
     },
     /// Another screen.
     Go(super::action::ScreenId),
+    /// The screen of a run, with the run open.
+    Look {
+        /// Where runs of its kind are looked at.
+        screen: super::action::ScreenId,
+        /// Its id.
+        run: String,
+    },
     /// Other settings of the interface.
     Prefer(Preferences),
     /// The first steps.
@@ -110,6 +117,10 @@ pub trait Screen {
     fn filter(&mut self) -> Option<&mut Input>;
     /// The filter's text has changed.
     fn filtered(&mut self);
+    /// Opens a run of the screen's kind, as soon as it is known. A screen without runs stays as it is.
+    fn look(&mut self, _run: &str) -> Vec<Effect> {
+        vec![]
+    }
     /// Selects what was drawn at a position.
     fn click(&mut self, column: u16, row: u16) -> bool;
     /// The text field of the screen itself, while it has the keys (its view takes text).

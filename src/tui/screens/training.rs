@@ -29,6 +29,8 @@ pub struct Training {
     /// Runs that are drawn beside the open one.
     beside: Vec<Companion>,
     look: Look,
+    /// A run to open when the list that has it is here.
+    sought: Option<String>,
 }
 
 /// The training that is looked at.
@@ -67,6 +69,7 @@ impl Default for Training {
             open: None,
             beside: Vec::new(),
             look: Look::default(),
+            sought: None,
         }
     }
 }
@@ -159,6 +162,14 @@ impl Training {
     /// The run that commands are about: the open one, or the selected one.
     fn subject(&self) -> Option<&RunRecord> {
         if self.open.is_some() { self.record() } else { self.list.selected() }
+    }
+
+    /// Opens the run that was sought, if it is here by now.
+    fn open_sought(&mut self) {
+        let found = self.sought.as_ref().and_then(|run| self.list.all().iter().find(|r| r.id == *run));
+        if let Some(open) = found.map(Open::new) {
+            (self.open, self.sought) = (Some(open), None);
+        }
     }
 
     /// Begins or ends drawing the selected run beside others.
@@ -376,6 +387,9 @@ impl Screen for Training {
                     }
                 }
                 self.list.set(Ok(list));
+                self.open_sought();
+                // A run that is not there was removed since.
+                self.sought = None;
                 let status = self.record().map(|r| r.status);
                 if let (Some(open), Some(status)) = (&mut self.open, status) {
                     // A resumed run writes its steps after the checkpoint again: the curve starts over.
@@ -419,6 +433,13 @@ impl Screen for Training {
 
     fn filtered(&mut self) {
         self.list.refilter();
+    }
+
+    fn look(&mut self, run: &str) -> Vec<Effect> {
+        self.open = None;
+        self.sought = Some(run.to_owned());
+        self.open_sought();
+        vec![]
     }
 
     fn click(&mut self, column: u16, row: u16) -> bool {

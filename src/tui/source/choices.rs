@@ -25,8 +25,8 @@ impl Choices {
         match naming {
             Naming::Nothing => &[],
             Naming::Model => &self.models,
-            Naming::Adapter => &self.adapters,
-            Naming::Dataset => &self.datasets,
+            Naming::Adapter | Naming::NewAdapter => &self.adapters,
+            Naming::Dataset | Naming::HeldOut => &self.datasets,
             Naming::Benchmark => &self.benchmarks,
             Naming::Arena => &self.arenas,
             Naming::Run => &self.runs,

@@ -199,6 +199,13 @@ pub enum DataQuery {
         /// What came back.
         text: String,
     },
+    /// A row that was written in an editor, behind the others.
+    Add {
+        /// Dataset.
+        dataset: String,
+        /// What the editor left: a JSON object.
+        text: String,
+    },
     /// Make the rows of a version the newest ones.
     Restore {
         /// Dataset.

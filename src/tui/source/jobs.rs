@@ -21,6 +21,10 @@ pub struct JobLine {
     pub message: String,
     /// Runs that it made.
     pub runs: Vec<String>,
+    /// How often it was asked to stop.
+    pub stops: u32,
+    /// The job that went on with its work.
+    pub resumed_as: Option<String>,
     /// What it is doing: a label, steps done, steps in all if known.
     pub progress: Option<(String, u64, Option<u64>)>,
 }

@@ -4,6 +4,7 @@
 mod arena;
 mod choices;
 mod data;
+mod forecast;
 mod jobs;
 mod models;
 mod scores;
@@ -17,6 +18,7 @@ pub use data::{
     DataAnswer, DataQuery, DiffView, MaskToken, MaskView, Place, RowChangeView, RowFilter, RowPage, RowView,
     VersionView,
 };
+pub use forecast::ForecastView;
 pub use jobs::{JobLine, JobsAnswer, JobsQuery, LogPiece};
 pub use models::{ModelFacts, ModelKind, ModelLine, ModelsAnswer, ModelsQuery};
 pub use scores::{ComparisonView, FlipView, ScoresAnswer, ScoresQuery};
@@ -214,6 +216,8 @@ pub trait Source: Send {
     fn jobs(&mut self, query: &JobsQuery) -> Result<JobsAnswer>;
     /// The names that a form can offer.
     fn choices(&mut self) -> Result<Choices>;
+    /// What the training of this line (the arguments after the program's name) would take.
+    fn forecast(&mut self, argv: &[String]) -> Result<ForecastView>;
     /// Keeps the user's settings.
     fn keep(&mut self, preferences: &Preferences) -> Result<()>;
 }

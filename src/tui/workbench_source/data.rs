@@ -38,6 +38,12 @@ pub(super) fn answer(bench: &Workbench, query: &DataQuery) -> Result<DataAnswer>
             let after = data::edit_rows(bench, dataset, &[Edit { row: *row, fields }])?.number;
             Ok(DataAnswer::Changed { before, after })
         }
+        DataQuery::Add { dataset, text } => {
+            let before = bench.store.dataset(dataset)?.number;
+            let row = data::new_row(&parse_fields(text)?)?;
+            let after = data::add_rows(bench, dataset, vec![row], &data::by_hand(1), "")?.number;
+            Ok(DataAnswer::Changed { before, after })
+        }
         DataQuery::Restore { dataset, version, row, .. } => {
             let before = bench.store.dataset(dataset)?.number;
             let rows: Vec<u64> = row.iter().copied().collect();
@@ -120,9 +126,12 @@ fn row_view(stored: StoredRow, marks: &Marks) -> RowView {
 /// The fields that `text` has otherwise than `given`; a field that is gone stays as it was.
 fn changed_fields(given: &str, text: &str) -> Result<Map<String, Value>> {
     let given: Map<String, Value> = serde_json::from_str(given).map_err(|e| Error::internal(e.to_string()))?;
-    let fields: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|e| Error::new(Kind::InvalidInput, tr!("no JSON any more: {e}", "已不是合法的 JSON：{e}")))?;
-    Ok(fields.into_iter().filter(|(field, value)| given.get(field) != Some(value)).collect())
+    Ok(parse_fields(text)?.into_iter().filter(|(field, value)| given.get(field) != Some(value)).collect())
+}
+
+fn parse_fields(text: &str) -> Result<Map<String, Value>> {
+    let broken = |e: serde_json::Error| tr!("no JSON any more: {e}", "已不是合法的 JSON：{e}");
+    serde_json::from_str(text).map_err(|e| Error::new(Kind::InvalidInput, broken(e)))
 }
 
 fn mask(bench: &Workbench, dataset: &str, row: u64, template: &str, model: &str) -> Result<MaskView> {

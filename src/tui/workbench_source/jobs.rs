@@ -40,6 +40,8 @@ fn line(job: jobs::JobView) -> JobLine {
         exit_code: record.exit_code,
         message: record.message.unwrap_or_default(),
         runs: job.runs,
+        stops: record.stops,
+        resumed_as: record.resumed_as,
         progress: job.progress.map(|p| (p.label, p.done, p.total)),
     }
 }

@@ -2,6 +2,7 @@
 
 mod arena;
 mod data;
+mod forecast;
 mod jobs;
 mod models;
 mod scores;
@@ -10,7 +11,7 @@ use super::preferences::Preferences;
 use super::screens::contestant;
 use super::source::{ArenaAnswer, ArenaQuery, ScoresAnswer, ScoresQuery};
 use super::source::{
-    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, JobsAnswer, JobsQuery,
+    ArenaView, BlindBattle, Choices, DataAnswer, DataQuery, DatasetView, Figure, ForecastView, JobsAnswer, JobsQuery,
     LeaderboardView, Measure, ModelsAnswer, ModelsQuery, Names, OutcomeView, Source, Standing, SubjectView, Vote,
 };
 use crate::arena::{Battle, Winner};
@@ -18,20 +19,33 @@ use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::RunRecord;
 use crate::workbench::arena::Duel;
+use crate::workbench::forecast::Lengths;
 use crate::workbench::{Workbench, arena as verbs, leaderboard};
 use std::sync::Arc;
+
+pub use forecast::ReadTraining;
 
 /// A [`Source`] over the database.
 pub struct WorkbenchSource {
     workbench: Arc<Workbench>,
     /// The live battles that are sat at.
     duel: Option<Duel>,
+    /// How a line becomes a training; without it nothing can be forecast.
+    read_training: Option<ReadTraining>,
+    /// Lengths of rows that were measured for forecasts.
+    lengths: Lengths,
 }
 
 impl WorkbenchSource {
     /// Takes over `workbench`.
     pub fn new(workbench: Workbench) -> WorkbenchSource {
-        WorkbenchSource { workbench: Arc::new(workbench), duel: None }
+        WorkbenchSource { workbench: Arc::new(workbench), duel: None, read_training: None, lengths: Lengths::new() }
+    }
+
+    /// The same, with the command line's way to read a training's line.
+    #[must_use]
+    pub fn reading_trainings(self, read: ReadTraining) -> WorkbenchSource {
+        WorkbenchSource { read_training: Some(read), ..self }
     }
 }
 
@@ -164,6 +178,10 @@ impl Source for WorkbenchSource {
             arenas: self.workbench.store.arenas()?.into_iter().map(|a| a.name).collect(),
             runs: self.workbench.store.runs(None)?.into_iter().map(|r| r.id).collect(),
         })
+    }
+
+    fn forecast(&mut self, argv: &[String]) -> Result<ForecastView> {
+        forecast::answer(&self.workbench, self.read_training, argv, &mut self.lengths)
     }
 
     fn keep(&mut self, preferences: &Preferences) -> Result<()> {

@@ -46,6 +46,10 @@ pub struct MixReport {
     pub rows: usize,
     /// Rows held out: those of all sources.
     pub val: usize,
+    /// Rows of the sources that are plain texts.
+    pub texts: u64,
+    /// Rows of the sources that have a question. No training takes both kinds.
+    pub questions: u64,
     /// The sources in order.
     pub sources: Vec<MixedSource>,
     /// The mixture in stretches of equal length.
@@ -93,6 +97,8 @@ pub fn mix(bench: &Workbench, request: &MixRequest, events: &dyn EventSink, canc
         version: String::new(),
         rows: mixture.draws.len(),
         val: parts.iter().map(|part| part.val.len()).sum(),
+        texts: parts.iter().map(|part| part.texts).sum(),
+        questions: parts.iter().map(|part| part.questions).sum(),
         stretches: mixture.stretches(STRETCHES),
         curriculum: !request.curriculum.is_empty(),
         sources: sources
@@ -140,6 +146,8 @@ struct Part {
     licence: String,
     train: Vec<u64>,
     val: Vec<u64>,
+    texts: u64,
+    questions: u64,
     characters: u64,
     file: Arc<str>,
     rows: HashMap<u64, Example>,
@@ -151,11 +159,13 @@ const KEPT: u64 = 300_000;
 impl Part {
     fn read(bench: &Workbench, words: &str, events: &dyn EventSink, cancel: &CancelToken) -> Result<Part> {
         let (mut train, mut val, mut characters) = (Vec::new(), Vec::new(), 0);
+        let (mut plain, mut questions) = (0, 0);
         let mut rows = HashMap::new();
         let small = bench.store.dataset(words)?.rows <= KEPT;
         let record = each(bench, words, events, cancel, &mut |row| {
             let StoredRow { row, example, .. } = row;
             let texts = [&example.instruction, &example.input, &example.output];
+            *(if example.is_text() { &mut plain } else { &mut questions }) += 1;
             match example.split {
                 Split::Train => {
                     characters += texts.iter().map(|text| text.chars().count() as u64).sum::<u64>();
@@ -169,7 +179,8 @@ impl Part {
             Ok(())
         })?;
         let exact = record.exact_name();
-        Ok(Part { file: Arc::from(exact.as_str()), exact, licence: record.licence, train, val, characters, rows })
+        let (file, licence) = (Arc::from(exact.as_str()), record.licence);
+        Ok(Part { file, exact, licence, train, val, texts: plain, questions, characters, rows })
     }
 
     fn row(&self, bench: &Workbench, number: u64) -> Result<Row> {

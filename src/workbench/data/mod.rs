@@ -7,6 +7,7 @@ mod duplicates;
 mod edit;
 mod from_arena;
 mod import;
+mod intake;
 mod mix;
 mod preview;
 mod quality;
@@ -28,7 +29,7 @@ pub use quality::{
 };
 pub use quality_report::{QualityForm, render_quality};
 pub use stats::{Histogram, Longest, PartStats, Stats, stats};
-pub use word_diff::{Change, FieldDiff, VersionDiff, diff, word_diff};
+pub use word_diff::{Change, FieldDiff, VersionDiff, diff, diff_versions, word_diff};
 
 use super::Workbench;
 use crate::data::{self, HoldOut, Split};
@@ -53,10 +54,10 @@ pub fn split(bench: &Workbench, name: &str, how: &SplitRequest) -> Result<Datase
     };
     let mut message = tr!("split: {held} held out, seed {}", "划分：留出 {held}，种子 {}", how.seed);
     if let Some(by) = how.stratify {
-        message += &tr!(", by {}", "，按 {} 分层", by.name());
+        message += &tr!(", by {}", "，按{}分层", by.word());
     }
     if let Some(by) = how.together {
-        message += &tr!(", each {} on one side", "，同一 {} 在同一侧", by.name());
+        message += &tr!(", each {} on one side", "，同一{}在同一侧", by.word());
     }
     if let Some(near) = how.near {
         message += &tr!(", near duplicates ({near}) on one side", "，近似重复（{near}）在同一侧");
@@ -91,12 +92,12 @@ pub enum SplitBy {
 }
 
 impl SplitBy {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
+    /// The word for it in a message.
+    fn word(self) -> String {
         match self {
-            SplitBy::Lang => "lang",
-            SplitBy::File => "file",
-            SplitBy::Question => "question",
+            SplitBy::Lang => tr!("lang", "语言"),
+            SplitBy::File => tr!("file", "文件"),
+            SplitBy::Question => tr!("question", "提问"),
         }
     }
 

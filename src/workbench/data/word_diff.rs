@@ -53,7 +53,15 @@ pub struct VersionDiff {
 /// # Errors
 /// `NotFound`.
 pub fn diff(bench: &Workbench, name: &str, a: &str, b: &str, limit: usize) -> Result<VersionDiff> {
-    let (from, to, rows, moved) = bench.store.diff(&format!("{name}@{a}"), &format!("{name}@{b}"))?;
+    diff_versions(bench, &format!("{name}@{a}"), &format!("{name}@{b}"), limit)
+}
+
+/// Compares the versions that two words name, as [`diff`] does.
+///
+/// # Errors
+/// `NotFound`; `InvalidInput` for versions of two datasets.
+pub fn diff_versions(bench: &Workbench, from: &str, to: &str, limit: usize) -> Result<VersionDiff> {
+    let (from, to, rows, moved) = bench.store.diff(from, to)?;
     let added = rows.iter().filter(|row| row.is_added()).count() as u64;
     let removed = rows.iter().filter(|row| row.is_removed()).count() as u64;
     let changed = rows.len() as u64 - added - removed;

@@ -5,19 +5,26 @@ use super::super::bench_card::{CardBench, CardModel, bench_train_on_card};
 use super::{Check, CheckReport, Outcome, Part, Speed};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, Silent};
-use crate::model::{BaseStorage, Checkpointing, Projection, WeightForm};
+use crate::model::{BaseStorage, Checkpointing, ModelConfig, Projection, WeightForm};
 use crate::tr;
 use serde_json::json;
 use std::time::Instant;
 
 /// A published shape.
 pub struct ModelShape {
-    name: &'static str,
+    pub(super) name: &'static str,
     config: fn() -> serde_json::Value,
     /// Rows of 4096 tokens in a step.
     batch: usize,
     /// Tokens per second that are aimed at on an H100.
     goal: Option<f64>,
+}
+
+impl ModelShape {
+    /// Its sizes.
+    pub(super) fn config(&self) -> Result<ModelConfig> {
+        ModelConfig::from_hf(&(self.config)())
+    }
 }
 
 const SHAPES: [ModelShape; 5] = [
@@ -156,14 +163,13 @@ fn qwen_7b() -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelConfig;
 
     #[test]
     fn shapes_are_those_of_the_models_that_they_are_named_for() {
         // Parameters that the models' cards state, in millions.
         let stated = [134.5, 494.0, 1235.8, 8030.3, 7615.6];
         for (shape, millions) in SHAPES.iter().zip(stated) {
-            let config = ModelConfig::from_hf(&(shape.config)()).unwrap();
+            let config = shape.config().unwrap();
             let count: usize = config.tensors().iter().map(|(_, s)| s.iter().product::<usize>()).sum();
             assert!((count as f64 / 1e6 / millions - 1.0).abs() < 1e-3, "{}: {count}", shape.name);
         }

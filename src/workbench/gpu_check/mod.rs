@@ -2,6 +2,7 @@
 //! them on the emulator before a card does.
 
 mod bench;
+mod decoding;
 mod operations;
 #[cfg(test)]
 mod tests;
@@ -23,13 +24,15 @@ pub enum Part {
     Parity,
     /// Resume exactness, and eight rows learnt by heart.
     Training,
-    /// Tokens per second.
+    /// Tokens per second of a training.
     Bench,
+    /// Tokens per second of answers.
+    Decode,
 }
 
 impl Part {
     /// All, in the order in which they are done.
-    pub const ALL: [Part; 3] = [Part::Parity, Part::Training, Part::Bench];
+    pub const ALL: [Part; 4] = [Part::Parity, Part::Training, Part::Decode, Part::Bench];
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Part {
             Part::Parity => "parity",
             Part::Training => "training",
             Part::Bench => "bench",
+            Part::Decode => "decode",
         }
     }
 
@@ -48,7 +52,7 @@ impl Part {
         Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
             let name = name.escape_default();
             Error::new(Kind::Usage, tr!("unknown --part `{name}`", "未知的 --part `{name}`"))
-                .hint(tr!("use parity, training or bench", "可用 parity、training 或 bench"))
+                .hint(tr!("use parity, training, decode or bench", "可用 parity、training、decode 或 bench"))
         })
     }
 }
@@ -122,6 +126,23 @@ pub struct Speed {
     pub checkpointing: bool,
 }
 
+/// How fast answers are written.
+#[derive(Clone, Debug, Serialize)]
+pub struct DecodeSpeed {
+    /// The shape.
+    pub model: String,
+    /// Answers written side by side.
+    pub batch: usize,
+    /// Tokens written per second, of all answers together.
+    pub tokens_per_second: f64,
+    /// Tokens of prompts read per second.
+    pub prompt_tokens_per_second: f64,
+    /// Milliseconds of one token for all answers.
+    pub step_ms: f64,
+    /// Weights read a second for it, in GB.
+    pub gigabytes_per_second: f64,
+}
+
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckReport {
@@ -135,6 +156,8 @@ pub struct CheckReport {
     pub checks: Vec<Check>,
     /// Benchmarks.
     pub speeds: Vec<Speed>,
+    /// Benchmarks of answers.
+    pub decoding: Vec<DecodeSpeed>,
     /// Seconds in all.
     pub seconds: f64,
 }
@@ -174,6 +197,7 @@ pub fn gpu_check(request: &CheckRequest, hear: &mut dyn FnMut(&str), cancel: &Ca
         version: crate::store::code_version(),
         checks: Vec::new(),
         speeds: Vec::new(),
+        decoding: Vec::new(),
         seconds: 0.0,
     };
     match cuda::cards().and_then(|_| open_card(request.ordinal)) {
@@ -189,10 +213,10 @@ pub fn gpu_check(request: &CheckRequest, hear: &mut dyn FnMut(&str), cancel: &Ca
                 match part {
                     Part::Parity => report.checks.extend(parity(&device, operations::Size::Full, hear)),
                     Part::Training => report.checks.extend(training::all(&device, hear)),
-                    Part::Bench => {
+                    Part::Bench | Part::Decode => {
                         let until = started + request.limit;
-                        let ordinal = request.ordinal;
-                        bench::all(ordinal, &shapes, request.seed, until, &mut report, hear, cancel)?;
+                        let time = if *part == Part::Bench { bench::all } else { decoding::speeds };
+                        time(request.ordinal, &shapes, request.seed, until, &mut report, hear, cancel)?;
                     }
                 }
             }
@@ -205,6 +229,7 @@ pub fn gpu_check(request: &CheckRequest, hear: &mut dyn FnMut(&str), cancel: &Ca
 /// Each operation and a whole step.
 fn parity(device: &Arc<dyn Device>, size: operations::Size, hear: &mut dyn FnMut(&str)) -> Vec<Check> {
     let mut checks = operations::all(device, size, hear);
+    checks.extend(decoding::checks(device, hear));
     checks.extend(training::steps(device, hear));
     checks
 }

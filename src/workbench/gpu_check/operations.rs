@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::ops::cuda::{
     self, AnyRows, Buffer, CardRows, Device, Heads, Number, Product, Rotary, Segments, StepSettings, stretches,
 };
-use crate::ops::quantised::{self, BlockForm};
+use crate::ops::quantised::BlockForm;
 use crate::ops::{self, Arithmetic, Attended, DropoutMask, HeadLayout, Qkv, RopeTable, log_sum_exp};
 use crate::train::AdamW;
 use half::bf16;
@@ -38,8 +38,8 @@ pub fn all(device: &Arc<dyn Device>, size: Size, hear: &mut dyn FnMut(&str)) -> 
     // A bf16 keeps 8 bits; attention's gradients go through some roundings.
     of_type::<bf16>(device, size, 0.01, &mut checks, hear);
     record(&mut checks, hear, "AdamW, f32", 1e-5, adamw(device, size));
-    for (name, form) in [("Q8_0", BlockForm::Q8_0), ("Q4_0", BlockForm::Q4_0), ("Q4_1", BlockForm::Q4_1)] {
-        record(&mut checks, hear, &format!("de-quantising {name}"), 0.004, dequantise(device, form, size));
+    for form in BlockForm::ALL {
+        record(&mut checks, hear, &format!("de-quantising {}", form.name()), 0.004, dequantise(device, form, size));
     }
     checks
 }
@@ -285,23 +285,8 @@ fn adamw(device: &Arc<dyn Device>, size: Size) -> Result<Pairs> {
 }
 
 fn dequantise(device: &Arc<dyn Device>, form: BlockForm, size: Size) -> Result<Pairs> {
-    let (rows, width) = (size.pick(128, 3), size.pick(4096, 64));
-    type Read = fn(&[u8], &mut [f32]);
-    let (bytes, halves, read): (usize, usize, Read) = match form {
-        BlockForm::Q8_0 => (34, 1, quantised::q8_0),
-        BlockForm::Q4_0 => (18, 1, quantised::q4_0),
-        BlockForm::Q4_1 => (20, 2, quantised::q4_1),
-    };
-    let count = rows * width / 32;
-    let mut blocks: Vec<u8> = values(count * bytes, 9, 128.0).iter().map(|x| (x.floor() as i32 & 255) as u8).collect();
-    for (i, block) in blocks.chunks_exact_mut(bytes).enumerate() {
-        for h in 0..halves {
-            let factor = half::f16::from_f32((i % 7) as f32 / 256.0 - 3.0 / 128.0);
-            block[2 * h..2 * h + 2].copy_from_slice(&factor.to_le_bytes());
-        }
-    }
-    let mut expected = vec![0.0; rows * width];
-    read(&blocks, &mut expected);
+    let (rows, width) = (size.pick(128, 3), size.pick(4096, 256));
+    let (blocks, expected) = form.quantise(&values(rows * width, 9, 1.0));
     let matrix = CardRows::new(device, form, &blocks, rows, width)?;
     let out = Buffer::<bf16>::room(device, rows * width)?;
     cuda::dequantise(&matrix, None, out.rows(0, width))?;

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// A small decoder with grouped heads, biases or head norms, and a vocabulary that is a multiple of nothing.
-fn config(architecture: Architecture) -> ModelConfig {
+pub(super) fn config(architecture: Architecture) -> ModelConfig {
     ModelConfig {
         architecture,
         vocab_size: 203,

@@ -196,6 +196,7 @@ impl Document {
             (tr!("dataset", "数据集"), named(&run.dataset, &run.dataset_version)),
             (tr!("benchmark", "基准"), run.task.clone()),
             (tr!("template", "模板"), run.template.clone()),
+            (tr!("job", "任务"), run.job.clone().unwrap_or_default()),
             (tr!("program", "程序"), run.code_version.clone()),
             (tr!("started", "开始"), run.started.clone()),
             (tr!("finished", "结束"), run.finished.clone().unwrap_or_default()),

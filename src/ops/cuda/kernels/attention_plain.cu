@@ -57,6 +57,35 @@ __device__ void plain(const T* q, const T* k, const T* v, T* out, float* lse, co
     if (lse && threadIdx.x % 32 == 0) lse[u64(row) * heads + head] = most + logf(total);
 }
 
+// The same for rows of a cache: row r sees the `lengths[r]` keys whose places in the pool are listed from `starts[r]` on.
+template <class T>
+__device__ void pooled(const float* q, const T* k, const T* v, float* out, const u32* starts, const u32* lengths,
+                       const u32* key_rows, u32 rows, u32 heads, u32 group, u32 width, u32 kv_stride, float scale) {
+    const u32 index = blockIdx.x * 8 + threadIdx.x / 32, row = index / heads, head = index % heads;
+    if (row >= rows) return;
+    float query[EACH], sum[EACH], other[EACH];
+    load_row(q + u64(index) * width, width, query);
+#pragma unroll
+    for (int i = 0; i < EACH; i++) sum[i] = 0.0f;
+    float most = -INFINITY, total = 0.0f;
+    const u32* list = key_rows + starts[row];
+    const u32 length = lengths[row];
+    for (u32 key = 0; key < length; key++) {
+        const u64 at = u64(list[key]) * kv_stride + u64(head / group) * width;
+        load_row(k + at, width, other);
+        const float score = dot(query, other) * scale, m = fmaxf(most, score);
+        const float factor = expf(most - m), p = expf(score - m);
+        load_row(v + at, width, other);
+#pragma unroll
+        for (int i = 0; i < EACH; i++) sum[i] = sum[i] * factor + p * other[i];
+        total = total * factor + p;
+        most = m;
+    }
+#pragma unroll
+    for (int i = 0; i < EACH; i++) sum[i] /= total;
+    store_row(out + u64(index) * width, width, sum);
+}
+
 // dq, and inner = ⟨d_out, out⟩, which the keys' gradient needs of every row.
 template <class T>
 __device__ void plain_queries(const T* q, const T* k, const T* v, const T* out, const T* d_out, const float* lse, float* inner,
@@ -118,6 +147,10 @@ __device__ void plain_keys(const T* q, const T* k, const T* v, const T* d_out, c
     KERNEL attention_plain_##T(const T* q, const T* k, const T* v, T* out, float* lse, const u32* begins, u32 rows, u32 heads, \
                                u32 group, u32 width, u32 q_stride, u32 kv_stride, u32 out_stride, float scale) {          \
         plain<T>(q, k, v, out, lse, begins, rows, heads, group, width, q_stride, kv_stride, out_stride, scale);           \
+    }                                                                                                                     \
+    KERNEL attention_pooled_##T(const float* q, const T* k, const T* v, float* out, const u32* starts, const u32* lengths, \
+                                const u32* key_rows, u32 rows, u32 heads, u32 group, u32 width, u32 kv_stride, float scale) { \
+        pooled<T>(q, k, v, out, starts, lengths, key_rows, rows, heads, group, width, kv_stride, scale);                  \
     }                                                                                                                     \
     KERNEL attention_plain_queries_##T(const T* q, const T* k, const T* v, const T* out, const T* d_out, const float* lse, \
                                        float* inner, T* dq, const u32* begins, u32 rows, u32 heads, u32 group, u32 width, \

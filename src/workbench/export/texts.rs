@@ -1,8 +1,9 @@
 //! The texts beside exported rows: the dataset's card, lists of sets, and configurations of other trainers.
 
-use super::export::WrittenFile;
-use crate::data::{Example, Reject, RowFormat};
-use crate::store::{DatasetRecord, StoredRow};
+use super::WrittenFile;
+use super::rows::Tally;
+use crate::data::{Reject, RowFormat, RowShape};
+use crate::store::DatasetRecord;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -11,10 +12,8 @@ use std::path::Path;
 pub(super) struct Card<'c> {
     pub record: &'c DatasetRecord,
     pub rejects: &'c [Reject],
-    pub train: usize,
-    pub val: usize,
-    pub zh: usize,
-    pub left_out: usize,
+    pub tally: &'c Tally,
+    pub left_out: u64,
     pub files: &'c [WrittenFile],
     pub folder: &'c Path,
 }
@@ -29,8 +28,8 @@ fn quoted(text: &str) -> String {
 
 /// A dataset card: `README.md` with the YAML that Hugging Face reads. It is in English, as such cards are.
 pub(super) fn card(card: &Card<'_>) -> String {
-    let Card { record, rejects, train, val, zh, left_out, files, folder } = card;
-    let rows = train + val;
+    let Card { record, rejects, tally, left_out, files, folder } = card;
+    let (rows, Tally { train, val, zh }) = (tally.rows(), tally);
     let en = rows - zh;
     let mut text = String::from("---\n");
     let licence = if record.licence.is_empty() { "unknown".to_owned() } else { record.licence.to_lowercase() };
@@ -88,21 +87,20 @@ pub(super) fn card(card: &Card<'_>) -> String {
 }
 
 /// A set of LLaMA-Factory's list.
-pub(super) struct ListedSet<'s> {
+pub(super) struct ListedSet {
     pub name: String,
     pub format: RowFormat,
-    pub rows: &'s [&'s StoredRow],
+    pub shape: RowShape,
 }
 
 /// `dataset_info.json` for the sets. A column is listed when a row has it: LLaMA-Factory refuses a file without a listed one.
-pub(super) fn list_of_sets(sets: &[ListedSet<'_>]) -> String {
+pub(super) fn list_of_sets(sets: &[ListedSet]) -> String {
     let mut list = Map::new();
-    for ListedSet { name, format, rows } in sets {
-        let has = |there: fn(&Example) -> bool| rows.iter().any(|row| there(&row.example));
+    for ListedSet { name, format, shape } in sets {
         let mut entry = json!({"file_name": format!("{name}.json")});
         let mut columns = Map::new();
         let mut column = |key: &str, name: &str| _ = columns.insert(key.to_owned(), json!(name));
-        if has(Example::is_text) {
+        if shape.text {
             column("prompt", "text");
         } else {
             if *format == RowFormat::ShareGpt {
@@ -112,14 +110,14 @@ pub(super) fn list_of_sets(sets: &[ListedSet<'_>]) -> String {
                 column("prompt", "instruction");
                 column("query", "input");
                 column("response", "output");
-                if has(|e| !e.history.is_empty()) {
+                if shape.history {
                     column("history", "history");
                 }
             }
-            if has(|e| !e.system.is_empty()) {
+            if shape.system {
                 column("system", "system");
             }
-            if has(|e| !e.tools.is_empty()) {
+            if shape.tools {
                 column("tools", "tools");
             }
         }

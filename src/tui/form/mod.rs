@@ -1,12 +1,13 @@
-//! A form for a verb of the command line: its arguments as fields, the line that would be typed below them.
+//! A form for a verb of the command line: its arguments as fields, looked at while they are typed, and what would be typed
+//! on the command line.
 
-use super::source::Choices;
-use super::theme::Role;
+mod draw;
+mod names;
+
+use super::source::{Choices, ForecastView};
 use super::verbs::{Commands, Verb, VerbField};
-use super::widgets::{Input, Paint, fuzzy, popup};
-use crate::text;
-use crate::tr;
-use ratatui::layout::Rect;
+use super::widgets::{Input, fuzzy};
+use crate::error::Result;
 
 /// A form that a screen wants filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,10 +55,18 @@ pub struct Form {
     shown: Vec<usize>,
     focus: usize,
     all: bool,
-    choices: Choices,
+    /// What names there are; none until that is known.
+    choices: Option<Choices>,
+    /// What the command line would say of it.
     complaint: Option<String>,
+    /// Names that are not there: the field's place in `fields`, and what is said.
+    doubts: Vec<(usize, String)>,
     /// Whether the user has tried to submit: until then a missing field is no reproach.
     tried: bool,
+    /// What was submitted in spite of a doubt once: the second time it holds.
+    warned: Option<Vec<String>>,
+    /// What a training of these arguments would take.
+    forecast: Option<(Vec<String>, Result<ForecastView>)>,
 }
 
 impl Form {
@@ -89,9 +98,12 @@ impl Form {
             shown: Vec::new(),
             focus: 0,
             all: false,
-            choices: Choices::default(),
+            choices: None,
             complaint: None,
+            doubts: Vec::new(),
             tried: false,
+            warned: None,
+            forecast: None,
         };
         form.choose_shown();
         // The first empty field is where one goes on.
@@ -115,7 +127,23 @@ impl Form {
 
     /// What names there are.
     pub fn offer(&mut self, choices: Choices) {
-        self.choices = choices;
+        self.choices = Some(choices);
+        self.look_names_up();
+    }
+
+    fn look_names_up(&mut self) {
+        let Some(choices) = &self.choices else { return };
+        let doubt = |(i, filled): (usize, &Filled)| Some((i, names::doubt(&filled.field, &filled.values(), choices)?));
+        self.doubts = self.fields.iter().enumerate().filter_map(doubt).collect();
+    }
+
+    /// Place among the shown fields of the first that cannot be left empty and is.
+    fn missing(&self) -> Option<usize> {
+        let given = |name: &String| self.fields.iter().any(|f| f.field.name == *name && !f.input.is_empty());
+        self.shown.iter().position(|&i| {
+            let Filled { field, input, .. } = &self.fields[i];
+            field.required && input.text().trim().is_empty() && !field.unless.iter().any(given)
+        })
     }
 
     /// Moves to the next field, or to the one before.
@@ -141,7 +169,7 @@ impl Form {
             return vec!["yes".to_owned(), String::new()];
         }
         if filled.field.choices.is_empty() {
-            return self.choices.of(filled.field.naming).to_vec();
+            return self.choices.as_ref().map_or_else(Vec::new, |c| c.of(filled.field.naming).to_vec());
         }
         filled.field.choices.clone()
     }
@@ -168,6 +196,11 @@ impl Form {
 
     /// The arguments after the program's name.
     pub fn argv(&self) -> Vec<String> {
+        self.argv_without("")
+    }
+
+    /// The same without the field `left_out`.
+    fn argv_without(&self, left_out: &str) -> Vec<String> {
         let mut argv = self.verb.path.clone();
         let mut flags = Vec::new();
         let mut places = Vec::new();
@@ -175,7 +208,8 @@ impl Form {
             let Some(filled) = self.fields.iter().find(|f| f.field.name == verb_field.name) else { continue };
             let typed = filled.input.text();
             let typed = typed.trim();
-            if typed.is_empty() || (typed == filled.field.default && filled.field.flag.is_some()) {
+            let usual = typed == filled.field.default && filled.field.flag.is_some();
+            if typed.is_empty() || usual || verb_field.name == left_out {
                 continue;
             }
             match &filled.field.flag {
@@ -197,78 +231,63 @@ impl Form {
         argv
     }
 
-    /// The line that would be typed.
-    pub fn line(&self) -> String {
-        let words: Vec<String> = self.argv().iter().map(|word| quoted(word)).collect();
-        format!("linly-bench {}", words.join(" "))
-    }
-
     /// Looks at what was typed anew.
     pub fn check(&mut self, commands: &Commands) {
         self.complaint = (commands.check)(&self.argv());
+        self.look_names_up();
     }
 
-    /// The job that was described; what is missing gets the focus.
+    /// The training that a forecast is wanted of, if there is none of it yet and its fields are right. The adapter's name
+    /// does not matter to it.
+    pub fn wants_forecast(&self) -> Option<Vec<String>> {
+        let argv = self.forecastable()?;
+        (self.forecast.as_ref().map(|(of, _)| of) != Some(&argv)).then_some(argv)
+    }
+
+    fn forecastable(&self) -> Option<Vec<String>> {
+        let given = |name: &str| self.fields.iter().any(|f| f.field.name == name && !f.input.is_empty());
+        let right = self.verb.name() == "train" && given("model") && !given("resume") && !given("plan");
+        let sound = self.choices.is_some() && self.doubts.is_empty() && self.complaint.is_none();
+        (right && sound).then(|| self.argv_without("adapter"))
+    }
+
+    /// Takes a forecast.
+    pub fn take_forecast(&mut self, argv: Vec<String>, forecast: Result<ForecastView>) {
+        self.forecast = Some((argv, forecast));
+    }
+
+    /// The job that was described; what is missing or in doubt gets the focus. A doubt holds it up once.
     pub fn submit(&mut self, commands: &Commands) -> Option<Vec<String>> {
         self.tried = true;
-        let missing = self.shown.iter().position(|&i| {
-            let filled = &self.fields[i];
-            filled.field.required && filled.input.text().trim().is_empty()
-        });
-        if let Some(missing) = missing {
+        if let Some(missing) = self.missing() {
             self.focus = missing;
-            let name = &self.fields[self.shown[missing]].field.name;
-            self.complaint = Some(tr!("{name}: fill this in", "{name}：请填写"));
             return None;
         }
         self.check(commands);
-        if self.complaint.is_some() { None } else { Some(self.argv()) }
+        if self.complaint.is_some() {
+            return None;
+        }
+        let argv = self.argv();
+        if let Some((i, _)) = self.doubts.first()
+            && self.warned.as_ref() != Some(&argv)
+        {
+            self.focus = self.shown.iter().position(|shown| shown == i).unwrap_or(self.focus);
+            self.warned = Some(argv);
+            return None;
+        }
+        Some(argv)
     }
+}
 
-    /// Draws the form over the screen.
-    pub fn draw(&self, p: &mut Paint<'_>, area: Rect) {
-        let title = format!("{}  {}", self.verb.name(), self.verb.about);
-        let height = u16::try_from(self.shown.len()).unwrap_or(8).saturating_add(8);
-        let inside = popup(p, area, 96, height, &title);
-        let label = |filled: &Filled| format!("{}{}", filled.field.name, if filled.field.required { " *" } else { "" });
-        let labels = self.shown.iter().map(|&i| text::width(&label(&self.fields[i]))).max().unwrap_or(0);
-        let labels = u16::try_from(labels).unwrap_or(20).min(inside.width / 2);
-        // In a low frame the fields around the focus are shown.
-        let notes = if inside.height >= 9 { 4 } else { 2 };
-        let room = usize::from(inside.height.saturating_sub(notes + 1)).max(1);
-        let first = (self.focus + 1).saturating_sub(room);
-        for (row, &i) in self.shown.iter().enumerate().skip(first).take(room) {
-            let filled = &self.fields[i];
-            let y = inside.y + (row - first) as u16;
-            let focus = row == self.focus;
-            let role = if focus { Role::Accent } else { Role::Dim };
-            p.text(inside.x, y, labels, &label(filled), role);
-            p.text(inside.x + labels + 1, y, 1, if focus { "▸" } else { ":" }, role);
-            let x = inside.x + labels + 3;
-            let space = Rect { x, y, width: inside.right().saturating_sub(x), height: 1 };
-            if filled.input.is_empty() && !filled.field.default.is_empty() {
-                let at = u16::from(focus) * 2;
-                p.text(x + at, y, space.width.saturating_sub(at), &filled.field.default, Role::Dim);
-            }
-            filled.input.draw(p, space, focus);
-        }
-        let bottom = |up: u16| Rect { y: inside.bottom().saturating_sub(up), height: 1, ..inside };
-        let line = |p: &mut Paint<'_>, up: u16, words: &str, role: Role| {
-            let at = bottom(up);
-            p.text(at.x, at.y, at.width, words, role);
-        };
-        if notes == 4 {
-            line(p, 4, &self.focused().map(|f| f.field.help.clone()).unwrap_or_default(), Role::Plain);
-            let offered: Vec<String> = self.offered().into_iter().filter(|v| !v.is_empty()).take(12).collect();
-            if !offered.is_empty() {
-                line(p, 3, &tr!("Ctrl-N: {}", "Ctrl-N 选择：{}", offered.join("  ")), Role::Dim);
-            }
-        }
-        line(p, 2, &self.line(), Role::Accent);
-        match &self.complaint {
-            Some(complaint) if self.tried => line(p, 1, complaint, Role::Bad),
-            Some(complaint) => line(p, 1, complaint, Role::Dim),
-            None => line(p, 1, &tr!("Enter starts it in the background", "回车：在后台启动"), Role::Good),
+impl Filled {
+    /// What is typed, word by word where it takes several.
+    fn values(&self) -> Vec<String> {
+        let typed = self.input.text();
+        let typed = typed.trim();
+        match self.field.many {
+            true => words(typed),
+            false if typed.is_empty() => Vec::new(),
+            false => vec![typed.to_owned()],
         }
     }
 }
@@ -358,7 +377,6 @@ mod tests {
         form.step(true);
         assert_eq!(form.submit(&Commands::default()), None);
         assert_eq!(form.focused().map(|f| f.field.name.as_str()), Some("name"));
-        assert!(form.complaint.is_some());
     }
 
     #[test]
@@ -372,5 +390,62 @@ mod tests {
         assert_eq!(form.input().map(|i| i.text()).as_deref(), Some("finance-zh"));
         form.choose(false);
         assert_eq!(form.input().map(|i| i.text()).as_deref(), Some("alpaca"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_holds_the_form_up_once() {
+        let mut form = Form::new(&verb(), &[("paths".into(), "x".into()), ("name".into(), "n".into())]);
+        type_into(&mut form, "format", "alpacca");
+        form.offer(Choices { datasets: vec!["alpaca".into()], ..Choices::default() });
+        form.step(true);
+        assert_eq!(form.submit(&Commands::default()), None);
+        assert_eq!(form.focused().map(|f| f.field.name.as_str()), Some("format"));
+        assert!(form.submit(&Commands::default()).is_some(), "it may be there by the time the work begins");
+        type_into(&mut form, "format", "alpaccca");
+        assert_eq!(form.submit(&Commands::default()), None, "another name is another doubt");
+        type_into(&mut form, "format", "alpaca");
+        assert!(form.submit(&Commands::default()).is_some());
+    }
+
+    #[test]
+    fn what_another_field_makes_needless_may_be_left_out() {
+        let mut verb = verb();
+        verb.fields[1].unless = vec!["format".into()];
+        let mut form = Form::new(&verb, &[("paths".into(), "x".into())]);
+        assert_eq!(form.submit(&Commands::default()), None);
+        type_into(&mut form, "format", "from-a-file");
+        assert!(form.submit(&Commands::default()).is_some());
+    }
+
+    #[test]
+    fn a_forecast_is_wanted_once_for_the_same_training() {
+        let field = |name: &str| VerbField {
+            name: name.into(),
+            flag: Some(format!("--{name}")),
+            valued: true,
+            naming: if name == "model" { Naming::Model } else { Naming::Nothing },
+            ..VerbField::default()
+        };
+        let fields = ["model", "adapter", "rank"].map(field).to_vec();
+        let train = Verb { path: vec!["train".into()], about: String::new(), fields };
+        let mut form = Form::new(&train, &[]);
+        form.offer(Choices { models: vec!["tiny".into()], ..Choices::default() });
+        assert_eq!(form.wants_forecast(), None, "of which model?");
+        type_into(&mut form, "model", "tin");
+        form.check(&Commands::default());
+        assert_eq!(form.wants_forecast(), None, "there is none of that name");
+        type_into(&mut form, "model", "tiny");
+        form.check(&Commands::default());
+        let argv = form.wants_forecast().unwrap();
+        form.take_forecast(argv, Ok(ForecastView::default()));
+        type_into(&mut form, "adapter", "mine");
+        form.check(&Commands::default());
+        assert_eq!(form.wants_forecast(), None, "the adapter's name changes nothing");
+        type_into(&mut form, "rank", "64");
+        form.check(&Commands::default());
+        assert_eq!(
+            form.wants_forecast(),
+            Some(["train", "--model", "tiny", "--rank", "64"].map(String::from).to_vec())
+        );
     }
 }
