@@ -206,6 +206,17 @@ fn a_server_that_goes_away_is_told_in_its_column_and_asked_again() {
 }
 
 #[test]
+fn a_sitting_that_is_refused_says_why() {
+    let _turn = speak(Lang::En);
+    let mut d = Driver::new(sitting(played()));
+    d.press("6 b");
+    d.source.sitting.failure = Some(Error::new(Kind::InvalidInput, "` ` is no name"));
+    d.press("<enter>").wait();
+    assert_eq!(d.app.view(), View::Arriving);
+    assert!(d.screen(80, 24).contains("` ` is no name"), "{}", d.screen(80, 24));
+}
+
+#[test]
 fn a_question_that_was_not_taken_is_not_lost() {
     let _turn = speak(Lang::En);
     let mut d = Driver::new(sitting(played()));

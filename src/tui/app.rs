@@ -504,22 +504,20 @@ impl App {
         if matches!(reply.query, Query::Choices | Query::Forecast(_)) {
             return self.inform(reply);
         }
+        let undone = self.undoing.iter().position(|(.., query)| *query == reply.query);
+        let undone = undone.map(|place| self.undoing.remove(place));
+        if let (Some((_, told, _)), Ok(_)) = (&undone, &reply.answer) {
+            // Before the screens, which may know more about it.
+            self.notice = Some((tr!("taken back: {told}", "已撤销：{told}"), Role::Good));
+        }
         for (screen, query) in asked {
             let effects = self.screen_mut(screen).receive(&query, reply.answer.clone());
             self.apply(screen, effects);
         }
-        if let Some(place) = self.undoing.iter().position(|(.., query)| *query == reply.query) {
-            let change = self.undoing.remove(place);
-            match &reply.answer {
-                Ok(_) => {
-                    self.notice = Some((tr!("taken back: {}", "已撤销：{}", change.1), Role::Good));
-                }
-                // It can be tried again.
-                Err(error) => {
-                    self.tell(error);
-                    self.undo.push(change);
-                }
-            }
+        if let (Some(change), Err(error)) = (undone, &reply.answer) {
+            // It can be tried again.
+            self.tell(error);
+            self.undo.push(change);
         }
         if self.quit == Quit::Soon && self.waiting.is_empty() && self.queries.is_empty() {
             self.quit = Quit::Now;

@@ -397,9 +397,7 @@ pub fn keys(action: Action) -> &'static [Key] {
         Action::Leave | Action::Halt => const { &[key(KeyCode::Esc)] },
         Action::Rechoose => const { &[letter('n'), key(KeyCode::Enter)] },
         Action::LiveBattle => const { &[letter('b')] },
-        Action::OtherColumn => {
-            const { &[key(KeyCode::Tab), key(KeyCode::BackTab), key(KeyCode::Right), key(KeyCode::Left)] }
-        }
+        Action::OtherColumn => const { &[key(KeyCode::Tab), key(KeyCode::Right), key(KeyCode::Left)] },
         Action::AskAgain => const { &[letter('e')] },
         Action::DrawQuestion => const { &[ctrl('n')] },
         Action::Ratings => const { &[letter('r')] },

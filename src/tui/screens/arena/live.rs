@@ -133,8 +133,7 @@ impl Live {
             }
             Action::Next => self.typing = true,
             Action::AskAgain => {
-                self.input = Input::new(flat(&self.asked));
-                self.drawn = Some((flat(&self.asked), self.asked.clone()));
+                self.fill(&self.asked.clone());
                 self.typing = true;
             }
             Action::Vote(vote) => return self.judged.give(&self.chosen.plan.arena, vote),
@@ -150,6 +149,12 @@ impl Live {
             _ => _ = self.panes.update(action),
         }
         vec![]
+    }
+
+    /// Puts a question into the field.
+    fn fill(&mut self, question: &str) {
+        self.input = Input::new(text::one_line(question));
+        self.drawn = Some((self.input.text(), question.to_owned()));
     }
 
     fn ask(&mut self) -> Vec<Effect> {
@@ -172,21 +177,23 @@ impl Live {
 
     /// What is to be asked now.
     pub fn poll(&self) -> Option<Query> {
-        self.is_busy().then(|| Query::Arena(ArenaQuery::Hear { turn: self.turn, heard: self.heard }))
+        self.is_busy().then_some(Query::Arena(ArenaQuery::Hear { turn: self.turn, heard: self.heard }))
     }
 
     /// Takes an answer about the sitting.
     pub fn receive(&mut self, query: &ArenaQuery, answer: Result<Answer>) -> Vec<Effect> {
         match (query, answer) {
+            // The first failure says why; what is heard after it is that nobody is there.
+            (ArenaQuery::Hear { .. }, _) if matches!(self.stage, DuelStage::Failed(_)) => {}
             (ArenaQuery::Enter(_) | ArenaQuery::Hear { .. }, Err(error)) => self.stage = DuelStage::Failed(error),
-            (ArenaQuery::Hear { turn, heard }, Ok(Answer::Arena(ArenaAnswer::Heard(news)))) => {
-                if *turn == self.turn && *heard == self.heard {
-                    self.hear(news);
-                }
+            (ArenaQuery::Hear { turn, heard }, Ok(Answer::Arena(ArenaAnswer::Heard(news))))
+                if *turn == self.turn && *heard == self.heard =>
+            {
+                self.hear(news);
             }
             (ArenaQuery::Ask { .. }, Err(error)) => {
                 // The question is not lost.
-                self.input = Input::new(flat(&self.asked));
+                self.fill(&self.asked.clone());
                 (self.stage, self.typing) = (DuelStage::Ready, true);
                 return vec![told(&error)];
             }
@@ -204,8 +211,7 @@ impl Live {
                     };
                     return vec![Effect::Notice(words, Role::Warn)];
                 };
-                self.input = Input::new(flat(&whole));
-                self.drawn = Some((flat(&whole), whole));
+                self.fill(&whole);
             }
             (ArenaQuery::Draw { .. } | ArenaQuery::Stop, Err(error)) => return vec![told(&error)],
             _ => {}
@@ -318,7 +324,7 @@ impl Live {
                 (vec![tr!("The battle was not stored: {}{hint}", "对战未能保存：{}{hint}", error.message)], Role::Bad)
             }
             DuelStage::Over(_) => {
-                let stopped = self.ends.iter().any(|end| *end == Some(SideEnd::Stopped));
+                let stopped = self.ends.contains(&Some(SideEnd::Stopped));
                 let (mut words, role) = self.judged.status();
                 if stopped && self.judged.vote.is_none() {
                     words.insert(
@@ -362,11 +368,6 @@ fn draw_loading(p: &mut Paint<'_>, area: Rect, label: &str, number: usize, read:
         rest = down(rest, p.paragraph(rest, &words, Role::Dim) + 1);
     }
     p.paragraph(rest, &tr!("Esc gives up.", "按 Esc 放弃。"), Role::Dim);
-}
-
-/// A question on one line.
-fn flat(question: &str) -> String {
-    text::one_line(question)
 }
 
 fn told(error: &Error) -> Effect {

@@ -48,7 +48,7 @@ enum Open {
 
 /// What lies over it.
 enum Over {
-    Figures(Figures),
+    Figures(Box<Figures>),
     /// The dataset that an answer goes to is being chosen.
     KeepIn(Choice),
 }
@@ -125,7 +125,7 @@ impl Arena {
 
     fn show(&mut self, figures: Figures) -> Vec<Effect> {
         let ask = figures.ask();
-        self.over = Some(Over::Figures(figures));
+        self.over = Some(Over::Figures(Box::new(figures)));
         vec![Effect::Ask(ask)]
     }
 
