@@ -129,6 +129,40 @@ fn folders_for_other_trainers_come_back_too() {
 }
 
 #[test]
+fn folders_are_made_and_an_earlier_file_gives_way_to_a_whole_one_only() {
+    let bench = Bench::new();
+    bench.json(&["data", "import", &bench.file("a.jsonl", rows()), "--name", "x"]);
+    bench.json(&["data", "export", "x", "-o", "new/folder/x.jsonl"]);
+    let before = std::fs::read(bench.path("new/folder/x.jsonl")).unwrap();
+    assert_eq!(before.iter().filter(|byte| **byte == b'\n').count(), 3);
+    // The second of these rows has an empty turn, which conversations cannot carry.
+    let bad = json!({"instruction": "q", "output": "a", "history": [["", "b"]]});
+    bench.json(&["data", "import", &bench.file("b.jsonl", format!("{}\n{bad}", rows())), "--name", "x", "--append"]);
+    bench.fails(&["data", "export", "x", "--format", "messages", "-o", "new/folder/x.jsonl"], 1);
+    assert_eq!(std::fs::read(bench.path("new/folder/x.jsonl")).unwrap(), before);
+    assert_eq!(std::fs::read_dir(bench.path("new/folder")).unwrap().count(), 1, "nothing half-written stays");
+}
+
+/// A table's columns depend on all rows, so rows of an earlier pass and of a later one must be the same ones.
+#[test]
+fn a_version_is_exported_as_it_was() {
+    let bench = Bench::new();
+    bench.json(&["data", "import", &bench.file("a.jsonl", rows()), "--name", "x"]);
+    bench.json(&["data", "delete", "x", "--row", "1"]);
+    bench.json(&["data", "split", "x", "--val", "1", "--seed", "5"]);
+    for (words, count) in [("x@1", 3), ("x@2", 2), ("x", 2)] {
+        let version = bench.json(&["data", "show", words])["version"].clone();
+        for file in ["o.csv", "o.json", "o.parquet"] {
+            let format = if file.ends_with("json") { "alpaca" } else { file.split_once('.').unwrap().1 };
+            let report = bench.json(&["data", "export", words, "--format", format, "-o", file]);
+            assert_eq!((&report["rows"], &report["version"]), (&json!(count), &version), "{words} {file}");
+            let back = bench.json(&["data", "import", file, "--name", "back", "--replace"]);
+            assert_eq!(back["version"], version, "{words} {file}");
+        }
+    }
+}
+
+#[test]
 fn a_row_that_a_format_cannot_carry_is_named() {
     let bench = Bench::new();
     let row = json!({"instruction": "q", "output": "a", "history": [["", "hello"]]});
@@ -185,6 +219,12 @@ fn token_files_hold_what_preview_shows() {
     let tokens = ["data", "export", "x", "--format", "tokens", "--model", "smollm2-135m", "--template", "alpaca"];
     let report = bench.json(&[&tokens[..], &["--max-len", "200", "-o", "tok"]].concat());
     assert_eq!((&report["rows"], &report["left_out"][0]["row"]), (&json!(3), &json!(3)), "{report}");
+    assert_eq!(report["left_out_rows"], 1);
+    let left_out = std::fs::read_to_string(bench.path("tok/left-out.jsonl")).unwrap();
+    assert_eq!(
+        left_out.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).collect::<Vec<_>>(),
+        *report["left_out"].as_array().unwrap()
+    );
     let manifest: Value = serde_json::from_slice(&std::fs::read(bench.path("tok/export.json")).unwrap()).unwrap();
     assert_eq!((&manifest["train_rows"], &manifest["val_rows"]), (&json!([1, 2]), &json!([0])));
     for file in ["train.parquet", "val.parquet", "README.md", "trl.yaml", "axolotl.yaml", "llama-factory.yaml"] {

@@ -57,7 +57,9 @@ pub(super) fn for_each(mut reader: impl BufRead, unit: Unit, file: &str, on: &mu
                 Unit::Paragraph => blank,
             };
         if done {
-            piece(from, &text)?;
+            // The blank line that ends a paragraph is no part of it.
+            let whole = if blank { before.min(text.len()) } else { text.len() };
+            piece(from, text.get(..whole).unwrap_or_default())?;
             text.clear();
         }
         if text.is_empty() || is_blank(&text) && unit != Unit::File {

@@ -140,7 +140,7 @@ pub fn export(
         ExportFormat::Axolotl => export.axolotl(&request.output, &rows)?,
         ExportFormat::Tokens(settings) => export.tokens(&request.output, settings, &rows)?,
     }
-    rows.finish()?;
+    rows.finish();
     let folder = !matches!(request.format, ExportFormat::Rows(_) | ExportFormat::Parquet);
     if folder {
         let rejects = bench.store.rejects(&request.name, LISTED)?;

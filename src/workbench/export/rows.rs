@@ -91,9 +91,8 @@ impl<'x> Rows<'x> {
     }
 
     /// Says that all is read.
-    pub fn finish(&self) -> Result<()> {
+    pub fn finish(&self) {
         self.events.emit(&JobEvent::Progress { done: self.total, total: self.total, note: String::new() });
-        stop_if(self.cancel)
     }
 }
 
