@@ -7,7 +7,7 @@ use super::matrix::Matrix;
 use super::roster::Roster;
 use super::score_lists::{draw_items, draw_runs, draw_subjects, no_score};
 use super::score_run::{Beside, Open, Subject};
-use super::{Effect, Screen, at_top, contestant, nothing_selected};
+use super::{Effect, Listed, Screen, at_top, contestant, nothing_selected};
 use crate::error::Result;
 use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
@@ -413,25 +413,15 @@ impl Screen for Evaluations {
         vec![]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
-        if let Some(flips) = &mut self.flips {
-            return if flips.is_detail() { None } else { Some(&mut flips.items.filter) };
-        }
-        match &mut self.open {
-            None => Some(self.matrix.as_mut().map_or(&mut self.runs.filter, |m| &mut m.rows.filter)),
-            Some(Open { subject: None, subjects, .. }) => Some(&mut subjects.filter),
-            Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }) => Some(&mut items.filter),
-            Some(_) => None,
-        }
-    }
-
-    fn filtered(&mut self) {
+    fn list(&mut self) -> Option<&mut dyn Listed> {
         match (&mut self.flips, &mut self.open, &mut self.matrix) {
-            (Some(flips), _, _) => flips.items.refilter(),
-            (None, None, Some(matrix)) => matrix.rows.refilter(),
-            (None, None, None) => self.runs.refilter(),
-            (None, Some(Open { subject: None, subjects, .. }), _) => subjects.refilter(),
-            (None, Some(Open { subject: Some(subject), .. }), _) => subject.items.refilter(),
+            (Some(flips), ..) if flips.is_detail() => None,
+            (Some(flips), ..) => Some(&mut flips.items),
+            (None, None, Some(matrix)) => Some(&mut matrix.rows),
+            (None, None, None) => Some(&mut self.runs),
+            (None, Some(Open { subject: None, subjects, .. }), _) => Some(subjects),
+            (None, Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }), _) => Some(items),
+            (None, Some(_), _) => None,
         }
     }
 
@@ -439,19 +429,6 @@ impl Screen for Evaluations {
         (self.flips, self.open) = (None, None);
         self.sought = Some(run.to_owned());
         self.open_sought()
-    }
-
-    fn click(&mut self, column: u16, row: u16) -> bool {
-        match (&mut self.flips, &mut self.open, &mut self.matrix) {
-            (Some(flips), _, _) => !flips.is_detail() && flips.items.click(column, row),
-            (None, None, Some(matrix)) => matrix.rows.click(column, row),
-            (None, None, None) => self.runs.click(column, row),
-            (None, Some(Open { subject: None, subjects, .. }), _) => subjects.click(column, row),
-            (None, Some(Open { subject: Some(Subject { detail: None, items, .. }), .. }), _) => {
-                items.click(column, row)
-            }
-            (None, Some(_), _) => false,
-        }
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {

@@ -12,7 +12,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{ArenaView, DatasetView, JobLine, JobsAnswer, JobsQuery};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Column, Cursor, Input, Paint, Table, Text};
+use crate::tui::widgets::{Column, Cursor, Paint, Table, Text};
 use ratatui::layout::Rect;
 
 /// Runs that are shown.
@@ -194,12 +194,6 @@ impl Screen for Home {
         self.cursor.clamp(self.lines(0).len());
         vec![]
     }
-
-    fn filter(&mut self) -> Option<&mut Input> {
-        None
-    }
-
-    fn filtered(&mut self) {}
 
     fn click(&mut self, column: u16, row: u16) -> bool {
         let len = self.lines(0).len();

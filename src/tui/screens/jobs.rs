@@ -1,7 +1,7 @@
 //! Work in the background: the list, and what a job printed.
 
 use super::roster::Roster;
-use super::{Confirm, Effect, Empty, Screen, at_top, down, nothing_selected};
+use super::{Confirm, Effect, Empty, Listed, Screen, at_top, down, nothing_selected};
 use crate::error::Result;
 use crate::store::JobState;
 use crate::text;
@@ -12,7 +12,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{JobLine, JobsAnswer, JobsQuery, LogPiece};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Block, Column, Pager, Paint, Text};
 use ratatui::layout::Rect;
 use std::collections::VecDeque;
 
@@ -330,16 +330,8 @@ impl Screen for Jobs {
         }
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
-        if self.open.is_some() { None } else { Some(&mut self.list.filter) }
-    }
-
-    fn filtered(&mut self) {
-        self.list.refilter();
-    }
-
-    fn click(&mut self, column: u16, row: u16) -> bool {
-        self.open.is_none() && self.list.click(column, row)
+    fn list(&mut self) -> Option<&mut dyn Listed> {
+        if self.open.is_some() { None } else { Some(&mut self.list) }
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {

@@ -3,7 +3,7 @@
 
 use super::figure_table::{Scale, Sorting, interval, markdown, measure_columns, shown, source};
 use super::roster::Roster;
-use super::{Effect, Empty, Screen, at_top, down, nothing_selected};
+use super::{Effect, Empty, Listed, Screen, at_top, down, nothing_selected};
 use crate::error::Result;
 use crate::tr;
 use crate::tui::action::{Action, ScreenId};
@@ -11,7 +11,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{Figure, Measure, Standing};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Column, Cursor, Input, Paint, Table, Text};
+use crate::tui::widgets::{Column, Cursor, Paint, Table, Text};
 use ratatui::layout::Rect;
 use std::cmp::Ordering;
 use std::path::PathBuf;
@@ -255,12 +255,8 @@ impl Screen for Leaderboard {
         vec![]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
-        if self.export.is_some() { None } else { Some(&mut self.list.filter) }
-    }
-
-    fn filtered(&mut self) {
-        self.list.refilter();
+    fn list(&mut self) -> Option<&mut dyn Listed> {
+        if self.export.is_some() { None } else { Some(&mut self.list) }
     }
 
     fn click(&mut self, column: u16, row: u16) -> bool {

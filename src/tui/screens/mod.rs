@@ -113,16 +113,28 @@ pub trait Screen {
     fn poll(&mut self, slow: bool) -> Vec<Query>;
     /// Takes an answer.
     fn receive(&mut self, query: &Query, answer: Result<Answer>) -> Vec<Effect>;
+    /// The list of the current view; none where there is none.
+    fn list(&mut self) -> Option<&mut dyn Listed> {
+        None
+    }
     /// The filter of the current view.
-    fn filter(&mut self) -> Option<&mut Input>;
+    fn filter(&mut self) -> Option<&mut Input> {
+        self.list().map(Listed::filter)
+    }
     /// The filter's text has changed.
-    fn filtered(&mut self);
+    fn filtered(&mut self) {
+        if let Some(list) = self.list() {
+            list.refilter();
+        }
+    }
+    /// Selects what was drawn at a position.
+    fn click(&mut self, column: u16, row: u16) -> bool {
+        self.list().is_some_and(|list| list.click(column, row))
+    }
     /// Opens a run of the screen's kind, as soon as it is known. A screen without runs stays as it is.
     fn look(&mut self, _run: &str) -> Vec<Effect> {
         vec![]
     }
-    /// Selects what was drawn at a position.
-    fn click(&mut self, column: u16, row: u16) -> bool;
     /// The text field of the screen itself, while it has the keys (its view takes text).
     fn input(&mut self) -> Option<&mut Input> {
         None
@@ -137,6 +149,16 @@ pub trait Screen {
     }
     /// Draws itself; `now` is in Unix seconds.
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64);
+}
+
+/// A list that can be narrowed and clicked into.
+pub trait Listed {
+    /// What it is narrowed to.
+    fn filter(&mut self) -> &mut Input;
+    /// The filter's text has changed.
+    fn refilter(&mut self);
+    /// Selects what was drawn at a position; false where nothing was.
+    fn click(&mut self, column: u16, row: u16) -> bool;
 }
 
 /// Something that is asked for.

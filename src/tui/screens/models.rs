@@ -1,7 +1,7 @@
 //! Models on this machine, adapters, and what the catalogue has to pull; one of them in full.
 
 use super::roster::Roster;
-use super::{Effect, Empty, Fetched, Screen, at_top, nothing_selected};
+use super::{Effect, Empty, Fetched, Listed, Screen, at_top, nothing_selected};
 use crate::error::Result;
 use crate::tr;
 use crate::tui::action::Action;
@@ -10,7 +10,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{ModelFacts, ModelKind, ModelLine, ModelsAnswer, ModelsQuery};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Block, Column, Pager, Paint, Text};
 use ratatui::layout::Rect;
 
 /// Share of the free memory that may be filled: other programs live on the rest, and an estimate errs.
@@ -268,16 +268,8 @@ impl Screen for Models {
         vec![]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
-        if self.open.is_some() { None } else { Some(&mut self.list.filter) }
-    }
-
-    fn filtered(&mut self) {
-        self.list.refilter();
-    }
-
-    fn click(&mut self, column: u16, row: u16) -> bool {
-        self.open.is_none() && self.list.click(column, row)
+    fn list(&mut self) -> Option<&mut dyn Listed> {
+        if self.open.is_some() { None } else { Some(&mut self.list) }
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {

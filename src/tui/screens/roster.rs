@@ -1,6 +1,6 @@
 //! A fetched list with a filter and a selection that survives refreshing.
 
-use super::{Empty, Fetched, draw_error, draw_loading};
+use super::{Empty, Fetched, Listed, draw_error, draw_loading};
 use crate::error::Result;
 use crate::tr;
 use crate::tui::action::Action;
@@ -103,10 +103,6 @@ impl<T> Roster<T> {
         self.cursor.update(action, self.shown.len())
     }
 
-    pub fn click(&mut self, column: u16, row: u16) -> bool {
-        self.cursor.click(column, row, self.shown.len())
-    }
-
     /// Draws the list, or why there is none.
     pub fn draw(
         &self,
@@ -137,6 +133,20 @@ impl<T> Roster<T> {
                 Table { columns, len: self.shown.len(), row: &row }.draw(p, area, &self.cursor);
             }
         }
+    }
+}
+
+impl<T> Listed for Roster<T> {
+    fn filter(&mut self) -> &mut Input {
+        &mut self.filter
+    }
+
+    fn refilter(&mut self) {
+        Roster::refilter(self);
+    }
+
+    fn click(&mut self, column: u16, row: u16) -> bool {
+        self.cursor.click(column, row, self.shown.len())
     }
 }
 

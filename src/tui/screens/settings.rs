@@ -9,7 +9,7 @@ use crate::tui::keymap::View;
 use crate::tui::preferences::Preferences;
 use crate::tui::query::{Answer, Query};
 use crate::tui::theme::{Role, ThemeName};
-use crate::tui::widgets::{Column, Cursor, Input, Paint, Table, Text};
+use crate::tui::widgets::{Column, Cursor, Paint, Table, Text};
 use ratatui::layout::Rect;
 
 /// The settings screen.
@@ -107,12 +107,6 @@ impl Screen for Settings {
             _ => vec![],
         }
     }
-
-    fn filter(&mut self) -> Option<&mut Input> {
-        None
-    }
-
-    fn filtered(&mut self) {}
 
     fn click(&mut self, column: u16, row: u16) -> bool {
         self.cursor.click(column, row, ROWS)

@@ -3,7 +3,7 @@
 
 use super::roster::Roster;
 use super::run_facts::{facts, training_verb};
-use super::{Effect, Empty, Screen, at_top, contestant, nothing_selected, status};
+use super::{Effect, Empty, Listed, Screen, at_top, contestant, nothing_selected, status};
 use crate::error::{Error, Result};
 use crate::job::JobEvent;
 use crate::store::{RunRecord, RunStatus};
@@ -17,7 +17,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::JobsQuery;
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Block, Column, Pager, Paint, Text};
 use ratatui::layout::Rect;
 
 const KIND: &str = "train";
@@ -427,12 +427,8 @@ impl Screen for Training {
         vec![]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
-        if self.open.is_some() { None } else { Some(&mut self.list.filter) }
-    }
-
-    fn filtered(&mut self) {
-        self.list.refilter();
+    fn list(&mut self) -> Option<&mut dyn Listed> {
+        if self.open.is_some() { None } else { Some(&mut self.list) }
     }
 
     fn look(&mut self, run: &str) -> Vec<Effect> {
@@ -440,10 +436,6 @@ impl Screen for Training {
         self.sought = Some(run.to_owned());
         self.open_sought();
         vec![]
-    }
-
-    fn click(&mut self, column: u16, row: u16) -> bool {
-        self.open.is_none() && self.list.click(column, row)
     }
 
     fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {

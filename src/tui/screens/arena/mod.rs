@@ -9,7 +9,7 @@ mod setup;
 mod stored;
 
 use super::roster::Roster;
-use super::{Effect, Empty, Screen, at_top, down, nothing_selected};
+use super::{Effect, Empty, Listed, Screen, at_top, down, nothing_selected};
 use crate::error::Result;
 use crate::tr;
 use crate::tui::action::Action;
@@ -361,15 +361,11 @@ impl Screen for Arena {
         vec![]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
+    fn list(&mut self) -> Option<&mut dyn Listed> {
         match (&self.open, &self.over) {
-            (Open::List, None) => Some(&mut self.list.filter),
+            (Open::List, None) => Some(&mut self.list),
             _ => None,
         }
-    }
-
-    fn filtered(&mut self) {
-        self.list.refilter();
     }
 
     fn input(&mut self) -> Option<&mut Input> {

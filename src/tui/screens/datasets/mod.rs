@@ -6,7 +6,7 @@ mod rows;
 mod versions;
 
 use super::roster::Roster;
-use super::{Confirm, Effect, Empty, Screen, at_top, draw_loading, nothing_selected};
+use super::{Confirm, Effect, Empty, Listed, Screen, at_top, draw_loading, nothing_selected};
 use crate::data::Split;
 use crate::error::Result;
 use crate::store::Mark;
@@ -18,7 +18,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::{Answer, Query};
 use crate::tui::source::{DataAnswer, DataQuery, DatasetView, ModelsAnswer, ModelsQuery};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Column, Pager, Paint, Text};
 use mask::Mask;
 use ratatui::layout::Rect;
 use rows::Rows;
@@ -429,31 +429,12 @@ impl Screen for Datasets {
         vec![Effect::Ask(Query::Data(query))]
     }
 
-    fn filter(&mut self) -> Option<&mut Input> {
+    fn list(&mut self) -> Option<&mut dyn Listed> {
         match (&mut self.versions, &mut self.rows, &self.detail) {
-            (Some(versions), ..) => versions.filter(),
-            (None, None, _) => Some(&mut self.list.filter),
-            (None, Some(rows), None) => Some(&mut rows.search),
-            _ => None,
-        }
-    }
-
-    fn filtered(&mut self) {
-        match &mut self.versions {
-            Some(versions) => versions.filtered(),
-            None => self.list.refilter(),
-        }
-    }
-
-    fn click(&mut self, column: u16, row: u16) -> bool {
-        match (&mut self.versions, &mut self.rows, &self.detail) {
-            (Some(versions), ..) => versions.click(column, row),
-            (None, None, _) => self.list.click(column, row),
-            (None, Some(rows), None) => {
-                let len = rows.total();
-                rows.cursor.click(column, row, len)
-            }
-            _ => false,
+            (Some(versions), ..) => versions.list(),
+            (None, None, _) => Some(&mut self.list),
+            (None, Some(rows), None) => Some(rows),
+            (None, Some(_), Some(_)) => None,
         }
     }
 

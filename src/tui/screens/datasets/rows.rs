@@ -1,6 +1,6 @@
 //! The rows of one dataset: a stretch of them is loaded, narrowed by a search, a part, a language or a mark.
 
-use super::super::{Fetched, draw_error, draw_loading};
+use super::super::{Fetched, Listed, draw_error, draw_loading};
 use super::part;
 use crate::data::Split;
 use crate::error::Result;
@@ -232,6 +232,20 @@ impl Rows {
             None => vec![Text(crate::text::ELLIPSIS.into(), Role::Dim)],
         };
         Table { columns: &columns, len: self.total(), row: &row }.draw(p, area, &self.cursor);
+    }
+}
+
+impl Listed for Rows {
+    fn filter(&mut self) -> &mut Input {
+        &mut self.search
+    }
+
+    /// The source searches: it is asked as time passes.
+    fn refilter(&mut self) {}
+
+    fn click(&mut self, column: u16, row: u16) -> bool {
+        let len = self.total();
+        self.cursor.click(column, row, len)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The history of a dataset, and what lies between two of its versions.
 
 use super::super::roster::Roster;
-use super::super::{Effect, Empty, Fetched, down, draw_error, draw_loading, nothing_selected};
+use super::super::{Effect, Empty, Fetched, Listed, down, draw_error, draw_loading, nothing_selected};
 use crate::error::Result;
 use crate::text;
 use crate::tr;
@@ -11,7 +11,7 @@ use crate::tui::keymap::View;
 use crate::tui::query::Query;
 use crate::tui::source::{DataAnswer, DataQuery, DiffView, VersionView};
 use crate::tui::theme::Role;
-use crate::tui::widgets::{Block, Column, Input, Pager, Paint, Text};
+use crate::tui::widgets::{Block, Column, Pager, Paint, Text};
 use ratatui::layout::Rect;
 
 /// Digits of a version's hash that are shown.
@@ -148,16 +148,9 @@ impl Versions {
         }
     }
 
-    pub fn filter(&mut self) -> Option<&mut Input> {
-        self.difference.is_none().then_some(&mut self.list.filter)
-    }
-
-    pub fn filtered(&mut self) {
-        self.list.refilter();
-    }
-
-    pub fn click(&mut self, column: u16, row: u16) -> bool {
-        self.difference.is_none() && self.list.click(column, row)
+    /// The list, while no difference lies over it.
+    pub fn list(&mut self) -> Option<&mut dyn Listed> {
+        if self.difference.is_some() { None } else { Some(&mut self.list) }
     }
 
     pub fn draw(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
