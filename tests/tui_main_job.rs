@@ -72,8 +72,9 @@ fn the_whole_job_is_done_by_keys() {
         window.press("BSpace");
     }
     window.type_text("sums");
-    let screen = window.until("what it takes", |screen| screen.contains("free (on the processor)"));
-    assert!(screen.contains("this model was not trained here yet"), "{screen}");
+    window.until("what it takes", |screen| {
+        screen.contains("free (on the processor)") && screen.contains("this model was not trained here yet")
+    });
     window.press("Tab");
     window.type_text("little");
     window.press("Tab");
@@ -140,7 +141,7 @@ fn reopened_and_resumed(window: &Window, how: i32) {
     window.reopen(&program());
     window.until_shown("▸1 Home");
     window.press("8");
-    window.until("the interrupted job", |screen| screen.contains("▸ interrupted"));
+    window.until("the interrupted job", |screen| screen.contains("Jobs  /") && screen.contains("▸ interrupted"));
     window.press("Enter");
     // Why, and how it goes on, is told above its log.
     window.until_shown("it was killed");
@@ -149,7 +150,7 @@ fn reopened_and_resumed(window: &Window, how: i32) {
     done(window);
     window.escape("exit code 0");
     // The first of the two, which is still selected, goes on as the second and cannot be resumed twice.
-    window.until_shown("▸ interrupted");
+    window.until("the list", |screen| screen.contains("Jobs  /") && screen.contains("▸ interrupted"));
     window.press("r");
     window.until_shown("it goes on as job-");
 }
@@ -238,7 +239,7 @@ fn a_job_outlives_the_interface_that_started_it_and_is_found_by_the_next() {
         window.reopen(&program());
         window.until_shown("▸1 Home");
         window.press("8");
-        window.until("the running job", |screen| screen.contains("▸ running"));
+        window.until("the running job", |screen| screen.contains("Jobs  /") && screen.contains("▸ running"));
         window.press("Enter");
         window.press("s");
         window.until("the stopped job", |screen| screen.contains("interrupted") && screen.contains("exit code 130"));

@@ -1,5 +1,5 @@
 //! Records of background jobs. Whether a job's process still lives is seen from its lock, not from here
-//! (`workbench/jobs.rs`).
+//! (`workbench/jobs`).
 
 use super::runs::new_id;
 use super::{Store, now};

@@ -1,5 +1,5 @@
 //! The terminal interface. [`App`] is the state and knows no terminal; [`run`] joins it to the
-//! keyboard and to a worker thread that asks the [`Source`]. Jobs are processes of their own (`workbench/jobs.rs`).
+//! keyboard and to a worker thread that asks the [`Source`]. Jobs are processes of their own (`workbench/jobs`).
 
 mod action;
 mod app;
