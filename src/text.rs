@@ -17,7 +17,7 @@ use unicode_width::UnicodeWidthStr;
 /// some East Asian terminals and would shift the rest of the line.
 pub const ELLIPSIS: &str = "⋯";
 
-/// Columns that `text` takes on a terminal. Expects cleaned text (see [`clean`]).
+/// Columns that `text` takes on a terminal. Expects cleaned text (see [`clean()`]).
 pub fn width(text: &str) -> usize {
     if text.is_ascii() {
         return text.len();
@@ -55,7 +55,7 @@ pub fn pad_left(text: &str, columns: usize) -> String {
     format!("{}{cut}", " ".repeat(missing))
 }
 
-/// [`clean`]ed text on a single line: each run of white space becomes one blank.
+/// [Cleaned](clean()) text on a single line: each run of white space becomes one blank.
 pub fn one_line(text: &str) -> String {
     let text = clean(text);
     let mut out = String::with_capacity(text.len());
