@@ -5,6 +5,7 @@ mod tui_support;
 
 use linly_bench::lang::Lang;
 use linly_bench::tui::View;
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use tui_support::*;
 use unicode_width::UnicodeWidthStr;
 
@@ -91,6 +92,23 @@ pictures! {
     help: filled, "6 <enter> ?";
 }
 
+/// Every screen before the source has answered anything.
+#[test]
+fn loading() {
+    let mut pages = String::new();
+    for lang in [Lang::En, Lang::Zh] {
+        let _turn = speak(lang);
+        for screen in 1..=9 {
+            let mut d = Driver::unanswered();
+            d.app.key(KeyEvent::from(KeyCode::Char(char::from_digit(screen, 10).unwrap())));
+            for (width, height) in [(80, 12), (40, 12)] {
+                pages.push_str(&format!("== {lang:?} {width} x {height}\n{}\n", d.screen(width, height)));
+            }
+        }
+    }
+    insta::assert_snapshot!(pages);
+}
+
 #[test]
 fn too_small_a_terminal_is_told_so() {
     let _turn = speak(Lang::En);
@@ -108,10 +126,11 @@ fn too_small_a_terminal_is_told_so() {
 fn frames_use_no_character_of_ambiguous_width() {
     for lang in [Lang::En, Lang::Zh] {
         let _turn = speak(lang);
-        for keys in ["1", "? ", "2", "3", "4", "5", "d"] {
+        for keys in ["1", "?", "2", "3", "4", "5", "6", "7", "8", "9", ":", "d", "v", "v <enter>", "<enter> <enter> m"]
+        {
             for source in [Fake::default as fn() -> Fake, filled] {
                 let mut d = Driver::new(source());
-                d.press(keys.trim()).wait();
+                d.press(keys).wait();
                 let screen = d.screen(120, 40);
                 for symbol in screen.chars().map(String::from) {
                     // Full-width punctuation is wide in both measures.

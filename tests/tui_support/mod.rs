@@ -537,12 +537,19 @@ impl Driver {
         Driver::launching(source, false)
     }
 
+    /// With a source that has not answered yet.
+    pub fn unanswered() -> Driver {
+        Driver::begun(Fake::default(), Commands::default())
+    }
+
+    fn begun(source: Fake, commands: Commands) -> Driver {
+        let toured = Preferences { toured: true, ..Preferences::default() };
+        Driver { app: App::new(toured, commands, NOW).with_theme(Theme::new(true)), source }
+    }
+
     /// With a say in whether jobs can be started. It begins on the datasets, the first steps done.
     pub fn launching(source: Fake, launches: bool) -> Driver {
-        let commands = if launches { verbs() } else { Commands::default() };
-        let toured = Preferences { toured: true, ..Preferences::default() };
-        let app = App::new(toured, commands, NOW).with_theme(Theme::new(true));
-        let mut driver = Driver { app, source };
+        let mut driver = Driver::begun(source, if launches { verbs() } else { Commands::default() });
         driver.settle();
         driver.press("2");
         driver
