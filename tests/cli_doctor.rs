@@ -113,7 +113,10 @@ fn a_plan_needs_a_configuration_and_nothing_else() {
     assert!(way("24 GB", "full")["checkpointing"].as_bool().unwrap());
     assert!(!way("80 GB", "full")["checkpointing"].as_bool().unwrap());
     assert!(plan(&[]).contains("GPU 24 GB"));
-    assert!(plan(&["--dora"]).contains("DoRA"));
+    let dora: Value = serde_json::from_str(&plan(&["--rank", "16", "--max-len", "2048", "--dora", "--json"])).unwrap();
+    // A length for every row of q, k, v, o, gate, up and down in 32 blocks.
+    let rows = 32 * (4096 + 1024 + 1024 + 4096 + 14336 + 14336 + 4096);
+    assert_eq!(dora["trainable_parameters"], 41_943_040 + rows);
     assert!(!home.exists(), "a plan leaves no trace");
 }
 
