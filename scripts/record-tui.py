@@ -164,7 +164,7 @@ def row_svg(line):
         looks += ' font-weight="bold"' if bold else ""
         looks += ' opacity=".65"' if dim else ""
         looks += ' text-decoration="underline"' if under else ""
-        parts.append(f'<text x="{x:.1f}" y="13.5" textLength="{w:.1f}"{looks}>{html.escape(text)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="13.5" textLength="{w:.1f}" lengthAdjust="spacingAndGlyphs"{looks}>{html.escape(text)}</text>')
     return "".join(parts)
 
 
@@ -243,6 +243,7 @@ def main():
             merged[-1] = (lines, merged[-1][1] + seconds)
         else:
             merged.append((lines, seconds))
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(animation(merged, columns, rows), encoding="utf-8")
     size = Path(args.out).stat().st_size
     print(f"{args.out}: {len(merged)} frames, {size / 1024:.0f} KiB")
