@@ -131,6 +131,26 @@ fn numbered(count: usize, what: &str) -> Vec<Value> {
 }
 
 #[test]
+fn what_one_source_holds_out_is_trained_on_from_none() {
+    let bench = Bench::new();
+    bench.import("a", &numbered(20, "english"));
+    bench.import("b", &numbered(50, "english"));
+    bench.json(&["data", "split", "a", "--val", "0.5"]);
+    let made = bench.json(&["data", "mix", "m", "--from", "a,b"]);
+    // The first 20 rows of both are the same texts.
+    assert_eq!((&made["val"], &made["kept_out"]), (&json!(10), &json!(10)));
+    let rows = bench.rows("m");
+    let texts = |split: &str| -> std::collections::BTreeSet<String> {
+        rows.iter().filter(|r| r["split"] == split).map(|r| r["instruction"].to_string()).collect()
+    };
+    assert_eq!(texts("val").len(), 10);
+    assert!(texts("train").is_disjoint(&texts("val")));
+    bench.json(&["data", "split", "b", "--val", "0.2", "--seed", "5"]);
+    let twice = bench.json(&["data", "mix", "n", "--from", "a@latest,a@1"]);
+    assert_eq!((&twice["val"], &twice["kept_out"]), (&json!(10), &json!(10)));
+}
+
+#[test]
 fn a_mixture_has_its_shares_and_a_curriculum_moves_them() {
     let bench = Bench::new();
     bench.import("en", &numbered(300, "english"));

@@ -112,6 +112,10 @@ fn a_row_is_marked_and_edited_and_the_edit_can_be_taken_back() {
     d.wait();
     d.press("+");
     assert_eq!(d.source.rows[0].mark, None, "the same key takes it away");
+    d.press("U");
+    assert_eq!(d.source.rows[0].mark, Some(linly_bench::store::Mark::Good), "a mark can be taken back");
+    d.press("U");
+    assert_eq!(d.source.rows[0].mark, None);
     let edit = |d: &mut Driver, to: &str| {
         d.press("e");
         let chores = d.app.take_chores();
@@ -359,7 +363,7 @@ fn leaving_with_running_jobs_asks_whether_they_go_on() {
     d.wait();
     d.press("q");
     assert!(!d.app.is_over());
-    assert!(d.screen(80, 24).contains("Leave while 1 jobs run?"));
+    assert!(d.screen(80, 24).contains("Leave while a job runs?"));
     d.press("<esc> q y");
     assert!(d.app.is_over() && d.source.stopped.is_empty(), "they go on");
     let mut d = driver();

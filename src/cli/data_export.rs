@@ -78,6 +78,12 @@ pub(super) fn run(context: &Context, args: &ExportArgs) -> Result<()> {
             loss_on: LossOn::parse(&args.loss_on)?,
         }),
     };
+    if args.output.as_os_str() == "-" {
+        return Err(Error::new(Kind::Usage, tr!("an export goes into a file", "导出内容须写入文件")).hint(tr!(
+            "name one: -o rows.jsonl, or -o /dev/stdout for a pipe",
+            "请指定文件，如 -o rows.jsonl；接管道可用 -o /dev/stdout"
+        )));
+    }
     let request = ExportRequest { name: args.name.clone(), format, output: args.output.clone(), split: args.split };
     let bench = context.workbench()?;
     let bar = Bar(context.ui.rows_bar(0));

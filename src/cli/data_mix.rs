@@ -157,6 +157,13 @@ fn render(report: &MixReport) -> Vec<String> {
             report.val
         )
     }];
+    if report.kept_out > 0 {
+        let n = report.kept_out;
+        lines.push(tr!(
+            "{n} rows of one source are held out in another: none of them is trained on",
+            "有 {n} 行在另一来源中属于留出部分，未用于训练"
+        ));
+    }
     lines.push(String::new());
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let table: Vec<Vec<String>> = report

@@ -94,12 +94,39 @@ fn objects(mut reader: impl BufRead, mut line: u64, file: &str, on: OnPiece<'_>)
     }
 }
 
+/// Keys of what is said of a file before its lists.
+const BESIDE: [&str; 13] = [
+    "version",
+    "name",
+    "title",
+    "description",
+    "license",
+    "licence",
+    "source",
+    "url",
+    "date",
+    "created",
+    "info",
+    "total",
+    "count",
+];
+
 /// Whether `head` begins as `{"data": [{` or with another of [`LISTS`].
 fn holds_lists(head: &[u8]) -> bool {
     fn after<'h>(text: &'h [u8], token: &[u8]) -> Option<&'h [u8]> {
         text.trim_ascii_start().strip_prefix(token)
     }
-    let Some(rest) = after(head, b"{").and_then(|rest| after(rest, b"\"")) else { return false };
+    let Some(mut rest) = after(head, b"{").and_then(|rest| after(rest, b"\"")) else { return false };
+    // A version or a description may stand before the lists.
+    while let Some(key) = BESIDE.iter().find_map(|key| rest.strip_prefix(key.as_bytes())) {
+        let Some(value) = key.strip_prefix(b"\"").and_then(|rest| after(rest, b":")) else { return false };
+        let (taken, done) = Nesting::default().pass(value.trim_ascii_start());
+        let next = value.trim_ascii_start().get(taken..).filter(|_| done);
+        let Some(next) = next.and_then(|next| after(next, b",")).and_then(|next| after(next, b"\"")) else {
+            return false;
+        };
+        rest = next;
+    }
     let Some(list) = LISTS.iter().find_map(|key| rest.strip_prefix(key.as_bytes())) else { return false };
     let list = list.strip_prefix(b"\"").and_then(|rest| after(rest, b":")).and_then(|rest| after(rest, b"["));
     list.is_some_and(|rest| matches!(rest.trim_ascii_start().first(), Some(b'{' | b']')))
@@ -127,13 +154,19 @@ fn lists(reader: &mut impl BufRead, line: &mut u64, file: &str, on: OnPiece<'_>)
                 let key = String::from_utf8_lossy(key.strip_suffix(b"\"").unwrap_or_default()).into_owned();
                 let colon = skip_blanks(reader, line).map_err(io)? == Some(b':');
                 reader.consume(usize::from(colon));
-                if !colon || skip_blanks(reader, line).map_err(io)? != Some(b'[') {
+                let opening = skip_blanks(reader, line).map_err(io)?;
+                if !colon {
                     let key = key.escape_default();
                     let reason = tr!(
-                        "`{key}` is not a list of rows; nothing after it was read",
-                        "`{key}` 不是数据行列表；其后的内容未读取"
+                        "not JSON: `{key}` has no value here; nothing after it was read",
+                        "不是 JSON：`{key}` 在此处没有值；其后的内容未读取"
                     );
                     return on(Piece::Broken { line: *line, reason });
+                }
+                // What stands beside the lists is no row: a version, a description.
+                if opening != Some(b'[') {
+                    skip_value(reader, line).map_err(io)?;
+                    continue;
                 }
                 reader.consume(1);
                 on(Piece::List(&key))?;
@@ -151,6 +184,23 @@ fn lists(reader: &mut impl BufRead, line: &mut u64, file: &str, on: OnPiece<'_>)
                 return on(Piece::Broken { line: *line, reason });
             }
             None => return on(Piece::Broken { line: *line, reason: cut_off() }),
+        }
+    }
+}
+
+/// Passes over a value that is no list, up to what follows it.
+fn skip_value(reader: &mut impl BufRead, line: &mut u64) -> io::Result<()> {
+    let mut nesting = Nesting::default();
+    loop {
+        let chunk = reader.fill_buf()?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        let (taken, done) = nesting.pass(chunk);
+        *line += newlines(&chunk[..taken]);
+        reader.consume(taken);
+        if done {
+            return Ok(());
         }
     }
 }
@@ -335,6 +385,8 @@ impl<'a> Elements<'a> {
                         at = At::Element { from: *line };
                         continue;
                     }
+                    // Arrays that were put one behind the other, as `cat` does.
+                    At::End if byte == b'[' => at = At::Between,
                     At::End if !byte.is_ascii_whitespace() => {
                         let reason = tr!(
                             "text after the end of the JSON array; it was not read",
@@ -365,6 +417,22 @@ impl<'a> Elements<'a> {
 }
 
 impl Nesting {
+    /// As [`Nesting::scan`] for the value of a key: outside of brackets it ends before a closing brace, too.
+    fn pass(&mut self, bytes: &[u8]) -> (usize, bool) {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if self.depth == 0 && !self.in_string && matches!(byte, b',' | b'}') {
+                return (at, true);
+            }
+            let (taken, done) = self.scan(&bytes[at..=at]);
+            at += taken.max(usize::from(!done));
+            if done {
+                return (at, true);
+            }
+        }
+        (bytes.len(), false)
+    }
+
     /// Goes on through `bytes`: how many belong to the element, and whether it ends with them. An
     /// object or list ends with its closing bracket; anything else ends before a comma or bracket.
     fn scan(&mut self, bytes: &[u8]) -> (usize, bool) {

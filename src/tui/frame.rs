@@ -60,7 +60,11 @@ pub fn draw(app: &mut App, frame: &mut Frame<'_>) {
             question(&mut p, body, &title, [&confirm.question, &confirm.detail], View::Confirm);
         }
         Some(Overlay::Leave) => {
-            let asked = tr!("Leave while {} jobs run?", "还有 {} 个任务在运行，要退出吗？", app.running());
+            let asked = match app.running() {
+                0 => tr!("The jobs have ended meanwhile. Leave?", "任务已全部结束，要退出吗？"),
+                1 => tr!("Leave while a job runs?", "还有 1 个任务在运行，要退出吗？"),
+                n => tr!("Leave while {n} jobs run?", "还有 {n} 个任务在运行，要退出吗？"),
+            };
             let detail = tr!(
                 "They go on without this window; `linly-bench jobs list` and this program find them again. Stopped, a \
                  training ends after its present step and leaves a checkpoint to go on from.",
@@ -151,7 +155,14 @@ fn notice(app: &mut App, p: &mut Paint<'_>, area: Rect) {
 /// What the hint bar shows: the view's own commands, and at the right how to see the rest.
 fn hint_places(app: &App, columns: u16) -> Vec<(Action, u16)> {
     let view = app.view();
-    let always: &[Action] = if view.is_modal() { &[] } else { &[Action::Palette, Action::Help, Action::Quit] };
+    // The way out is never what has no room.
+    let out = groups(view)[0].iter().copied().filter(|a| matches!(a, Action::Back | Action::Cancel));
+    let everywhere: &[Action] = match view.is_modal() {
+        true => &[],
+        false if columns < 60 => &[Action::Help, Action::Quit],
+        false => &[Action::Palette, Action::Help, Action::Quit],
+    };
+    let always: Vec<Action> = out.chain(everywhere.iter().copied()).collect();
     let width = |action: Action| u16::try_from(hint_width(action)).unwrap_or(u16::MAX);
     let right: u16 = always.iter().map(|&a| width(a) + 2).sum();
     let end = columns.saturating_sub(1);
@@ -159,14 +170,14 @@ fn hint_places(app: &App, columns: u16) -> Vec<(Action, u16)> {
     let mut places = Vec::new();
     let mut x = 1;
     let [own, motion, _] = groups(view);
-    for &action in own.iter().chain(motion.iter().take(2)) {
+    for &action in own.iter().chain(motion.iter().take(2)).filter(|a| !always.contains(a)) {
         if x + width(action) <= border {
             places.push((action, x));
             x += width(action) + 2;
         }
     }
     let mut x = border + 2;
-    for &action in always {
+    for action in always {
         places.push((action, x));
         x += width(action) + 2;
     }

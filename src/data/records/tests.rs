@@ -46,7 +46,7 @@ fn a_broken_array_keeps_what_came_before() {
     assert_eq!(pieces(b"[{},\n{\"a\":1},\n{\"b\":\"x"), ["1:{}", "2:{\"a\":1}", "3!"]);
     assert_eq!(pieces(b"[{},\n{}\n"), ["1:{}", "2:{}", "3!"]);
     assert_eq!(pieces(b"[{}\n{}]"), ["1:{}", "2:{}"]);
-    assert_eq!(pieces(b"[{}]\n[{}]"), ["1:{}", "2!"]);
+    assert_eq!(pieces(b"[{}]\n[{}]"), ["1:{}", "2:{}"]);
     assert_eq!(pieces(b"[]\n{}\nx\n"), ["1:[]", "2:{}", "3:x"]);
     assert!(pieces(b"[]").is_empty() && pieces(b"[]\n \n").is_empty());
     assert_eq!(pieces(b"[{},\n......,\nnull]"), ["1:{}", "2:......", "3:null"]);
@@ -58,11 +58,24 @@ fn objects_may_span_lines_or_stand_around_the_rows() {
     assert_eq!(pieces(b"{\n\"a\": 1\n}\n{\n"), ["1:{\n\"a\": 1\n}", "4!"]);
     assert_eq!(pieces(b"{\n}\n]{}"), ["1:{\n}", "3!", "3:{}"]);
     assert_eq!(pieces(b"{\"train\": [{},\n{}], \"dev\":[]}"), ["train:", "1:{}", "2:{}", "dev:"]);
-    assert_eq!(pieces(b"{\n\"data\": [\n{}],\"n\": 3}"), ["data:", "3:{}", "3!"]);
+    assert_eq!(pieces(b"{\n\"data\": [\n{}],\"n\": 3}"), ["data:", "3:{}"], "what is no list is no row");
     assert_eq!(pieces(b"{\"data\": [{}"), ["data:", "1:{}", "1!"]);
     assert_eq!(pieces(b"{\"data\": [{}]"), ["data:", "1:{}", "1!"]);
+    assert_eq!(
+        pieces(
+            br#"{"version": "1,}", "info": {"a": [1]}, "train": [{}], "n": 3, "s": "]", "val": [{}], "last": null}"#
+        ),
+        ["train:", "1:{}", "val:", "1:{}"]
+    );
+    assert_eq!(pieces(b"{\"data\": [{}], \"n\" 3}"), ["data:", "1:{}", "1!"]);
     assert_eq!(pieces(b"{\"messages\": [{}]}"), ["1:{\"messages\": [{}]}"]);
     assert_eq!(pieces(b"{\"data\": [1]}"), ["1:{\"data\": [1]}"]);
+}
+
+#[test]
+fn arrays_behind_one_another_are_all_read() {
+    assert_eq!(pieces(b"[{}]\n[1, {}]\n[]"), ["1:{}", "2:1", "2:{}"]);
+    assert_eq!(pieces(b"[{}] x [{}]"), ["1:{}", "1!"]);
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use super::super::Workbench;
 use super::quality::each;
 use crate::data::mixture::{self, MixSource, MixStretch};
-use crate::data::{Example, Row, Split};
+use crate::data::{Example, Row, RowHash, Split};
 use crate::error::{Error, Kind, Result};
 use crate::job::{CancelToken, EventSink};
 use crate::store::{Existing, StoredRow, check_dataset_name};
 use crate::tr;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// What `data mix` was asked for.
@@ -44,8 +44,10 @@ pub struct MixReport {
     pub version: String,
     /// Rows to train on.
     pub rows: usize,
-    /// Rows held out: those of all sources.
+    /// Rows held out: those of all sources, each text once.
     pub val: usize,
+    /// Rows to train on of a source that are held out in another one: they are not drawn.
+    pub kept_out: usize,
     /// Rows of the sources that are plain texts.
     pub texts: u64,
     /// Rows of the sources that have a question. No training takes both kinds.
@@ -88,6 +90,7 @@ pub fn mix(bench: &Workbench, request: &MixRequest, events: &dyn EventSink, canc
     for (words, _) in &request.from {
         parts.push(Part::read(bench, words, events, cancel)?);
     }
+    let kept_out = keep_out_held_out(bench, &mut parts)?;
     let sources = sources(request, &parts)?;
     let mixture = mixture::mix(&sources, request.rows, request.seed)?;
     let total = |share: fn(&MixSource) -> f64| sources.iter().map(share).sum::<f64>();
@@ -97,6 +100,7 @@ pub fn mix(bench: &Workbench, request: &MixRequest, events: &dyn EventSink, canc
         version: String::new(),
         rows: mixture.draws.len(),
         val: parts.iter().map(|part| part.val.len()).sum(),
+        kept_out,
         texts: parts.iter().map(|part| part.texts).sum(),
         questions: parts.iter().map(|part| part.questions).sum(),
         stretches: mixture.stretches(STRETCHES),
@@ -145,7 +149,10 @@ struct Part {
     exact: String,
     licence: String,
     train: Vec<u64>,
+    /// The beginnings of their hashes.
+    train_hashes: Vec<u64>,
     val: Vec<u64>,
+    val_hashes: Vec<RowHash>,
     texts: u64,
     questions: u64,
     characters: u64,
@@ -159,19 +166,23 @@ const KEPT: u64 = 300_000;
 impl Part {
     fn read(bench: &Workbench, words: &str, events: &dyn EventSink, cancel: &CancelToken) -> Result<Part> {
         let (mut train, mut val, mut characters) = (Vec::new(), Vec::new(), 0);
+        let (mut train_hashes, mut val_hashes) = (Vec::new(), Vec::new());
         let (mut plain, mut questions) = (0, 0);
         let mut rows = HashMap::new();
         let small = bench.store.dataset(words)?.rows <= KEPT;
         let record = each(bench, words, events, cancel, &mut |row| {
             let StoredRow { row, example, .. } = row;
-            let texts = [&example.instruction, &example.input, &example.output];
             *(if example.is_text() { &mut plain } else { &mut questions }) += 1;
             match example.split {
                 Split::Train => {
-                    characters += texts.iter().map(|text| text.chars().count() as u64).sum::<u64>();
+                    characters += length(&example);
                     train.push(row);
+                    train_hashes.push(beginning(&example.hash()));
                 }
-                Split::Val => val.push(row),
+                Split::Val => {
+                    val.push(row);
+                    val_hashes.push(example.hash());
+                }
             }
             if small {
                 rows.insert(row, example);
@@ -180,7 +191,19 @@ impl Part {
         })?;
         let exact = record.exact_name();
         let (file, licence) = (Arc::from(exact.as_str()), record.licence);
-        Ok(Part { file, exact, licence, train, val, texts: plain, questions, characters, rows })
+        Ok(Part {
+            file,
+            exact,
+            licence,
+            train,
+            train_hashes,
+            val,
+            val_hashes,
+            texts: plain,
+            questions,
+            characters,
+            rows,
+        })
     }
 
     fn row(&self, bench: &Workbench, number: u64) -> Result<Row> {
@@ -190,6 +213,43 @@ impl Part {
         };
         Ok(Row { hash: example.hash(), example, file: Arc::clone(&self.file), line: number + 1 })
     }
+}
+
+/// Characters of a row.
+fn length(e: &Example) -> u64 {
+    [&e.instruction, &e.input, &e.output].iter().map(|text| text.chars().count() as u64).sum()
+}
+
+fn beginning(hash: &RowHash) -> u64 {
+    hash.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+/// A text that one source holds out is trained on from none: such rows leave `train`, and held-out texts are kept once.
+/// Gives the number of rows that left.
+fn keep_out_held_out(bench: &Workbench, parts: &mut [Part]) -> Result<usize> {
+    let mut held = HashSet::new();
+    for part in parts.iter_mut() {
+        let first: Vec<bool> = part.val_hashes.iter().map(|hash| held.insert(*hash)).collect();
+        let mut first = first.into_iter();
+        part.val.retain(|_| first.next().unwrap_or(true));
+    }
+    let beginnings: HashSet<u64> = held.iter().map(beginning).collect();
+    let mut left = 0;
+    for part in parts {
+        let (train, hashes) = (std::mem::take(&mut part.train), std::mem::take(&mut part.train_hashes));
+        for (number, hash) in train.into_iter().zip(hashes) {
+            if beginnings.contains(&hash) {
+                let row = part.row(bench, number)?;
+                if held.contains(&row.hash) {
+                    part.characters -= length(&row.example);
+                    left += 1;
+                    continue;
+                }
+            }
+            part.train.push(number);
+        }
+    }
+    Ok(left)
 }
 
 fn sources(request: &MixRequest, parts: &[Part]) -> Result<Vec<MixSource>> {

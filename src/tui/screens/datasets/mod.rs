@@ -39,6 +39,8 @@ pub struct Datasets {
     versions: Option<Versions>,
     /// The row in the user's editor: its dataset, its number (none for a new one), the text that was given out.
     editing: Option<(String, Option<u64>, String)>,
+    /// What takes back the mark that is on its way.
+    unmark: Option<DataQuery>,
     /// A text that was refused: it is offered again.
     draft: Option<(Option<u64>, String)>,
 }
@@ -52,6 +54,7 @@ impl Default for Datasets {
             mask: Mask::default(),
             versions: None,
             editing: None,
+            unmark: None,
             draft: None,
         }
     }
@@ -154,8 +157,9 @@ impl Datasets {
         };
         // The same key again takes the mark away.
         let mark = Some(wanted).filter(|_| row.mark != Some(wanted));
-        let (dataset, note) = (rows.dataset.clone(), row.note.clone());
-        vec![Effect::Ask(Query::Data(DataQuery::Mark { dataset, row: row.row, mark, note }))]
+        let (dataset, note, row, before) = (rows.dataset.clone(), row.note.clone(), row.row, row.mark);
+        self.unmark = Some(DataQuery::Mark { dataset: dataset.clone(), row, mark: before, note: note.clone() });
+        vec![Effect::Ask(Query::Data(DataQuery::Mark { dataset, row, mark, note }))]
     }
 
     fn draw_list(&self, p: &mut Paint<'_>, area: Rect, now: i64) {
@@ -407,7 +411,18 @@ impl Screen for Datasets {
                 let told = tr!("{}; `{key}` opens your text again", "{}；按 {key} 可再次打开你的文本", error.message);
                 return vec![Effect::Notice(told, Role::Bad)];
             }
-            (Query::Data(DataQuery::Restore { .. } | DataQuery::Mark { .. }), Ok(_)) => {
+            (Query::Data(DataQuery::Mark { row, mark, .. }), Ok(_)) => {
+                let mut effects = self.refresh();
+                let told = match mark {
+                    Some(Mark::Good) => tr!("row {row} is marked good", "第 {row} 行已标好"),
+                    Some(Mark::Bad) => tr!("row {row} is marked bad", "第 {row} 行已标差"),
+                    None => tr!("row {row} has no mark any more", "第 {row} 行的标记已去掉"),
+                };
+                // None when this took a mark back.
+                effects.extend(self.unmark.take().map(|q| Effect::Undoable { told, query: Query::Data(q) }));
+                return effects;
+            }
+            (Query::Data(DataQuery::Restore { .. }), Ok(_)) => {
                 let mut effects = self.refresh();
                 effects.extend(self.versions.iter().map(|v| Effect::Ask(v.want())));
                 return effects;
