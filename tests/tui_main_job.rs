@@ -133,7 +133,7 @@ fn reopened_and_resumed(window: &Window, how: i32) {
     match how {
         // Nothing can be given back by a program that is killed; the shell is back.
         libc::SIGKILL => {
-            window.until_shown("the-shell-is-back");
+            window.until_gone();
             assert_eq!(window.note("code"), "137");
         }
         _ => assert_eq!(window.is_given_back(), 130),
@@ -234,7 +234,7 @@ fn a_job_outlives_the_interface_that_started_it_and_is_found_by_the_next() {
         let (job, _) = newest(&bench, before);
         at_work(&bench, &job, 3);
         window.signal(how);
-        window.until_shown("the-shell-is-back");
+        window.until_gone();
         // Its window goes too: the job has no terminal to lose.
         window.reopen(&program());
         window.until_shown("▸1 Home");

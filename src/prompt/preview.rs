@@ -45,6 +45,9 @@ pub struct Preview {
     pub supervised_tokens: usize,
     /// Its answers, in order.
     pub turns: Vec<PreviewTurn>,
+    /// Characters that several tokens share: the first of these, how many, and the text that they make.
+    #[serde(skip)]
+    pub shared: Vec<(usize, usize, String)>,
     /// The text in stretches, each with whether it is supervised.
     #[serde(skip)]
     pub stretches: Vec<(String, bool)>,
@@ -70,6 +73,7 @@ impl Preview {
         let supervised = tokens.iter().filter(|t| t.supervised).count();
         let turns = renderer.answers(e)?;
         Ok(Preview {
+            shared: shared(tokenizer, &tokens)?,
             warnings: warnings(tokenizer, e, supervised, &turns)?,
             text: rendered.text,
             tokens,
@@ -80,6 +84,32 @@ impl Preview {
             template_hash: renderer.hash(),
         })
     }
+}
+
+/// Tokens of one character, at most.
+const SHARING: usize = 8;
+
+/// Where characters lie in several tokens, each of which alone is no text.
+fn shared(tokenizer: &dyn Tokenize, tokens: &[PreviewToken]) -> Result<Vec<(usize, usize, String)>> {
+    let broken = |text: &str| text.contains('\u{fffd}');
+    let (mut found, mut at) = (Vec::new(), 0);
+    while let Some(token) = tokens.get(at) {
+        let mut taken = 1;
+        if broken(&token.text) {
+            let mut ids = vec![token.id];
+            for next in tokens.iter().skip(at + 1).take(SHARING - 1).take_while(|n| n.supervised == token.supervised) {
+                ids.push(next.id);
+                let text = tokenizer.decode(&ids)?;
+                if !broken(&text) {
+                    taken = ids.len();
+                    found.push((at, taken, text));
+                    break;
+                }
+            }
+        }
+        at += taken;
+    }
+    Ok(found)
 }
 
 fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize, turns: &[PreviewTurn]) -> Result<Vec<String>> {
@@ -116,4 +146,54 @@ fn warnings(tokenizer: &dyn Tokenize, e: &Example, supervised: usize, turns: &[P
         ));
     }
     Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A byte is a token.
+    struct Bytes;
+
+    impl Tokenize for Bytes {
+        fn encode(&self, text: &str, _special: bool) -> Result<Vec<u32>> {
+            Ok(text.bytes().map(u32::from).collect())
+        }
+        fn decode_token(&self, id: u32) -> String {
+            String::from_utf8_lossy(&[id as u8]).into_owned()
+        }
+        fn decode(&self, ids: &[u32]) -> Result<String> {
+            let bytes: Vec<u8> = ids.iter().map(|id| *id as u8).collect();
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        }
+        fn eos(&self) -> u32 {
+            0
+        }
+        fn eos_text(&self) -> &str {
+            ""
+        }
+        fn bos_text(&self) -> Option<&str> {
+            None
+        }
+        fn chat_template(&self) -> Option<&str> {
+            None
+        }
+    }
+
+    #[test]
+    fn characters_of_several_tokens_are_found() {
+        let tokens = |bytes: &[u8], learnt: usize| -> Vec<PreviewToken> {
+            let token = |(i, b): (usize, &u8)| PreviewToken {
+                id: u32::from(*b),
+                text: Bytes.decode_token(u32::from(*b)),
+                supervised: i >= learnt,
+            };
+            bytes.iter().enumerate().map(token).collect()
+        };
+        let found = shared(&Bytes, &tokens("a利😀b".as_bytes(), 99)).unwrap();
+        assert_eq!(found, [(1, 3, "利".to_owned()), (4, 4, "😀".to_owned())]);
+        // Broken bytes, and a character on both sides of the border, are none.
+        assert!(shared(&Bytes, &tokens(b"\xe5\x88x", 99)).unwrap().is_empty());
+        assert!(shared(&Bytes, &tokens("利".as_bytes(), 1)).unwrap().is_empty());
+    }
 }

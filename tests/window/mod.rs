@@ -117,6 +117,11 @@ impl Window {
         std::fs::read_to_string(self.home.path().join(file)).unwrap_or_default().trim().to_owned()
     }
 
+    /// Waits until the program is gone. What a killed one leaves on the screen may break the shell's own words apart.
+    pub fn until_gone(&self) {
+        self.until("the program's end", |_| !self.note("code").is_empty());
+    }
+
     /// Waits for the shell and checks that the terminal is as it was. Gives the exit code.
     pub fn is_given_back(&self) -> i32 {
         self.until_shown("the-shell-is-back");

@@ -3,7 +3,7 @@
 use super::jobs::{progress, state};
 use super::{Effect, Screen, contestant, status};
 use crate::error::{Error, Result};
-use crate::store::{JobState, RunRecord};
+use crate::store::{JobState, RunRecord, RunStatus};
 use crate::tr;
 use crate::tui::action::{Action, ScreenId};
 use crate::tui::figures::{ago, count, percent, value};
@@ -104,7 +104,7 @@ impl Home {
             let about = tr!("on {data}", "数据 {data}");
             steps.push((tr!("train an adapter", "训练适配器"), about, form("train", &[("data", data)])));
         }
-        let trained = self.runs.iter().find(|r| !r.adapter.is_empty());
+        let trained = self.runs.iter().find(|r| !r.adapter.is_empty() && r.status != RunStatus::Running);
         let unscored = trained.filter(|t| self.scores.iter().all(|s| s.adapter != t.adapter));
         if let Some(run) = unscored {
             let values = [("benchmarks", "finance"), ("model", run.model.as_str()), ("adapter", run.adapter.as_str())];

@@ -123,7 +123,7 @@ impl<T> Roster<T> {
                     tr!(
                         "Nothing matches `{}`. Esc clears the filter.",
                         "没有与 `{}` 匹配的条目。按 Esc 清除筛选。",
-                        self.filter.text()
+                        crate::text::truncate(&crate::text::one_line(&self.filter.text()), 40)
                     )
                 };
                 p.paragraph(super::down(area, 1), &note, Role::Dim);

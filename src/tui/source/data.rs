@@ -82,7 +82,7 @@ pub struct Place {
 pub struct MaskToken {
     /// Its id.
     pub id: u32,
-    /// Its text; a part of a character shows as a replacement character.
+    /// Its text. Of tokens that share a character the first has it, the others have `~`.
     pub text: String,
     /// Whether it is learnt.
     pub supervised: bool,

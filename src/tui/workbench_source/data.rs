@@ -19,6 +19,9 @@ const DIFFERING: usize = 50;
 /// Tokens of the longest sequence, as `data preview` and `train` take it when nothing is said.
 const MAX_LEN: usize = 512;
 
+/// Stands for a token whose character stands at an earlier one.
+const SHARES: &str = "~";
+
 pub(super) fn answer(bench: &Workbench, query: &DataQuery) -> Result<DataAnswer> {
     match query {
         DataQuery::Rows { dataset, filter, place, limit, known, .. } => {
@@ -146,11 +149,13 @@ fn mask(bench: &Workbench, dataset: &str, row: u64, template: &str, model: &str)
     };
     let preview = data::preview(bench, &request)?.preview;
     let token = |t: crate::prompt::PreviewToken| MaskToken { id: t.id, text: t.text, supervised: t.supervised };
-    Ok(MaskView {
-        supervised: preview.supervised,
-        warnings: preview.warnings,
-        tokens: preview.tokens.into_iter().map(token).collect(),
-    })
+    let mut tokens: Vec<MaskToken> = preview.tokens.into_iter().map(token).collect();
+    for (first, count, text) in preview.shared {
+        for (i, token) in tokens.iter_mut().skip(first).take(count).enumerate() {
+            token.text = if i == 0 { text.clone() } else { SHARES.to_owned() };
+        }
+    }
+    Ok(MaskView { supervised: preview.supervised, warnings: preview.warnings, tokens })
 }
 
 fn version_view(v: VersionRecord) -> VersionView {
