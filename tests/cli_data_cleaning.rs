@@ -1,6 +1,9 @@
 //! `data quality`, `filter`, `dedup`, `mask`, `mix` and grouped `split` from outside.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod tiny;
+
+use linly_bench::model::Tokenizer;
 use serde_json::{Value, json};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -148,6 +151,31 @@ fn what_one_source_holds_out_is_trained_on_from_none() {
     bench.json(&["data", "split", "b", "--val", "0.2", "--seed", "5"]);
     let twice = bench.json(&["data", "mix", "n", "--from", "a@latest,a@1"]);
     assert_eq!((&twice["val"], &twice["kept_out"]), (&json!(10), &json!(10)));
+}
+
+#[test]
+fn shares_of_a_mixture_may_be_of_tokens() {
+    let bench = Bench::new();
+    let model = tiny::with_tokenizer(bench.0.path(), "llama");
+    let tokenizer = Tokenizer::open(&model).unwrap();
+    let rows = |count: usize, answer: &str| -> Vec<Value> {
+        (0..count).map(|i| json!({"instruction": format!("question {i:03}"), "output": answer})).collect()
+    };
+    let (long, short) = ("a bond is a loan that can be sold again and again", "yes");
+    bench.import("long", &rows(100, long));
+    bench.import("short", &rows(400, short));
+    let model = model.to_string_lossy().into_owned();
+    let by = ["data", "mix", "m", "--from", "long=0.5,short=0.5", "--rows", "200", "--by", "tokens"];
+    assert_eq!(bench.run(&by).status.code(), Some(2), "whose tokens?");
+    let made = bench.json(&[&by[..], &["--model", &model]].concat());
+    let tokens = |texts: [&str; 2]| -> f64 {
+        texts.iter().map(|text| tokenizer.encode(text, false).unwrap().len() as f64).sum()
+    };
+    // All questions are equally long.
+    let of = |i: usize, answer: &str| made["sources"][i]["drawn"].as_f64().unwrap() * tokens(["question 000", answer]);
+    let (a, b) = (of(0, long), of(1, short));
+    assert!((a / (a + b) - 0.5).abs() < 0.05, "{a} and {b} tokens");
+    assert!(made["sources"][0]["drawn"].as_u64() < made["sources"][1]["drawn"].as_u64());
 }
 
 #[test]

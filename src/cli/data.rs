@@ -310,6 +310,17 @@ fn split(context: &Context, args: &SplitArgs) -> Result<()> {
     };
     let record = data::split(&context.workbench()?, &args.name, &how)?;
     let DatasetRecord { name, version, train, val, .. } = &record;
+    // Groups are whole: a few large ones, or many of one row each, can miss what was asked for by far.
+    let wanted = match how.val {
+        HoldOut::Share(share) => share * (train + val) as f64,
+        HoldOut::Rows(rows) => rows as f64,
+    };
+    if (*val as f64 - wanted).abs() > (wanted * 0.2).max(2.0) {
+        context.ui.warn(&tr!(
+            "{val} rows are held out where {wanted:.0} were asked for: groups stay whole, and these are too large or too small for that",
+            "要求留出 {wanted:.0} 行，实际留出 {val} 行：各组不能拆开，而这些组过大或过小"
+        ));
+    }
     if context.ui.json {
         context.ui.json_line(&json!({"dataset": name, "version": version, "train": train, "val": val, "seed": seed}));
     } else {

@@ -7,7 +7,7 @@ use super::draw::stacked_bar;
 use crate::error::{Error, Kind, Result};
 use crate::text::{one_line, truncate};
 use crate::tr;
-use crate::workbench::data::{self, MixReport, MixRequest};
+use crate::workbench::data::{self, MixReport, MixRequest, MixUnit};
 use clap::Args;
 
 /// Arguments of `data mix`
@@ -24,9 +24,12 @@ pub struct MixArgs {
     /// Flattens shares by size: rows^(1/T); 1 are the sizes themselves, large values equal shares
     #[arg(long, value_name = "T", default_value_t = 1.0, value_parser = parse_temperature)]
     temperature: f64,
-    /// What shares are of
-    #[arg(long, value_name = "UNIT", default_value = "rows", value_parser = ["rows", "characters"])]
+    /// What shares are of; tokens are those of --model
+    #[arg(long, value_name = "UNIT", default_value = "rows", value_parser = ["rows", "characters", "tokens"])]
     by: String,
+    /// Model whose tokens are counted
+    #[arg(long, value_name = "M")]
+    model: Option<String>,
     /// Rows to train on [default: as many as there are before one would come twice]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     rows: Option<u64>,
@@ -103,7 +106,15 @@ pub(super) fn run(context: &Context, args: MixArgs) -> Result<()> {
         from: args.from,
         curriculum: args.curriculum,
         temperature: args.temperature,
-        by_length: args.by == "characters",
+        unit: match (args.by.as_str(), args.model) {
+            ("tokens", Some(model)) => MixUnit::Tokens(model),
+            ("tokens", None) => {
+                return Err(Error::new(Kind::Usage, tr!("--by tokens needs a model", "--by tokens 需要模型"))
+                    .hint(tr!("say whose tokens: --model M", "请用 --model M 指明用哪个模型的分词器")));
+            }
+            ("characters", _) => MixUnit::Characters,
+            _ => MixUnit::Rows,
+        },
         rows: args.rows.map(|n| n as usize),
         seed: context.settings().seed,
         replace: args.replace,

@@ -148,11 +148,12 @@ fn digit_run(bytes: &[u8], start: usize) -> Range<usize> {
     start..end + usize::from(ends_in_x(bytes, &(start..end)))
 }
 
-/// Whether the last seventeen digits of `run` are followed by the X of an identity number.
+/// Whether seventeen digits, in one or in all groups of `run`, are followed by the X of an identity number.
 fn ends_in_x(bytes: &[u8], run: &Range<usize>) -> bool {
-    let digits = bytes[run.clone()].iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let last = bytes[run.clone()].iter().rev().take_while(|b| b.is_ascii_digit()).count();
+    let all = bytes[run.clone()].iter().filter(|b| b.is_ascii_digit()).count();
     let followed = |i: usize| bytes.get(i).is_some_and(u8::is_ascii_alphanumeric);
-    digits == 17 && matches!(bytes.get(run.end), Some(b'X' | b'x')) && !followed(run.end + 1)
+    (last == 17 || all == 17) && matches!(bytes.get(run.end), Some(b'X' | b'x')) && !followed(run.end + 1)
 }
 
 /// The stretches of `run` between its separators.
@@ -196,8 +197,9 @@ fn number(text: &str, run: &Range<usize>) -> Option<Rule> {
     }
     let written = &text[run.clone()];
     let digits: Vec<u8> = written.bytes().filter(u8::is_ascii_alphanumeric).collect();
-    let separated = digits.len() != written.len();
-    if digits.len() == 18 && !separated && is_id_card(&digits) {
+    let groups: Vec<usize> = written.split([' ', '-']).map(str::len).collect();
+    let as_written = matches!(groups[..], [18] | [6, 8, 4] | [6, 4, 4, 4] | [6, 12] | [14, 4]);
+    if digits.len() == 18 && as_written && is_id_card(&digits) {
         return Some(Rule::IdCard);
     }
     if is_phone(&digits, written, before) {
@@ -241,7 +243,7 @@ fn is_id_card(digits: &[u8]) -> bool {
 fn is_phone(digits: &[u8], written: &str, before: Option<u8>) -> bool {
     let mobile = |d: &[u8]| d.len() == 11 && d[0] == b'1' && (b'3'..=b'9').contains(&d[1]);
     let groups: Vec<usize> = written.split([' ', '-']).map(str::len).collect();
-    let chinese = mobile(digits) && (groups.len() == 1 || groups == [3, 4, 4])
+    let chinese = mobile(digits) && matches!(groups[..], [11] | [3, 4, 4] | [7, 4] | [3, 8])
         || digits.len() == 13 && digits.starts_with(b"86") && mobile(&digits[2..]);
     chinese || is_landline(digits, &groups) || before == Some(b'+') && (10..=15).contains(&digits.len())
 }
@@ -326,6 +328,11 @@ mod tests {
     fn numbers_count_when_their_check_digit_holds() {
         // The examples of the standards: GB 11643 and ISO/IEC 7812.
         assert_eq!(rules("身份证号11010519491231002X。"), [Rule::IdCard]);
+        for written in ["110105 19491231 002X", "110105-19491231-002x", "110105 1949 1231 002X"] {
+            assert_eq!(rules(written), [Rule::IdCard], "{written}");
+            assert!(!mask(written).0.contains("1949"), "{written}");
+        }
+        assert_eq!(rules("手机 1381234 5678"), [Rule::Phone]);
         assert_eq!(rules("身份证号11010518491231004X。"), [], "nobody was born in 1849");
         assert_eq!(rules("身份证号110105194912310021。"), [], "the check character is wrong");
         assert_eq!(rules("卡号 4111 1111 1111 1111，请核对"), [Rule::BankCard]);

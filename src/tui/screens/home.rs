@@ -140,9 +140,9 @@ impl Screen for Home {
         let (runs, scores) = (self.runs.len() as u64, self.scores.len() as u64);
         vec![
             tr!("Home", "首页"),
-            tr!("{} datasets", "{} 个数据集", count(datasets)),
-            tr!("{} trainings", "{} 次训练", count(runs)),
-            tr!("{} scores", "{} 次评测", count(scores)),
+            tr!("datasets {}", "数据集 {}", count(datasets)),
+            tr!("trainings {}", "训练 {}", count(runs)),
+            tr!("scores {}", "评测 {}", count(scores)),
         ]
     }
 

@@ -36,7 +36,7 @@ pub fn draw_runs(p: &mut Paint<'_>, area: Rect, runs: &Roster<RunRecord>, marked
         Column::new(String::new(), 2, 9),
         Column::rest(tr!("model", "模型"), 24, 9),
         Column::new(tr!("benchmark", "评测集"), 20, 8),
-        Column::number("acc".into(), 9),
+        Column::number(tr!("acc +-SE", "准确率 +-标准误"), 9),
         Column::number(tr!("items", "题数"), 4),
         Column::new(tr!("status", "状态"), 11, 6),
         Column::new(tr!("started", "开始"), 14, 5),

@@ -1,6 +1,6 @@
 //! A dataset made of others by their shares.
 
-use super::super::Workbench;
+use super::super::{Workbench, models};
 use super::quality::each;
 use crate::data::mixture::{self, MixSource, MixStretch};
 use crate::data::{Example, Row, RowHash, Split};
@@ -11,6 +11,20 @@ use crate::tr;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// What the shares of a mixture are of. By another unit than rows, longer rows come less often.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MixUnit {
+    /// Rows.
+    Rows,
+    /// Characters of question, material and answer.
+    Characters,
+    /// Tokens of these, as this model's tokenizer makes them.
+    Tokens(String),
+}
+
+/// Measures a row.
+type Length<'a> = &'a dyn Fn(&Example) -> Result<u64>;
 
 /// What `data mix` was asked for.
 #[derive(Clone, Debug)]
@@ -23,8 +37,8 @@ pub struct MixRequest {
     pub curriculum: Vec<(String, f64, f64)>,
     /// Flattens shares by size: rows^(1/T).
     pub temperature: f64,
-    /// Whether shares are of characters, so that longer rows come less often.
-    pub by_length: bool,
+    /// What shares are of.
+    pub unit: MixUnit,
     /// Rows to train on; `None`: as many as there are before one repeats.
     pub rows: Option<usize>,
     /// Seed of the order.
@@ -86,11 +100,24 @@ const STRETCHES: usize = 20;
 /// `NotFound` for a source that is not there; `InvalidInput` for shares that make no sense or a name that is taken; `Interrupted`.
 pub fn mix(bench: &Workbench, request: &MixRequest, events: &dyn EventSink, cancel: &CancelToken) -> Result<MixReport> {
     check_dataset_name(&request.name)?;
+    let tokenizer = match &request.unit {
+        MixUnit::Tokens(model) => Some(models::tokenizer(bench, model)?),
+        MixUnit::Rows | MixUnit::Characters => None,
+    };
+    let length = |e: &Example| -> Result<u64> {
+        let texts = [&e.instruction, &e.input, &e.output];
+        match &tokenizer {
+            Some(tokenizer) => {
+                texts.into_iter().map(|text| tokenizer.encode(text, false).map(|ids| ids.len() as u64)).sum()
+            }
+            None => Ok(texts.into_iter().map(|text| text.chars().count() as u64).sum()),
+        }
+    };
     let mut parts = Vec::with_capacity(request.from.len());
     for (words, _) in &request.from {
-        parts.push(Part::read(bench, words, events, cancel)?);
+        parts.push(Part::read(bench, words, &length, events, cancel)?);
     }
-    let kept_out = keep_out_held_out(bench, &mut parts)?;
+    let kept_out = keep_out_held_out(bench, &mut parts, &length)?;
     let sources = sources(request, &parts)?;
     let mixture = mixture::mix(&sources, request.rows, request.seed)?;
     let total = |share: fn(&MixSource) -> f64| sources.iter().map(share).sum::<f64>();
@@ -155,7 +182,8 @@ struct Part {
     val_hashes: Vec<RowHash>,
     texts: u64,
     questions: u64,
-    characters: u64,
+    /// Of all rows to train on together.
+    lengths: u64,
     file: Arc<str>,
     rows: HashMap<u64, Example>,
 }
@@ -164,8 +192,14 @@ struct Part {
 const KEPT: u64 = 300_000;
 
 impl Part {
-    fn read(bench: &Workbench, words: &str, events: &dyn EventSink, cancel: &CancelToken) -> Result<Part> {
-        let (mut train, mut val, mut characters) = (Vec::new(), Vec::new(), 0);
+    fn read(
+        bench: &Workbench,
+        words: &str,
+        length: Length<'_>,
+        events: &dyn EventSink,
+        cancel: &CancelToken,
+    ) -> Result<Part> {
+        let (mut train, mut val, mut lengths) = (Vec::new(), Vec::new(), 0);
         let (mut train_hashes, mut val_hashes) = (Vec::new(), Vec::new());
         let (mut plain, mut questions) = (0, 0);
         let mut rows = HashMap::new();
@@ -175,7 +209,7 @@ impl Part {
             *(if example.is_text() { &mut plain } else { &mut questions }) += 1;
             match example.split {
                 Split::Train => {
-                    characters += length(&example);
+                    lengths += length(&example)?;
                     train.push(row);
                     train_hashes.push(beginning(&example.hash()));
                 }
@@ -191,19 +225,7 @@ impl Part {
         })?;
         let exact = record.exact_name();
         let (file, licence) = (Arc::from(exact.as_str()), record.licence);
-        Ok(Part {
-            file,
-            exact,
-            licence,
-            train,
-            train_hashes,
-            val,
-            val_hashes,
-            texts: plain,
-            questions,
-            characters,
-            rows,
-        })
+        Ok(Part { file, exact, licence, train, train_hashes, val, val_hashes, texts: plain, questions, lengths, rows })
     }
 
     fn row(&self, bench: &Workbench, number: u64) -> Result<Row> {
@@ -215,18 +237,13 @@ impl Part {
     }
 }
 
-/// Characters of a row.
-fn length(e: &Example) -> u64 {
-    [&e.instruction, &e.input, &e.output].iter().map(|text| text.chars().count() as u64).sum()
-}
-
 fn beginning(hash: &RowHash) -> u64 {
     hash.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// A text that one source holds out is trained on from none: such rows leave `train`, and held-out texts are kept once.
 /// Gives the number of rows that left.
-fn keep_out_held_out(bench: &Workbench, parts: &mut [Part]) -> Result<usize> {
+fn keep_out_held_out(bench: &Workbench, parts: &mut [Part], length: Length<'_>) -> Result<usize> {
     let mut held = HashSet::new();
     for part in parts.iter_mut() {
         let first: Vec<bool> = part.val_hashes.iter().map(|hash| held.insert(*hash)).collect();
@@ -241,7 +258,7 @@ fn keep_out_held_out(bench: &Workbench, parts: &mut [Part]) -> Result<usize> {
             if beginnings.contains(&hash) {
                 let row = part.row(bench, number)?;
                 if held.contains(&row.hash) {
-                    part.characters -= length(&row.example);
+                    part.lengths -= length(&row.example)?;
                     left += 1;
                     continue;
                 }
@@ -288,11 +305,11 @@ fn sources(request: &MixRequest, parts: &[Part]) -> Result<Vec<MixSource>> {
             None if request.curriculum.is_empty() => (*weight, *weight),
             None => (weight * at_start, weight * at_end),
         };
-        let mean_length = part.characters as f64 / part.train.len().max(1) as f64;
+        let mean_length = part.lengths as f64 / part.train.len().max(1) as f64;
         MixSource {
             name: name.clone(),
             rows: part.train.len(),
-            mean_length: if request.by_length { mean_length } else { 1.0 },
+            mean_length: if request.unit == MixUnit::Rows { 1.0 } else { mean_length },
             start,
             end,
         }

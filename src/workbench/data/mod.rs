@@ -22,7 +22,7 @@ pub use drafts::{Decided, DraftChoice, DraftRequest, Drafted, decide_drafts, wri
 pub use edit::{Edit, FIELDS, edit_rows, editable, parse_edits, parse_rows, parse_set, remove_rows};
 pub use from_arena::{FromArena, LeftOut, from_arena, from_battle, take_back};
 pub use import::{ImportReport, ImportRequest, Input, REPORTED, import};
-pub use mix::{MixReport, MixRequest, MixedSource, mix};
+pub use mix::{MixReport, MixRequest, MixUnit, MixedSource, mix};
 pub use preview::{PreviewRequest, RowPreview, preview};
 pub use quality::{
     NearReport, NearRows, QualityReport, QualityRequest, RowFinding, RuleReport, field_name, quality, rule_title,

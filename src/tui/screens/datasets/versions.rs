@@ -48,7 +48,7 @@ impl Versions {
     pub fn place(&self) -> String {
         match &self.difference {
             Some(d) => tr!("version {} to {}", "版本 {} 至 {}", d.from, d.to),
-            None => tr!("{} versions", "{} 个版本", self.list.len()),
+            None => tr!("versions {}", "版本 {}", self.list.len()),
         }
     }
 
