@@ -108,6 +108,15 @@ struct ProjectionScratch {
 }
 
 impl Block {
+    /// The biases of q, k and v one after the other, zeros where one is missing; none where all are.
+    pub(super) fn joined_bias(&self, config: &ModelConfig) -> Option<Vec<f32>> {
+        let of = |(bias, projection): (&Option<Vec<f32>>, &Projection)| {
+            bias.clone().unwrap_or_else(|| vec![0.0; projection.shape(config).0])
+        };
+        let any = self.bias.iter().any(Option::is_some);
+        any.then(|| self.bias.iter().zip(&Projection::ALL).flat_map(of).collect())
+    }
+
     /// Reads block `index` and checks every shape against the config.
     ///
     /// # Errors

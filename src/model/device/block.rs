@@ -136,12 +136,7 @@ impl<T: Number> DeviceBlock<T> {
             };
             Group::new(device, &projections.iter().map(source).collect::<Vec<_>>(), blocks)
         };
-        let bias = block.bias.iter().any(Option::is_some).then(|| {
-            let of = |(bias, projection): (&Option<Vec<f32>>, &Projection)| {
-                bias.clone().unwrap_or_else(|| vec![0.0; projection.shape(config).0])
-            };
-            block.bias.iter().zip(&Projection::ALL).flat_map(of).collect::<Vec<f32>>()
-        });
+        let bias = block.joined_bias(config);
         let head_norm = match &block.head_norm {
             Some([q, k]) => Some([Buffer::of(device, q)?, Buffer::of(device, k)?]),
             None => None,

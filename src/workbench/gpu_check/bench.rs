@@ -66,17 +66,32 @@ pub fn all(
     hear: &mut dyn FnMut(&str),
     cancel: &CancelToken,
 ) -> Result<()> {
+    each_shape(Part::Bench, shapes, until, report, hear, &mut |shape, report| {
+        report.speeds.push(one(ordinal, shape, seed, cancel)?);
+        Ok(())
+    })
+}
+
+/// Hands the shapes to `work` until `until`. Those that are left are reported as not done, those that fail as broken.
+pub(super) fn each_shape(
+    part: Part,
+    shapes: &[&ModelShape],
+    until: Instant,
+    report: &mut CheckReport,
+    hear: &mut dyn FnMut(&str),
+    work: &mut dyn FnMut(&ModelShape, &mut CheckReport) -> Result<()>,
+) -> Result<()> {
     for shape in shapes {
         if Instant::now() >= until {
             let note = tr!("no time was left (--minutes)", "时间已用完（--minutes）");
-            report.checks.push(Check::noted(Part::Bench, shape.name, Outcome::NotDone, note));
+            report.checks.push(Check::noted(part, shape.name, Outcome::NotDone, note));
             continue;
         }
         hear(shape.name);
-        match one(ordinal, shape, seed, cancel) {
-            Ok(speed) => report.speeds.push(speed),
+        match work(shape, report) {
+            Ok(()) => {}
             Err(e) if e.kind == Kind::Interrupted => return Err(e),
-            Err(e) => report.checks.push(Check::broken(Part::Bench, shape.name, &e)),
+            Err(e) => report.checks.push(Check::broken(part, shape.name, &e)),
         }
     }
     Ok(())

@@ -3,17 +3,16 @@
 use super::super::answering::{put_on_card, read_to_card};
 use super::super::bench_infer::{InferBench, Timed, bench_infer};
 use super::super::device::open_card;
-use super::bench::ModelShape;
+use super::bench::{ModelShape, each_shape};
 use super::training::config;
-use super::{Check, CheckReport, DecodeSpeed, Outcome, Part, distance};
-use crate::error::{Error, Kind, Result};
+use super::{Check, CheckReport, DecodeSpeed, Part, distance};
+use crate::error::{Error, Result};
 use crate::job::CancelToken;
 use crate::model::{
     Architecture, BaseStorage, Decoder, HostInference, Inference, KvBlock, ModelConfig, RandomWeights, Stretch,
     WeightForm,
 };
 use crate::ops::cuda::Device;
-use crate::tr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,20 +82,10 @@ pub fn speeds(
     hear: &mut dyn FnMut(&str),
     cancel: &CancelToken,
 ) -> Result<()> {
-    for shape in shapes {
-        if Instant::now() >= until {
-            let note = tr!("no time was left (--minutes)", "时间已用完（--minutes）");
-            report.checks.push(Check::noted(Part::Decode, shape.name, Outcome::NotDone, note));
-            continue;
-        }
-        hear(shape.name);
-        match of_shape(ordinal, shape, seed, cancel) {
-            Ok(speeds) => report.decoding.extend(speeds),
-            Err(e) if e.kind == Kind::Interrupted => return Err(e),
-            Err(e) => report.checks.push(Check::broken(Part::Decode, shape.name, &e)),
-        }
-    }
-    Ok(())
+    each_shape(Part::Decode, shapes, until, report, hear, &mut |shape, report| {
+        report.decoding.extend(of_shape(ordinal, shape, seed, cancel)?);
+        Ok(())
+    })
 }
 
 fn of_shape(ordinal: usize, shape: &ModelShape, seed: u64, cancel: &CancelToken) -> Result<Vec<DecodeSpeed>> {

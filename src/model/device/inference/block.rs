@@ -93,12 +93,7 @@ impl<T: Number> CardBlock<T> {
             let weights: Vec<_> = projections.iter().map(|p| &block.linear[*p as usize]).collect();
             Linear::new(device, &weights, keep_blocks)
         });
-        let bias = block.bias.iter().any(Option::is_some).then(|| {
-            let of = |(bias, projection): (&Option<Vec<f32>>, &Projection)| {
-                bias.clone().unwrap_or_else(|| vec![0.0; projection.shape(config).0])
-            };
-            block.bias.iter().zip(&Projection::ALL).flat_map(of).collect::<Vec<f32>>()
-        });
+        let bias = block.joined_bias(config);
         let head_norm = match &block.head_norm {
             Some([q, k]) => Some([Buffer::of(device, q)?, Buffer::of(device, k)?]),
             None => None,

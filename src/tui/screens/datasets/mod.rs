@@ -19,13 +19,11 @@ use crate::tui::query::{Answer, Query};
 use crate::tui::source::{DataAnswer, DataQuery, DatasetView, ModelsAnswer, ModelsQuery};
 use crate::tui::theme::Role;
 use crate::tui::widgets::{Column, Pager, Paint, Text};
+use crate::workbench::data;
 use mask::Mask;
 use ratatui::layout::Rect;
 use rows::Rows;
 use versions::Versions;
-
-/// A row that nobody has written yet.
-const BLANK: &str = "{\n  \"instruction\": \"\",\n  \"input\": \"\",\n  \"output\": \"\",\n  \"system\": \"\"\n}\n";
 
 /// The datasets screen.
 pub struct Datasets {
@@ -202,6 +200,11 @@ impl Datasets {
     }
 }
 
+/// A row that nobody has written yet, as the editor shows it.
+fn blank() -> String {
+    serde_json::to_string_pretty(&data::blank_row()).unwrap_or_default()
+}
+
 /// A row's part, in a word.
 fn part(split: Split) -> String {
     match split {
@@ -268,7 +271,7 @@ impl Screen for Datasets {
             _ if self.detail.is_some() => return self.at_row(action),
             Action::New => {
                 return match &self.rows {
-                    Some(rows) => self.edit(rows.dataset.clone(), None, BLANK.to_owned()),
+                    Some(rows) => self.edit(rows.dataset.clone(), None, blank()),
                     None => vec![Effect::Fill(FormRequest::new("data import", &[]))],
                 };
             }
